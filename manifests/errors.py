@@ -1,0 +1,10 @@
+"""The one exception type whose message is meant for the person who runs a command."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: one line that says what is wrong, where, and what to do.
+
+    Command-line entry points print it as ``error: ...`` on stderr and exit with status 2.
+    """

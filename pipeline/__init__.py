@@ -1,0 +1,6 @@
+"""How synthetic ReID images are made: sources, masks, poses, generators, synthesis."""
+
+import os
+
+# OpenCV reads this when it is first imported; without it a lying header can ask for gigabytes.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 26))
