@@ -1,0 +1,95 @@
+"""How good a generated image is, measured on pixels: how much the person changed, and how far the style moved.
+
+Images are ``(H, W, 3)`` uint8 RGB, masks ``(H, W)`` bool (True on the person).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import BoolMask, RgbImage
+
+
+def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
+    """Mean absolute difference inside ``mask``, as a share of the full range, in [0, 1]; None if it is empty.
+
+    With the person's mask it is the foreground change that PTGAN's identity term keeps small (Wei et al.,
+    CVPR 2018, section 3.3); with its complement, how much of the place was restyled.
+    """
+    if not mask.any():
+        return None
+    difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
+    return float(difference.mean() / 255.0)
+
+
+def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
+    """Correlation of the luminance gradients inside ``mask``, in [-1, 1]; None where either is flat.
+
+    Blind to a change of brightness, contrast or tint, so it tells a restyled person from a redrawn one.
+    """
+    if not mask.any():
+        return None
+    first, second = (_gradients(image)[mask].ravel() for image in (source, generated))
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second / norm) if norm > 1e-6 else None
+
+
+def _gradients(image: RgbImage) -> NDArray[np.float32]:
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    horizontal = cv2.Sobel(luminance, cv2.CV_32F, 1, 0)
+    vertical = cv2.Sobel(luminance, cv2.CV_32F, 0, 1)
+    return np.stack([horizontal, vertical], axis=-1)
+
+
+@dataclass(frozen=True)
+class StyleStatistics:
+    """Mean and spread of a domain's images in CIELAB: of each channel's per-image mean and per-image deviation.
+
+    ``mean`` and ``deviation`` hold six numbers each: means of L, a, b, then standard deviations of L, a, b.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    images: int
+
+    @classmethod
+    def of(cls, images: Iterable[RgbImage]) -> StyleStatistics:
+        """Statistics over ``images``.
+
+        Raises:
+            ValueError: there is no image.
+        """
+        features = np.array([style_features(image) for image in images], dtype=np.float64)
+        if not len(features):
+            raise ValueError("style statistics need at least one image")
+        spread = np.maximum(features.std(axis=0), 1e-3)
+        return cls(tuple(features.mean(axis=0).tolist()), tuple(spread.tolist()), len(features))
+
+    def distance(self, image: RgbImage) -> float:
+        """Root mean square of the image's deviation from this domain, in the domain's own spreads."""
+        offset = (style_features(image) - np.array(self.mean)) / np.array(self.deviation)
+        return float(np.sqrt(np.mean(offset**2)))
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def style_features(image: RgbImage) -> NDArray[np.float64]:
+    """Six numbers: mean of L, a, b (CIELAB, L in 0-100) over the image, then their standard deviations."""
+    lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255.0), cv2.COLOR_RGB2LAB)
+    pixels = lab.reshape(-1, 3).astype(np.float64)
+    return np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)])
+
+
+def style_shift(source: RgbImage, generated: RgbImage, target: StyleStatistics) -> float:
+    """How much nearer to the target domain the generated image is than its source: 1 - d(generated) / d(source).
+
+    1: it sits at the domain's centre; 0: no nearer; negative: further away.
+    """
+    before = target.distance(source)
+    return 1.0 - target.distance(generated) / max(before, 1e-6)
