@@ -1,4 +1,4 @@
-"""Progress of long work as plain lines, at most one every few seconds: readable in a terminal and in a log."""
+"""Progress of long work as plain lines, at most one every few seconds: readable on screen and in a log."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TextIO
 class Progress:
     """Counts work done and prints ``stage: 120/351 images (34%), 58.3/s, 4s left`` now and then.
 
-    The rate is that of the work done since the start. `close` prints the final count with the time it took, unless
-    nothing was counted. May be advanced from several threads.
+    The rate is that of the work done since the start. `close` prints the final count with the time it took,
+    unless nothing was counted. May be advanced from several threads.
     """
 
     def __init__(
