@@ -1,0 +1,95 @@
+"""``run.json``: what a run is to write, how it began, how often it was taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from manifests.errors import UserError
+from manifests.log import RUN, Snapshot, load
+from manifests.schema import SCHEMA_VERSION, Kind, check_version
+from manifests.soft_labels import ClassMap
+from manifests.storage import Storage
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is to write: rows by the plan's shard numbers, which begin at ``first_shard`` on disk."""
+
+    plan_id: str
+    kind: Kind
+    first_shard: int
+    shard_rows: dict[int, int]
+    footer: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "plan_id": self.plan_id,
+            "first_shard": self.first_shard,
+            "shard_rows": {str(shard): rows for shard, rows in sorted(self.shard_rows.items())},
+        }
+
+    @classmethod
+    def load(cls, storage: Storage) -> RunPlan | None:
+        state = load(storage, RUN)
+        return cls.parse(state, storage.locate(RUN)) if state is not None else None
+
+    @classmethod
+    def parse(cls, state: Mapping[str, Any], where: str) -> RunPlan:
+        check_version(str(state.get("schema_version", "")), where)
+        plan = state["plan"]
+        shard_rows = {int(shard): int(rows) for shard, rows in plan["shard_rows"].items()}
+        return cls(plan["plan_id"], state["kind"], int(plan["first_shard"]), shard_rows, dict(state["footer"]))
+
+
+def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": plan.kind,
+        "status": "running",
+        "started": now(),
+        "plan": plan.to_json(),
+        "footer": plan.footer,
+        "run": dict(run),
+        "resumed": [],
+    }
+
+
+def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's record with one more attempt: when, and what differs from the first."""
+    changed = {key: value for key, value in fresh["run"].items() if state["run"].get(key) != value}
+    resumed = [*state.get("resumed", []), {"time": fresh["started"], "changed": changed}]
+    kept = {key: value for key, value in state.items() if key != "reason"}
+    return {**kept, "status": "running", "resumed": resumed}
+
+
+def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
+    if (present.kind, present.shard_rows, present.footer) != (plan.kind, plan.shard_rows, plan.footer):
+        raise UserError(f"the run at {uri} has the same plan id but other shards or classes: choose another folder")
+
+
+def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: str, append: bool) -> RunPlan:
+    """``plan`` with its shards numbered after those of the closed data set at ``uri``."""
+    plans = f"{present.plan_id[:12]}, not {plan.plan_id[:12]}"
+    if snapshot is None or present.plan_id not in snapshot.plan_ids:
+        raise UserError(
+            f"{uri} holds an unfinished run of another plan ({plans}): "
+            "finish it with the settings it began with, or choose another folder"
+        )
+    if not append:
+        raise UserError(
+            f"{uri} holds a finished data set of another plan ({plans}): choose another folder, or append to it"
+        )
+    key = ClassMap.FOOTER_KEY
+    if plan.kind != snapshot.kind:
+        raise UserError(f"{uri} holds {snapshot.kind} rows: {plan.kind} rows cannot be appended")
+    if plan.footer.get(key) != snapshot.footer.get(key):
+        raise UserError(f"{uri} numbers its classes otherwise: append rows labelled with its own class map")
+    first = max((entry.shard for entry in snapshot.files), default=-1) + 1
+    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, plan.footer)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,211 @@
+"""The Arrow schemas of every kind of data set, with the metadata that lets other tools open them.
+
+Each schema carries three metadata entries: ``reid_synth.kind``, ``reid_synth.schema_version`` and
+``huggingface``. The last makes ``datasets.load_dataset("parquet", ...)`` show images and masks as pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+from manifests.errors import UserError
+
+SCHEMA_VERSION = "1.0"
+Kind = Literal["source", "annotation", "synthetic"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+KIND_KEY = b"reid_synth.kind"
+VERSION_KEY = b"reid_synth.schema_version"
+
+SPLITS = ("train", "query", "gallery")
+ROLES = ("person", "distractor", "junk")
+LABEL_RULES = ("one_hot", "lsr", "lsro", "teacher", "mprl")
+TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
+"""IPTC digital source type of an image made by a trained model; on every synthetic row."""
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+KEYPOINTS = pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())]))
+SOFT_LABEL = pa.list_(pa.struct([("idx", pa.int32()), ("val", pa.float32())]))
+SOURCES = pa.list_(pa.struct([("sha256", pa.string()), ("role", pa.string()), ("dataset_id", pa.string())]))
+TARGET = pa.struct([("camera", pa.int32()), ("domain", pa.string()), ("pose", pa.string())])
+QUALITY_SCORES = (
+    "foreground_change",
+    "foreground_fidelity",
+    "background_change",
+    "style_shift",
+    "identity_similarity",
+    "pose_error",
+    "sharpness",
+)
+"""Scores a row may carry (null where not computed); what each measures is written where it is computed."""
+QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
+
+_PICTURES = ("image", "mask")
+
+_Field = tuple[str, pa.DataType, bool]
+
+
+def _required(name: str, kind: pa.DataType) -> _Field:
+    return name, kind, False
+
+
+def _optional(name: str, kind: pa.DataType) -> _Field:
+    return name, kind, True
+
+
+def _schema(kind: str, fields: Iterable[_Field]) -> pa.Schema:
+    schema = pa.schema([pa.field(name, type_, nullable=nullable) for name, type_, nullable in fields])
+    features = {field.name: _feature(field.type, field.name in _PICTURES) for field in schema}
+    return schema.with_metadata(
+        {
+            KIND_KEY: kind.encode(),
+            VERSION_KEY: SCHEMA_VERSION.encode(),
+            b"huggingface": json.dumps({"info": {"features": features}}).encode(),
+        }
+    )
+
+
+def _feature(type_: pa.DataType, picture: bool = False) -> dict[str, Any]:
+    """The Hugging Face feature of an Arrow type, as its JSON form."""
+    if picture:
+        return {"_type": "Image"}
+    if pa.types.is_list(type_):
+        return {"feature": _feature(type_.value_type), "_type": "List"}
+    if pa.types.is_struct(type_):
+        return {field.name: _feature(field.type) for field in type_}
+    names = {"float": "float32", "double": "float64"}
+    return {"dtype": names.get(str(type_), str(type_)), "_type": "Value"}
+
+
+SOURCE_SCHEMA = _schema(
+    "source",
+    [
+        _required("image_id", pa.string()),
+        _required("image", IMAGE),
+        _required("image_sha256", pa.string()),
+        _required("width", pa.int32()),
+        _required("height", pa.int32()),
+        _optional("identity", pa.string()),
+        _optional("camera", pa.int32()),
+        _optional("sequence", pa.int32()),
+        _optional("frame", pa.int64()),
+        _optional("domain", pa.string()),
+        _required("split", pa.string()),
+        _required("role", pa.string()),
+        _required("relative_path", pa.string()),
+        _required("dataset_id", pa.string()),
+        _optional("licence", pa.string()),
+        _optional("consent_basis", pa.string()),
+    ],
+)
+
+ANNOTATION_SCHEMA = _schema(
+    "annotation",
+    [
+        _required("image_id", pa.string()),
+        _required("image_sha256", pa.string()),
+        _required("width", pa.int32()),
+        _required("height", pa.int32()),
+        _optional("mask", pa.binary()),
+        _optional("mask_quality", pa.float32()),
+        _optional("segmenter", pa.string()),
+        _optional("segmenter_sha256", pa.string()),
+        _optional("keypoints", KEYPOINTS),
+        _optional("pose_model", pa.string()),
+        _optional("pose_sha256", pa.string()),
+    ],
+)
+
+SYNTHETIC_SCHEMA = _schema(
+    "synthetic",
+    [
+        _required("sample_id", pa.string()),
+        _required("image", IMAGE),
+        _required("image_sha256", pa.string()),
+        _required("pixel_sha256", pa.string()),
+        _required("width", pa.int32()),
+        _required("height", pa.int32()),
+        _optional("identity", pa.string()),
+        _required("hard_label", pa.int32()),
+        _required("num_classes", pa.int32()),
+        _optional("camera", pa.int32()),
+        _optional("domain", pa.string()),
+        _required("split", pa.string()),
+        _required("soft_label", SOFT_LABEL),
+        _required("soft_label_rest", pa.float32()),
+        _required("label_rule", pa.string()),
+        _optional("label_epsilon", pa.float32()),
+        _required("subject_keys", pa.list_(pa.string())),
+        _required("sources", SOURCES),
+        _required("recipe", pa.string()),
+        _required("recipe_version", pa.string()),
+        _required("settings_sha256", pa.string()),
+        _required("seed", pa.int64()),
+        _required("draw", pa.int32()),
+        _required("plan_id", pa.string()),
+        _required("checkpoint_sha256s", pa.list_(pa.string())),
+        _optional("target", TARGET),
+        _optional("mask", pa.binary()),
+        _optional("keypoints", KEYPOINTS),
+        _optional("quality", QUALITY),
+        _required("digital_source_type", pa.string()),
+    ],
+)
+
+REJECT_SCHEMA = _schema(
+    "reject",
+    [
+        _required("item_id", pa.string()),
+        _required("stage", pa.string()),
+        _required("reason", pa.string()),
+        _optional("message", pa.string()),
+        _optional("source_sha256", pa.string()),
+        _optional("relative_path", pa.string()),
+    ],
+)
+
+SCHEMAS: dict[Kind, pa.Schema] = {
+    "source": SOURCE_SCHEMA,
+    "annotation": ANNOTATION_SCHEMA,
+    "synthetic": SYNTHETIC_SCHEMA,
+}
+ROW_ID: dict[Kind, str] = {"source": "image_id", "annotation": "image_id", "synthetic": "sample_id"}
+"""The column that names a row of each kind, unique in its data set."""
+
+
+def check_version(version: str, where: str) -> None:
+    """Refuse what a newer major version of this package wrote; older and equal ones are read.
+
+    Raises:
+        UserError: ``version`` is of a newer major version, or no version at all.
+    """
+    try:
+        major = int(version.split(".")[0])
+    except ValueError:
+        raise UserError(f"{where} gives no schema version ({version!r}): not a data set of ours") from None
+    ours = int(SCHEMA_VERSION.split(".")[0])
+    if major > ours:
+        raise UserError(f"{where} has schema version {version}, this reader knows {ours}.x: install a newer reid-synth")
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """``rows`` with exactly the columns, order, types and metadata of ``schema``.
+
+    Raises:
+        ValueError: a column is missing or unknown, a value does not fit its type, or a required one is null.
+    """
+    missing = [name for name in schema.names if name not in rows.schema.names]
+    unknown = [name for name in rows.schema.names if name not in schema.names]
+    if missing or unknown:
+        raise ValueError(f"columns differ from the schema: missing {missing}, unknown {unknown}")
+    # Nullability is checked below, with a message that names the column.
+    relaxed = pa.schema([field.with_nullable(True) for field in schema])
+    table = rows.select(schema.names).replace_schema_metadata(None).cast(relaxed)
+    holes = [field.name for field in schema if not field.nullable and table.column(field.name).null_count]
+    if holes:
+        raise ValueError(f"null values in required columns: {holes}")
+    return pa.Table.from_arrays(table.columns, schema=schema)
