@@ -1,0 +1,223 @@
+"""Masks and poses of source images: what is still to be annotated, one shard of it, and the finished rows.
+
+A row is keyed by the image's digest and by the digests of both models (the keypoints prompt the segmenter, so
+a mask belongs to the pair). What a data set of annotations already holds is never computed again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.rows import fetch_rows, index_rows
+from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
+from manifests.store import ShardSink, open_dataset
+from pipeline.digests import plan_digest
+from pipeline.images import BoolMask, ImageError, RgbImage, decode, decode_mask, encode_mask
+from pipeline.settings import JobSettings
+
+STAGE = "annotate"
+PLAN_COLUMNS = ("image_id", "image_sha256")
+
+
+class AnnotationSettings(JobSettings):
+    """Which models annotate, and how the work is cut."""
+
+    segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint: a name or a path")
+    pose: str = Field("pose_tiny", description="mmpose checkpoint: a name or a path")
+    shard_size: int = Field(1024, ge=1, description="images in a shard: the unit of commit and of resume")
+    batch_size: int = Field(64, ge=1, description="images handed to the models at a time")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the models run")
+
+
+@dataclass(frozen=True)
+class AnnotationPlan:
+    """What is to be annotated: shard number -> rows of (image_id, image_sha256, file, row)."""
+
+    plan_id: str
+    shards: Mapping[int, pa.Table]
+    images: int
+    already_done: int
+
+
+def plan_annotations(
+    source: Dataset, annotated: Dataset | None, settings: AnnotationSettings, limit: int | None = None
+) -> AnnotationPlan:
+    """The images of ``source`` that ``annotated`` does not hold for these two models, cut into shards.
+
+    Bytes that occur several times are annotated once. The model names and digests are part of the plan's id.
+    """
+    segmenter_sha256, pose_sha256 = model_digests(settings)
+    rows = index_rows(source, PLAN_COLUMNS)
+    digests = np.asarray(rows.column("image_sha256").to_pylist(), dtype=object)
+    _, first = np.unique(digests.astype(str), return_index=True)
+    rows = rows.take(pa.array(np.sort(first)[:limit]))
+    done = _done(annotated, segmenter_sha256, pose_sha256)
+    fresh = [digest not in done for digest in rows.column("image_sha256").to_pylist()]
+    to_do = rows.filter(pa.array(fresh))
+    decisive = {"segmenter": segmenter_sha256, "pose": pose_sha256, "shard_size": settings.shard_size}
+    decisive |= {"batch_size": settings.batch_size}
+    size = settings.shard_size
+    shards = {start // size: to_do.slice(start, size) for start in range(0, to_do.num_rows, size)}
+    plan_id = plan_digest(STAGE, decisive, to_do.column("image_id").to_pylist())
+    return AnnotationPlan(plan_id, shards, to_do.num_rows, rows.num_rows - to_do.num_rows)
+
+
+def model_digests(settings: AnnotationSettings) -> tuple[str, str]:
+    """SHA-256 of the segmenter's and of the pose model's checkpoint, fetched and verified if need be."""
+    from pipeline.checkpoints import file_sha256, resolve
+
+    return file_sha256(resolve(settings.segmenter)), file_sha256(resolve(settings.pose))
+
+
+def _done(annotated: Dataset | None, segmenter_sha256: str, pose_sha256: str) -> set[str]:
+    if annotated is None:
+        return set()
+    table = annotated.read(["image_sha256", "segmenter_sha256", "pose_sha256"])
+    pairs = zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True)
+    return {image for image, segmenter, pose in pairs if (segmenter, pose) == (segmenter_sha256, pose_sha256)}
+
+
+class AnnotationWorker:
+    """Holds both models and the source; annotates and commits one shard at a time."""
+
+    def __init__(self, source_uri: str, sink: ShardSink, settings: AnnotationSettings) -> None:
+        from pipeline.foreground import load_segmenter
+        from pipeline.pose import load_pose_estimator
+
+        self.settings = settings
+        self.sink = sink
+        self.source = open_dataset(source_uri)
+        self.pose = load_pose_estimator(settings.pose, settings.device)
+        self.segmenter = load_segmenter(settings.segmenter, settings.device)
+        self.known_keypoints = _known_keypoints(sink.uri, self.pose.sha256)
+
+    def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
+        """Annotate the plan's rows in batches that are always cut the same way; yield images done."""
+        started = time.perf_counter()
+        rows: list[dict[str, Any]] = []
+        rejects: list[dict[str, Any]] = []
+        for start in range(0, plan.num_rows, self.settings.batch_size):
+            part = plan.slice(start, self.settings.batch_size)
+            rows += self._annotate(part, rejects)
+            yield part.num_rows
+        seconds = time.perf_counter() - started
+        self.sink.commit(
+            shard,
+            pa.Table.from_pylist(rows, schema=ANNOTATION_SCHEMA),
+            pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA),
+            {"seconds": round(seconds, 3)},
+        )
+
+    def _annotate(self, part: pa.Table, rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        fetched = fetch_rows(self.source, part, ["image_id", "image_sha256", "image", "relative_path"])
+        readable: list[tuple[dict[str, Any], RgbImage]] = []
+        for row in fetched.to_pylist():
+            try:
+                readable.append((row, decode(row["image"]["bytes"])))
+            except ImageError as error:
+                rejects.append(reject_row(row, row["image_id"], "decode", error))
+        if not readable:
+            return []
+        images = [image for _, image in readable]
+        keypoints = self._keypoints([row["image_sha256"] for row, _ in readable], images)
+        people = self.segmenter.segment(images, list(keypoints))
+        return [
+            {
+                "image_id": row["image_id"],
+                "image_sha256": row["image_sha256"],
+                "width": image.shape[1],
+                "height": image.shape[0],
+                "mask": encode_mask(person.mask),
+                "mask_quality": person.quality,
+                "segmenter": self.segmenter.name,
+                "segmenter_sha256": self.segmenter.sha256,
+                "keypoints": keypoint_structs(points),
+                "pose_model": self.pose.name,
+                "pose_sha256": self.pose.sha256,
+            }
+            for (row, image), person, points in zip(readable, people, keypoints, strict=True)
+        ]
+
+    def _keypoints(self, digests: list[str], images: list[RgbImage]) -> NDArray[np.float32]:
+        """Keypoints (N, 17, 3), taken from earlier rows of the same pose model where there are any."""
+        if all(digest in self.known_keypoints for digest in digests):
+            return np.stack([self.known_keypoints[digest] for digest in digests])
+        return self.pose.estimate(images)
+
+
+def _known_keypoints(uri: str, pose_sha256: str) -> dict[str, NDArray[np.float32]]:
+    """Keypoints by image digest from a closed data set of annotations at ``uri``; empty where there is none."""
+    try:
+        table = open_dataset(uri).read(["image_sha256", "keypoints", "pose_sha256"])
+    except UserError:
+        return {}
+    return {
+        row["image_sha256"]: keypoint_array(row["keypoints"])
+        for row in table.to_pylist()
+        if row["pose_sha256"] == pose_sha256 and row["keypoints"]
+    }
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Mask ``(H, W)`` bool, the segmenter's own quality, keypoints ``(17, 3)`` in pixels; None where unknown."""
+
+    mask: BoolMask | None
+    mask_quality: float | None
+    keypoints: NDArray[np.float32] | None
+
+
+class Annotations:
+    """Finished annotations by image digest."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        columns = ["image_sha256", "mask", "mask_quality", "keypoints"]
+        self._table = dataset.read(columns)
+        # Where several pairs of models annotated an image, the latest wins.
+        self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, image_sha256: str) -> Annotation | None:
+        """The annotation of an image, None where it has none."""
+        row = self._rows.get(image_sha256)
+        if row is None:
+            return None
+        values = self._table.slice(row, 1).to_pylist()[0]
+        mask = decode_mask(values["mask"]) if values["mask"] else None
+        keypoints = keypoint_array(values["keypoints"]) if values["keypoints"] else None
+        return Annotation(mask, values["mask_quality"], keypoints)
+
+
+def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:
+    """``(17, 3)`` x, y, score as the rows of a manifest hold them."""
+    return [{"x": float(x), "y": float(y), "score": float(score)} for x, y, score in points]
+
+
+def keypoint_array(structs: list[dict[str, float]]) -> NDArray[np.float32]:
+    """``(17, 3)`` float32 from what `keypoint_structs` made."""
+    return np.array([[point["x"], point["y"], point["score"]] for point in structs], dtype=np.float32)
+
+
+def reject_row(source: Mapping[str, Any], item_id: str, stage: str, error: ImageError) -> dict[str, Any]:
+    """A row of the rejects table for a source row that could not be used."""
+    return {
+        "item_id": item_id,
+        "stage": stage,
+        "reason": error.reason,
+        "message": str(error),
+        "source_sha256": source["image_sha256"],
+        "relative_path": source["relative_path"],
+    }

@@ -1,0 +1,132 @@
+"""The engine: a few long-lived actors, shards of a plan handed to whoever is free.
+
+Ray gives placement, processes, retries and object transport; what belongs to us is the plan (which shards)
+and the commit (once each, in `manifests.store`), so an actor that dies costs the shard in hand and no more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from manifests.errors import UserError
+from pipeline.cluster.resources import StageResources, wait_for_placement
+from pipeline.cluster.session import cluster_nodes
+from pipeline.progress import Progress
+
+RESTARTS = 3
+
+
+class ShardWorker(Protocol):
+    """Holds a stage's models; computes and commits one shard at a time."""
+
+    def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
+        """Compute the shard of these plan rows, commit it, and yield how many rows each step finished."""
+        ...
+
+
+def run_shards(
+    stage: str,
+    build_worker: Callable[[], ShardWorker],
+    shards: Mapping[int, pa.Table],
+    needs: StageResources,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Run every shard of ``shards`` (number -> plan rows) on actors made by ``build_worker``; return the actors.
+
+    The number of actors is ``workers``, or as many as the cluster holds, and never more than shards.
+
+    Raises:
+        UserError: the stage cannot be placed, a worker meets a user's mistake, or a worker keeps dying.
+    """
+    import ray
+    from ray.exceptions import RayActorError, RayTaskError
+
+    if not shards:
+        return 0
+    room = wait_for_placement(stage, needs, cluster_nodes)
+    count = min(len(shards), room if workers is None else workers)
+    if count > room:
+        print(f"{stage}: {workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
+    actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
+    actors = [actor_class.remote(build_worker) for _ in range(count)]
+    try:
+        _feed(actors, dict(sorted(shards.items())), progress)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, UserError):
+            raise cause from None
+        reason = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
+        print(error)
+        raise UserError(
+            f"stage {stage!r} failed: {_first_line(reason)} (traceback above); the same command takes it up again"
+        ) from None
+    except RayActorError as error:
+        raise UserError(
+            f"stage {stage!r}: a worker died {RESTARTS + 1} times, out of memory perhaps "
+            f"({_first_line(str(error))}); the same command takes it up again"
+        ) from None
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+    return count
+
+
+class _Actor:
+    """Makes its worker once; a restarted actor makes it anew."""
+
+    def __init__(self, build_worker: Callable[[], ShardWorker]) -> None:
+        self.worker = build_worker()
+
+    def ready(self) -> bool:
+        return True
+
+    def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
+        yield from self.worker.run(shard, plan)
+
+
+def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | None) -> None:
+    """Keep one shard on each actor that is up until all are done; advance ``progress`` by what they yield.
+
+    An actor that is not placed yet gets no shard (it only tells an autoscaler what is wanted). A retried
+    shard yields its rows anew, so what one shard reports is capped at its number of rows.
+    """
+    import ray
+
+    queue = deque(waiting.items())
+    coming_up = {actor.ready.remote(): actor for actor in actors}
+    running: dict[Any, tuple[Any, int]] = {}
+
+    def start_next(actor: Any) -> None:
+        if not queue:
+            # Its place may be what an actor that died needs in order to come back with its shard.
+            ray.kill(actor)
+            return
+        shard, plan = queue.popleft()
+        running[actor.run.options(num_returns="streaming").remote(shard, plan)] = (actor, plan.num_rows)
+
+    while running or queue:
+        events: list[Any] = ray.wait([*running, *coming_up], num_returns=1, timeout=5.0)[0]
+        for event in events:
+            if event in coming_up:
+                ray.get(event)
+                start_next(coming_up.pop(event))
+                continue
+            actor, left = running[event]
+            try:
+                done = min(left, int(ray.get(next(event))))
+            except StopIteration:
+                del running[event]
+                start_next(actor)
+                continue
+            running[event] = (actor, left - done)
+            if progress is not None:
+                progress.advance(done)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no message"
