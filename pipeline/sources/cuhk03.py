@@ -110,4 +110,5 @@ LAYOUT = Layout(
     summary="images_detected/ or images_labeled/ with splits_new_detected.json or splits_new_labeled.json",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"images_{name}") for name in VARIANTS),
+    options=("variant", "split_file"),
 )

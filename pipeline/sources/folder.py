@@ -102,4 +102,5 @@ LAYOUT = Layout(
     summary="any folder of images; --labels FILE.csv or FILE.parquet says who and where",
     scan=scan,
     recognises=lambda root: False,
+    options=("labels",),
 )

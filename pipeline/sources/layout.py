@@ -29,12 +29,15 @@ class Layout:
 
     ``scan`` returns every image file, sorted and deterministic, faults included; it raises `LayoutError`
     where the folder is laid out otherwise. ``recognises`` says whether a folder looks like this layout.
+    ``options`` names the `ScanOptions` that it understands; ``notice`` is printed, and with ``must_accept``
+    has to be accepted.
     """
 
     name: str
     summary: str
     scan: Callable[[SourceRoot, ScanOptions], list[SourceFile]]
     recognises: Callable[[SourceRoot], bool]
+    options: tuple[str, ...] = ()
     notice: str | None = None
     must_accept: bool = False
     licence: str | None = None

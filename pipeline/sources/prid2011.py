@@ -97,4 +97,5 @@ LAYOUT = Layout(
     summary="single_shot/ or multi_shot/ with cam_a/ and cam_b/",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"{name}/cam_a") for name in VARIANTS),
+    options=("variant", "split_file"),
 )

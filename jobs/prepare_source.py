@@ -1,0 +1,100 @@
+"""Reads a folder of a ReID data set into a source data set.
+
+python jobs/prepare_source.py --layout market1501 --root Market-1501 --domain market --output runs/market
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from manifests.errors import UserError
+from pipeline.settings import JobSettings, run_job
+from pipeline.sources.files import SPLITS, Split
+from pipeline.sources.ingest import ingest, make_plan, summarize
+from pipeline.sources.layout import Layout, ScanOptions
+from pipeline.sources.layouts import get_layout
+from pipeline.sources.reading import Provenance
+
+
+class Settings(JobSettings):
+    """Read a folder of a ReID data set into a source data set: labels, digests, rejects."""
+
+    layout: Literal["market1501", "dukemtmc", "msmt17", "cuhk03", "prid2011", "folder", "toyworld"] = Field(
+        description="how the folder is laid out"
+    )
+    root: Path = Field(description="the folder that the data set lies in")
+    domain: str = Field(min_length=1, description="name of the domain, on every row")
+    output: str = Field(min_length=1, description="path or URI of the data set to write")
+    dataset_id: str | None = Field(
+        None, min_length=1, description="name of the data set; the domain if absent"
+    )
+    licence: str | None = Field(None, description="terms under which the images may be used, on every row")
+    consent_basis: str | None = Field(None, description="why the people in it may be shown, on every row")
+    splits: list[Split] = Field(list(SPLITS), min_length=1, description="splits to read")
+    shard_size: int = Field(4096, ge=1, le=65536, description="images in a shard, at most")
+    accept_terms: bool = Field(False, description="needed for sets that were withdrawn")
+    variant: str | None = Field(
+        None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot"
+    )
+    split_file: Path | None = Field(None, description="cuhk03, prid2011: JSON file of train/test splits")
+    split_index: int = Field(0, ge=0, description="cuhk03, prid2011: which split of the file, from 0")
+    labels: Path | None = Field(None, description="folder: CSV or Parquet with path, identity, camera")
+    threads: int | None = Field(None, ge=1, le=256, description="threads that read and decode; one a core")
+
+
+def main(settings: Settings) -> None:
+    layout = get_layout(settings.layout)
+    _check_terms(layout, settings)
+    provenance = Provenance(
+        dataset_id=settings.dataset_id or settings.domain,
+        domain=settings.domain,
+        licence=settings.licence or layout.licence,
+        consent_basis=settings.consent_basis or layout.consent_basis,
+    )
+    options = ScanOptions(settings.variant, settings.split_file, settings.split_index, settings.labels)
+    plan = make_plan(settings.root, layout, provenance, options, settings.splits, settings.shard_size)
+    print(f"{plan.files} files found, {len(plan.shards)} shards, plan {plan.plan_id}", flush=True)
+    dataset = ingest(
+        settings.root, plan, provenance, settings.output, _run_record(settings, provenance), settings.threads
+    )
+    for line in summarize(dataset).lines():
+        print(line)
+    print(f"source data set: {dataset.uri}")
+
+
+def _check_terms(layout: Layout, settings: Settings) -> None:
+    if layout.notice:
+        print(f"note: {layout.notice}", flush=True)
+    if layout.must_accept and not settings.accept_terms:
+        raise UserError(f"{layout.name}: {layout.notice}; --accept-terms says that you have that right")
+    given = {"variant": settings.variant, "split_file": settings.split_file, "labels": settings.labels}
+    for name, value in given.items():
+        if value is not None and name not in layout.options:
+            raise UserError(f"--{name.replace('_', '-')} means nothing to --layout {layout.name}")
+
+
+def _run_record(settings: Settings, provenance: Provenance) -> dict[str, object]:
+    from pipeline.fingerprint import environment  # imports torch: only once there is something to record
+
+    return {
+        "job": "prepare_source",
+        "settings": settings.model_dump(mode="json"),
+        "inputs": [
+            {
+                "dataset_id": provenance.dataset_id,
+                "licence": provenance.licence,
+                "consent_basis": provenance.consent_basis,
+            }
+        ],
+        "environment": environment(),
+    }
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

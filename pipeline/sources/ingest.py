@@ -1,0 +1,190 @@
+"""From a folder of a published ReID data set to a source data set: plan, shards, commit, summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import polars as pl
+
+from manifests.errors import UserError
+from manifests.store import Dataset, DatasetRun, open_dataset
+from pipeline.digests import plan_digest
+from pipeline.progress import Progress
+from pipeline.sources.files import SPLITS, SourceFile, Split
+from pipeline.sources.layout import Layout, ScanOptions
+from pipeline.sources.layouts import scan
+from pipeline.sources.reading import STAGE, Provenance, read_shard
+
+SHARD_BYTES = 256 << 20
+"""A shard is held in memory while it is read: it ends before this many bytes of files."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read: the shards' files in order, and the digest that names the plan."""
+
+    plan_id: str
+    shards: tuple[tuple[SourceFile, ...], ...]
+
+    @property
+    def files(self) -> int:
+        return sum(len(shard) for shard in self.shards)
+
+
+def make_plan(
+    root: Path,
+    layout: Layout,
+    provenance: Provenance,
+    options: ScanOptions | None = None,
+    splits: Sequence[Split] = SPLITS,
+    shard_size: int = 4096,
+    shard_bytes: int = SHARD_BYTES,
+) -> Plan:
+    """List the files of a data set and cut them into shards. The same files and settings give the same plan.
+
+    Raises:
+        UserError: the folder is not of this layout, or holds nothing to read in these splits.
+    """
+    files = [file for file in scan(layout, root, options or ScanOptions()) if file.split in splits]
+    if not files:
+        raise UserError(f"{root} holds no image of the splits {', '.join(splits)} (layout {layout.name})")
+    if all(file.fault for file in files):
+        first = files[0]
+        because = f"{first.relative_path}: {first.fault.message}" if first.fault else ""
+        raise UserError(f"none of the {len(files)} images in {root} can be used; the first: {because}")
+    settings = {
+        **asdict(provenance),
+        "layout": layout.name,
+        "shard_size": shard_size,
+        "shard_bytes": shard_bytes,
+    }
+    items = (json.dumps(astuple(file), separators=(",", ":")) for file in files)
+    return Plan(plan_digest(STAGE, settings, items), tuple(_cut(files, shard_size, shard_bytes)))
+
+
+def _cut(files: Sequence[SourceFile], shard_size: int, shard_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
+    shard: list[SourceFile] = []
+    held = 0
+    for file in files:
+        size = max(file.size, 0)
+        if shard and (len(shard) == shard_size or held + size > shard_bytes):
+            yield tuple(shard)
+            shard, held = [], 0
+        shard.append(file)
+        held += size
+    yield tuple(shard)
+
+
+def ingest(
+    root: Path,
+    plan: Plan,
+    provenance: Provenance,
+    uri: str,
+    run: dict[str, Any] | None = None,
+    threads: int | None = None,
+) -> Dataset:
+    """Read every file of the plan and write the source data set at ``uri``; a stopped run is taken up again.
+
+    Memory: one shard's files (`SHARD_BYTES` at most, but for a single larger file) and one decoded image a
+    thread.
+
+    Raises:
+        UserError: ``uri`` holds another data set, cannot be written, or no image could be read.
+    """
+    shard_rows = {number: len(shard) for number, shard in enumerate(plan.shards)}
+    started = DatasetRun.start(uri, "source", plan.plan_id, shard_rows, run=run)
+    pending = started.pending()
+    if started.resumed_shards:
+        print(f"{STAGE}: {started.resumed_shards} of {len(plan.shards)} shards are there already", flush=True)
+    total = sum(shard_rows[number] for number in pending)
+    workers = threads or len(os.sched_getaffinity(0))
+    with _quiet_opencv(), ThreadPoolExecutor(workers) as pool, Progress(STAGE, total) as progress:
+        for number in pending:
+            rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress)
+            started.sink.commit(number, rows, rejects)
+    if started.close().rows == 0:
+        raise UserError(f"no image in {root} could be read; the reasons are in {started.uri}/rejects")
+    return open_dataset(uri)
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """What OpenCV has to say of broken images is in the rejects; on stderr it would be a screen of lines."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a source data set holds.
+
+    Images with the same bytes are all kept: published sets have their counts, and which label is wrong is for
+    a person to say. ``repeated`` counts the images whose bytes another has too, ``contradicting`` those of
+    them that are said to be different persons.
+    """
+
+    images: dict[str, int]
+    roles: dict[str, int]
+    identities: int
+    cameras: list[int]
+    rejects: dict[str, int]
+    repeated: int
+    contradicting: int
+
+    def lines(self) -> list[str]:
+        """For people: three lines or four."""
+        lines = [
+            f"images: {sum(self.images.values())} ({_counts(self.images)}); {_counts(self.roles)}",
+            f"identities: {self.identities}; cameras: {len(self.cameras)} ({_ranges(self.cameras)})",
+            f"rejects: {sum(self.rejects.values())} ({_counts(self.rejects)})",
+        ]
+        if self.repeated:
+            twins = f"{self.contradicting} of them under another identity"
+            lines.append(f"same bytes as another image: {self.repeated}, {twins}; all are kept")
+        return lines
+
+
+def summarize(dataset: Dataset) -> Summary:
+    """Count a source data set's rows; reads no image."""
+    columns = ("split", "role", "identity", "camera", "image_sha256")
+    rows = dataset.scan().select(columns).collect()
+    twins = rows.group_by("image_sha256").agg(
+        pl.len().alias("images"), pl.col("identity").drop_nulls().n_unique().alias("identities")
+    )
+    repeated = twins.filter(pl.col("images") > 1)
+    return Summary(
+        images={split: count for split in SPLITS if (count := rows.filter(pl.col("split") == split).height)},
+        roles=dict(rows["role"].value_counts(sort=True).iter_rows()),
+        identities=rows["identity"].drop_nulls().n_unique(),
+        cameras=sorted(rows["camera"].drop_nulls().unique()),
+        rejects=dict(dataset.snapshot.reasons),
+        repeated=int(repeated["images"].sum()),
+        contradicting=int(repeated.filter(pl.col("identities") > 1)["images"].sum()),
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``1-3, 7`` for 1, 2, 3, 7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(str(end) for end in run) for run in runs) or "none"
