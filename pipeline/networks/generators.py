@@ -1,0 +1,71 @@
+"""Image-to-image generators."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
+
+
+class ResidualBlock(nn.Module):
+    """Two reflect-padded 3 x 3 convolutions with instance norm, added to the input; no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        summed: Tensor = features + self.layers(features)
+        return summed
+
+
+class ResnetGenerator(nn.Module):
+    """CycleGAN's generator (Zhu et al., ICCV 2017, appendix 7.2, after Johnson et al., ECCV 2016).
+
+    c7s1-n, d2n, d4n, ``blocks`` x R4n, u2n, un, c7s1-3, tanh, with n = ``width``. It maps (N, 3, H, W) to
+    (N, 3, H, W), both in [-1, 1]; H and W divisible by 4. No dropout and no batch statistics: it is a pure function.
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 9,
+        upsampling: Upsampling = "transposed",
+        channels_in: int = 3,
+        channels_out: int = 3,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(channels_in, width, 7),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            *(ResidualBlock(4 * width) for _ in range(blocks)),
+            upsample(4 * width, 2 * width, upsampling),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            upsample(2 * width, width, upsampling),
+            InstanceNorm(),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(width, channels_out, 7),
+            nn.Tanh(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        made: Tensor = self.layers(images)
+        return made

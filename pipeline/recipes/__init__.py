@@ -1,0 +1,21 @@
+"""The systems that the product can train and generate with, by name."""
+
+from __future__ import annotations
+
+from manifests.errors import UserError
+from pipeline.recipes.base import Recipe
+from pipeline.recipes.cyclegan import CycleGAN
+from pipeline.recipes.ptgan import PTGAN
+
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (CycleGAN, PTGAN)}
+
+
+def find_recipe(name: str) -> type[Recipe]:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is none; the message lists those there are.
+    """
+    if name not in RECIPES:
+        raise UserError(f"unknown recipe {name!r}; known: {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]

@@ -1,0 +1,91 @@
+"""What a recipe is: settings, networks, one training step, pure generation, a label rule.
+
+A new system is a new file beside this one and one line in the table `pipeline.recipes.RECIPES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import HistoryPool
+from pipeline.settings import JobSettings
+
+Batch = Mapping[str, Tensor]
+"""Columns by name. Images (N, 3, H, W) in [-1, 1], masks (N, 1, H, W) 0 or 1, all on the networks' device."""
+
+Terms = dict[str, Tensor]
+"""Weighted loss terms by name; the loss is their sum."""
+
+
+class RecipeSettings(JobSettings):
+    """The numbers of a paper; each field says where it comes from."""
+
+    learning_rate: float = Field(default=2e-4, gt=0, description="Adam's step size (every system here)")
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first moment decay (DCGAN, ICLR 2016)")
+    decay_from: float = Field(
+        default=0.5, ge=0, le=1, description="share of the steps after which the step size falls linearly to 0"
+    )
+
+
+@dataclass
+class StepContext:
+    """What a step may use beside networks and batch; nothing else is random or remembered."""
+
+    step: int
+    rng: np.random.Generator
+    pools: Mapping[str, HistoryPool] = field(default_factory=dict)
+
+
+class Recipe(ABC):
+    """One system of the literature. Instances hold settings only; networks and batches are passed in."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    settings_model: ClassVar[type[RecipeSettings]]
+    columns: ClassVar[tuple[str, ...]]
+    """Batch columns that `step` reads."""
+    players: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Who trains what: for each optimiser, by name, the networks it moves."""
+    pool_names: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, str]]
+    """What is kept after training: file stem -> name of the network that `generate` needs."""
+    label_rule: ClassVar[str]
+    """Default rule for generated rows, by its name in `manifests.soft_labels`."""
+
+    def __init__(self, settings: RecipeSettings | None = None) -> None:
+        self.settings = settings if settings is not None else self.settings_model()
+
+    @abstractmethod
+    def build(self, generator: torch.Generator) -> nn.ModuleDict:
+        """All networks, initialised from ``generator`` alone."""
+
+    @abstractmethod
+    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        """One training step: yields ``(player, terms)`` in the order of the updates.
+
+        The loop minimises the sum of the terms over the player's networks before it asks for the next.
+        """
+
+    @abstractmethod
+    def build_generator(self) -> nn.Module:
+        """The network of one export, uninitialised: what a trained file is loaded into."""
+
+    @abstractmethod
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1]: a pure function, row by row, of the arguments."""
+
+    @classmethod
+    def needs_masks(cls) -> bool:
+        return any(column.endswith("_mask") for column in cls.columns)
+
+    @abstractmethod
+    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the picture grid by name, left to right: images or masks of the batch's rows."""

@@ -1,0 +1,21 @@
+"""Between images as they are stored (uint8, channels last) and as the networks see them ([-1, 1], channels first)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_signed(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory; converted on ``device``."""
+    pixels = torch.as_tensor(images).to(device, non_blocking=True)
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8, rounded to nearest; values beyond the range are clipped."""
+    pixels = images.detach().float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    array: NDArray[np.uint8] = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    return array

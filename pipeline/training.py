@@ -1,0 +1,213 @@
+"""The one training loop: steps, precision, schedule, averaged weights, checkpoints, logs, taking up again.
+
+It knows no recipe: a recipe yields the loss terms of one player after the other, the loop minimises them. On a
+CPU, a run that was stopped and taken up again ends with the same bytes as one that was not, for equal settings,
+data, thread count and machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.networks.blocks import HistoryPool
+from pipeline.precision import Precision, resolve_precision
+from pipeline.recipes.base import Recipe, StepContext
+from pipeline.settings import JobSettings
+from pipeline.tensors import to_signed
+from pipeline.training_data import random_generator
+from pipeline.training_log import TrainingLog, total
+from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
+
+_STEP_STREAM = 200
+
+
+class TrainingSettings(JobSettings):
+    """How long and how a recipe is trained; the recipe's own numbers are its settings."""
+
+    steps: int = Field(default=20_000, ge=1, description="generator updates in all")
+    batch_size: int = Field(default=1, ge=1, description="images of each domain in a step (the papers: 1)")
+    height: int = Field(default=256, ge=16, multiple_of=4, description="of the crops, pixels")
+    width: int = Field(default=128, ge=16, multiple_of=4, description="of the crops, pixels")
+    seed: int = Field(default=0, ge=0, description="weights, order, augmentation and history pool follow from it")
+    average_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="keep an exponential moving average of the generators; 0: off (the papers)"
+    )
+    precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
+    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints")
+    sample_every: int = Field(default=500, ge=1, description="steps between picture grids")
+    sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
+
+
+class BatchSource(Protocol):
+    """Where batches come from: each a function of its step, so that nothing need be remembered."""
+
+    def batch(self, step: int, size: int) -> dict[str, NDArray[Any]]: ...
+    def preview(self, count: int) -> dict[str, NDArray[Any]]: ...
+    def digests(self) -> dict[str, str]: ...
+
+
+class Training:
+    """One run of one recipe. `run` trains (or goes on) to the last step; the networks are then in ``networks``."""
+
+    def __init__(self, recipe: Recipe, data: BatchSource, output: Path, settings: TrainingSettings) -> None:
+        self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
+        self.device = torch.device(settings.device)
+        self.dtype = resolve_precision(settings.precision, self.device)
+        weights = torch.Generator().manual_seed(settings.seed)
+        networks = recipe.build(weights).to(self.device)
+        self.networks: nn.ModuleDict = networks.to(memory_format=torch.channels_last)
+        self.averages = self._copy_exports() if settings.average_decay else None
+        self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
+        self.pools = {name: HistoryPool() for name in recipe.pool_names}
+        self.step = 0
+        self.data_sha256 = data.digests()
+        self.losses: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Train from the newest checkpoint under ``output``, or from the start.
+
+        Raises:
+            UserError: ``output`` holds a run with other settings or data.
+            KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
+        """
+        self._restore()
+        log = TrainingLog(self.output, self.step, self.settings.steps)
+        try:
+            with stop_between_steps() as stop:
+                while self.step < self.settings.steps:
+                    terms = self._train_step()
+                    self.step += 1
+                    log.add(self.step, terms, self._learning_rate())
+                    self.losses = log.means
+                    last = self.step == self.settings.steps
+                    if last or stop.received or self.step % self.settings.checkpoint_every == 0:
+                        self._save()
+                    if last or self.step % self.settings.sample_every == 0:
+                        log.show(self.step, self._preview())
+                    if stop.received and not last:
+                        raise KeyboardInterrupt
+        finally:
+            log.close()
+
+    def exported(self) -> dict[str, nn.Module]:
+        """The networks to keep, by file stem: averaged ones where an average was kept."""
+        kept = self.averages if self.averages is not None else self.networks
+        return {stem: kept[name] for stem, name in self.recipe.exports.items()}
+
+    def _train_step(self) -> dict[str, Tensor]:
+        columns = self.data.batch(self.step, self.settings.batch_size)
+        batch = self._to_device(columns)
+        rng = random_generator(self.settings.seed, _STEP_STREAM, self.step)
+        moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
+        self._set_learning_rate()
+        seen: dict[str, Tensor] = {}
+        while True:
+            # Autocast covers the recipe's forward passes only; backward passes run as their forwards did.
+            with self._autocast():
+                move = next(moves, None)
+            if move is None:
+                break
+            player, terms = move
+            optimizer = self.optimizers[player]
+            optimizer.zero_grad(set_to_none=True)
+            total(terms).backward()
+            optimizer.step()
+            seen |= terms
+        self._average()
+        return seen
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _to_device(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        """Columns as `pipeline.recipes.base.Batch` wants them; images travel as uint8."""
+        batch: dict[str, Tensor] = {}
+        for name, column in columns.items():
+            if column.dtype == np.uint8:
+                batch[name] = to_signed(column, self.device)
+            elif column.dtype == np.bool_:
+                batch[name] = torch.as_tensor(column).to(self.device).float().unsqueeze(1)
+            else:
+                batch[name] = torch.as_tensor(column).to(self.device)
+        return batch
+
+    def _optimizer(self, names: tuple[str, ...]) -> torch.optim.Adam:
+        parameters = itertools.chain.from_iterable(self.networks[name].parameters() for name in names)
+        settings = self.recipe.settings
+        return torch.optim.Adam(parameters, settings.learning_rate, (settings.beta1, 0.999))
+
+    def _learning_rate(self) -> float:
+        """Constant, then linear to 0 at the end (CycleGAN, appendix 7.1)."""
+        settings = self.recipe.settings
+        flat = settings.decay_from * self.settings.steps
+        left = (self.settings.steps - self.step) / max(self.settings.steps - flat, 1.0)
+        return settings.learning_rate * min(1.0, left)
+
+    def _set_learning_rate(self) -> None:
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+
+    def _copy_exports(self) -> nn.ModuleDict:
+        names = self.recipe.exports.values()
+        return nn.ModuleDict({name: copy.deepcopy(self.networks[name]) for name in names}).requires_grad_(False)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.averages is None:
+            return
+        # The average starts short, else the random first weights would stay in it for long.
+        decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
+        for name, average in self.averages.items():
+            pairs = zip(average.parameters(), self.networks[name].parameters(), strict=True)
+            for kept, current in pairs:
+                kept.lerp_(current, 1 - decay)
+
+    @torch.no_grad()
+    def _preview(self) -> dict[str, Tensor]:
+        networks = nn.ModuleDict({**self.networks, **(self.averages or {})})
+        with self._autocast():
+            return self.recipe.preview(networks, self._to_device(self.data.preview(self.settings.sample_count)))
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be taken up again."""
+        free = {"checkpoint_every", "sample_every", "sample_count", "device"}
+        settings = self.settings.model_dump(mode="json", exclude=free)
+        recipe = {"recipe": self.recipe.name, **self.recipe.settings.model_dump(mode="json")}
+        return {**settings, **recipe, **{f"{name} data": sha for name, sha in self.data_sha256.items()}}
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "identity": self._identity(),
+            "networks": self.networks.state_dict(),
+            "averages": None if self.averages is None else self.averages.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+        }
+        save_checkpoint(self.output / "checkpoints", self.step, state)
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self.output / "checkpoints", self.device)
+        if state is None:
+            return
+        check_same_run(state["identity"], self._identity(), self.output)
+        self.networks.load_state_dict(state["networks"])
+        if self.averages is not None:
+            self.averages.load_state_dict(state["averages"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, pool in self.pools.items():
+            pool.load_state_dict(state["pools"][name])
+        self.step = int(state["step"])
+        print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)
