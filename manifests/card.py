@@ -25,10 +25,7 @@ def write_inspection_files(dataset: Dataset) -> None:
 def _write_samples_meta(dataset: Dataset) -> None:
     schema = SCHEMAS[dataset.kind]
     columns = [name for name in schema.names if name not in _PICTURES]
-    place: list[pa.Field[Any]] = [
-        pa.field("file", pa.string(), nullable=False),
-        pa.field("row", pa.int32(), nullable=False),
-    ]
+    place: list[pa.Field[Any]] = [pa.field("file", pa.string()), pa.field("row", pa.int32())]
     meta = pa.schema([*place, *(schema.field(name) for name in columns)])
     with (
         dataset.storage.writer(SAMPLES_META) as stream,

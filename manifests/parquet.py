@@ -47,7 +47,8 @@ def encode(table: pa.Table, footer: Mapping[str, str] | None = None) -> pa.Buffe
     """``table`` as the bytes of a Parquet file: the same rows and footer give the same bytes."""
     sink = pa.BufferOutputStream()
     with open_writer(cast(IO[bytes], sink), table.schema, footer) as writer:
-        writer.write_table(table.combine_chunks(), row_group_size=ROWS_PER_GROUP)
+        if table.num_rows:  # an empty row group is what Hugging Face datasets stumbles over
+            writer.write_table(table.combine_chunks(), row_group_size=ROWS_PER_GROUP)
     return sink.getvalue()
 
 

@@ -1,7 +1,8 @@
 """The Arrow schemas of every kind of data set, with the metadata that lets other tools open them.
 
 Each schema carries three metadata entries: ``reid_synth.kind``, ``reid_synth.schema_version`` and
-``huggingface``. The last makes ``datasets.load_dataset("parquet", ...)`` show images and masks as pictures.
+``huggingface``. The last makes ``datasets.load_dataset("parquet", ...)`` show images as pictures. All Arrow
+fields are nullable, since that reader takes a field's feature only then; `REQUIRED` says which may not be null.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ QUALITY_SCORES = (
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
 QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
 
-_PICTURES = ("image", "mask")
+REQUIRED: dict[str, frozenset[str]] = {}
+"""Columns that are never null, by kind (``reject`` included)."""
 
 _Field = tuple[str, pa.DataType, bool]
 
@@ -58,8 +60,10 @@ def _optional(name: str, kind: pa.DataType) -> _Field:
 
 
 def _schema(kind: str, fields: Iterable[_Field]) -> pa.Schema:
-    schema = pa.schema([pa.field(name, type_, nullable=nullable) for name, type_, nullable in fields])
-    features = {field.name: _feature(field.type, field.name in _PICTURES) for field in schema}
+    fields = tuple(fields)
+    REQUIRED[kind] = frozenset(name for name, _, nullable in fields if not nullable)
+    schema = pa.schema([pa.field(name, type_) for name, type_, _ in fields])
+    features = {field.name: _feature(field.type) for field in schema}
     return schema.with_metadata(
         {
             KIND_KEY: kind.encode(),
@@ -69,9 +73,9 @@ def _schema(kind: str, fields: Iterable[_Field]) -> pa.Schema:
     )
 
 
-def _feature(type_: pa.DataType, picture: bool = False) -> dict[str, Any]:
+def _feature(type_: pa.DataType) -> dict[str, Any]:
     """The Hugging Face feature of an Arrow type, as its JSON form."""
-    if picture:
+    if type_ == IMAGE:
         return {"_type": "Image"}
     if pa.types.is_list(type_):
         return {"feature": _feature(type_.value_type), "_type": "List"}
@@ -202,10 +206,9 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     unknown = [name for name in rows.schema.names if name not in schema.names]
     if missing or unknown:
         raise ValueError(f"columns differ from the schema: missing {missing}, unknown {unknown}")
-    # Nullability is checked below, with a message that names the column.
-    relaxed = pa.schema([field.with_nullable(True) for field in schema])
-    table = rows.select(schema.names).replace_schema_metadata(None).cast(relaxed)
-    holes = [field.name for field in schema if not field.nullable and table.column(field.name).null_count]
+    table = rows.select(schema.names).cast(schema)
+    required = REQUIRED[(schema.metadata or {})[KIND_KEY].decode()]
+    holes = [name for name in schema.names if name in required and table.column(name).null_count]
     if holes:
         raise ValueError(f"null values in required columns: {holes}")
-    return pa.Table.from_arrays(table.columns, schema=schema)
+    return table
