@@ -1,0 +1,42 @@
+"""Masks (Segment Anything) and poses (mmpose) of the images of a source manifest.
+
+python jobs/annotate.py --source runs/market --output runs/market-annotations
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.annotations import AnnotationSettings
+from pipeline.cluster.annotate import annotate
+from pipeline.cluster.session import ray_session
+from pipeline.settings import run_job
+
+
+class Settings(AnnotationSettings):
+    """Add masks by Segment Anything and poses by mmpose to the images of a source manifest."""
+
+    source: str = Field(description="URI of the source manifest")
+    output: str = Field(description="URI of the annotations; what they already hold is not computed again")
+    workers: int | None = Field(None, ge=1, description="actors; by default as many as the cluster holds")
+    limit: int | None = Field(None, ge=1, description="only the first N images")
+    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
+
+
+def main(settings: Settings) -> None:
+    models = AnnotationSettings.model_validate(
+        settings.model_dump(include=set(AnnotationSettings.model_fields), mode="json")
+    )
+    with ray_session(settings.ray_address):
+        dataset = annotate(settings.source, settings.output, models, workers=settings.workers, limit=settings.limit)
+    quality = dataset.scan().select("mask_quality").mean().collect().item()
+    print(f"annotations: {dataset.snapshot.rows} rows, mean mask quality {quality:.3f}, in {dataset.uri}")
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

@@ -1,0 +1,76 @@
+"""Annotation on Ray: plan what is missing, run its shards on actors, close the data set."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.store import DatasetRun, open_dataset
+from pipeline.annotations import STAGE, AnnotationSettings, AnnotationWorker, plan_annotations
+from pipeline.cluster.pool import run_shards
+from pipeline.cluster.resources import stage_resources
+from pipeline.fingerprint import environment
+from pipeline.progress import Progress
+
+
+def annotate(
+    source_uri: str,
+    output_uri: str,
+    settings: AnnotationSettings,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    record: dict[str, Any] | None = None,
+) -> Dataset:
+    """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session.
+
+    What ``output_uri`` already holds for the same models is kept; an interrupted run is taken up again.
+
+    Raises:
+        UserError: a missing manifest or model, a stage that cannot be placed, a run of other settings.
+    """
+    source = open_dataset(source_uri)
+    if source.kind != "source":
+        raise UserError(f"{source.uri} is a data set of kind {source.kind!r}; a source manifest is needed")
+    annotated = _closed(output_uri)
+    plan = plan_annotations(source, annotated, settings, limit)
+    if annotated is not None and not plan.images:
+        print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
+        return annotated
+    run = DatasetRun.start(
+        output_uri,
+        "annotation",
+        plan.plan_id,
+        {shard: rows.num_rows for shard, rows in plan.shards.items()},
+        run={
+            "job": STAGE,
+            "settings": settings.model_dump(mode="json"),
+            "inputs": [{"uri": source.uri, "digest": source.digest()}],
+            "environment": environment(threads=1),
+            **(record or {}),
+        },
+        append=True,
+    )
+    pending = run.pending()
+    to_do = {shard: plan.shards[shard] for shard in pending}
+    images = sum(rows.num_rows for rows in to_do.values())
+    print(
+        f"annotations: {images} images in {len(to_do)} shards to do, {plan.already_done} known already, "
+        f"by {settings.segmenter} and {settings.pose}",
+        flush=True,
+    )
+    build = partial(AnnotationWorker, source.uri, run.sink, settings)
+    with Progress(STAGE, images) as progress:
+        run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), workers, progress)
+    run.close()
+    return open_dataset(output_uri)
+
+
+def _closed(uri: str) -> Dataset | None:
+    """The data set at ``uri`` in its newest closed state, None where there is none yet."""
+    try:
+        return open_dataset(uri)
+    except UserError:
+        return None
