@@ -1,0 +1,91 @@
+"""`python -m manifests show`: what a data set holds, for people, as JSON, or as a sheet of pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from PIL import Image, ImageOps
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.rows import fetch_rows
+from manifests.schema import SCHEMAS
+from manifests.summary import sample_rows, spread_places, summarize
+
+_VALUES_SHOWN = 12
+
+
+def as_json(dataset: Dataset, rows: int) -> str:
+    """The summary and ``rows`` sample rows as one JSON object."""
+    return json.dumps({**summarize(dataset), "sample": sample_rows(dataset, rows).to_dicts()}, indent=1)
+
+
+def as_text(dataset: Dataset, rows: int) -> str:
+    """The summary and ``rows`` sample rows for a terminal."""
+    summary = summarize(dataset)
+    head = (
+        f"{summary['kind']} data set at {summary['uri']}\n"
+        f"snapshot {summary['snapshot']} of {summary['created']}: {summary['rows']} rows in {summary['files']} files "
+        f"({summary['bytes'] / 1e6:.1f} MB), {summary['rejected']} rejected of {summary['planned']} planned"
+    )
+    lines = [(name, _listed(counts)) for name, counts in summary["counts"].items()]
+    if summary["identities"]:
+        lines.append(("identity", _identity_line(summary["identities"])))
+    lines.append(("size", _listed(summary["sizes"])))
+    if summary["reasons"]:
+        lines.append(("rejected", _listed(summary["reasons"])))
+    body = [f"{name:<14}{text}" for name, text in lines if text]
+    body += [_score_line(name, spread) for name, spread in summary["scores"].items()]
+    table = sample_rows(dataset, rows)
+    with pl.Config(tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, fmt_str_lengths=34):
+        sample = [f"\n{table}"] if len(table) else []
+    return "\n".join([head, "", *body, *sample])
+
+
+def draw_sheet(dataset: Dataset, samples: int, output: str, cell: tuple[int, int] = (96, 192)) -> None:
+    """Write a grid of ``samples`` pictures, evenly spread over the data set, to ``output`` (PNG or JPEG).
+
+    ``cell`` is (width, height) in pixels; pictures keep their aspect.
+
+    Raises:
+        UserError: the rows carry no pictures, there are none, or ``output`` cannot be written.
+    """
+    if "image" not in SCHEMAS[dataset.kind].names or not dataset.snapshot.rows:
+        raise UserError(f"{dataset.uri} holds no pictures to draw ({dataset.snapshot.rows} {dataset.kind} rows)")
+    places = spread_places(dataset, max(1, samples))
+    pictures = fetch_rows(dataset, places, ["image"]).column("image").to_pylist()
+    columns = min(len(pictures), max(1, round(math.sqrt(2.0 * len(pictures)))))
+    gap, (width, height) = 4, cell
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), "white")
+    for index, picture in enumerate(pictures):
+        with Image.open(io.BytesIO(picture["bytes"])) as image:
+            tile = ImageOps.pad(image.convert("RGB"), cell, color="white")
+        row, column = divmod(index, columns)
+        sheet.paste(tile, (gap + column * (width + gap), gap + row * (height + gap)))
+    try:
+        sheet.save(Path(output))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write {output}: {error}") from None
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    shown = [f"{value}: {rows}" for value, rows in list(counts.items())[:_VALUES_SHOWN]]
+    more = len(counts) - len(shown)
+    return " · ".join([*shown, f"and {more} more"] if more else shown)
+
+
+def _identity_line(identities: Mapping[str, int]) -> str:
+    rows = sorted(identities.values())
+    return f"{len(rows)} identities, {rows[0]} to {rows[-1]} rows each (median {rows[len(rows) // 2]})"
+
+
+def _score_line(name: str, spread: Mapping[str, Any]) -> str:
+    numbers = "  ".join(f"{key} {spread[key]:.4g}" for key in ("mean", "p0", "p25", "p50", "p75", "p100"))
+    return f"{name:<22}{numbers}  ({spread['rows']} rows)"

@@ -1,0 +1,202 @@
+"""What must hold of a data set, checked: its log, its files, and through `manifests.row_checks` its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.card import CARD, SAMPLES_META
+from manifests.dataset import Dataset, open_dataset
+from manifests.errors import UserError
+from manifests.faults import Report
+from manifests.log import COMMITS, RUN, BrokenDatasetError, CommitRecord, FileEntry, commit_path
+from manifests.row_checks import RowContext, check_rows
+from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_ID, SCHEMAS, VERSION_KEY, check_version
+from manifests.soft_labels import ClassMap
+from manifests.storage import open_storage
+
+_BATCH_ROWS = 1000
+
+
+def validate(uri: str) -> Report:
+    """Check the newest snapshot at ``uri`` in full: every file and every row is read once.
+
+    Raises:
+        UserError: there is no closed data set, or a newer version of this package wrote it.
+    """
+    report = Report(open_storage(uri).uri)
+    try:
+        dataset = open_dataset(uri)
+    except BrokenDatasetError as error:
+        report.add("log", error.file, str(error))
+        return report
+    report.kind = dataset.kind
+    try:
+        records = _check_log(dataset, report)
+    except BrokenDatasetError as error:
+        report.add("log", error.file, str(error))
+        records = {}
+    classes = _classes(dataset, report)
+    ids: Counter[str] = Counter()
+    with ThreadPoolExecutor() as pool:
+        for entry in dataset.snapshot.files:
+            record = records.get(entry.shard)
+            context = RowContext(dataset.kind, entry.path, classes, record.plan_id if record else None, pool)
+            order: list[tuple[str, str]] = []
+            for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
+                names = list(map(str, batch.column(ROW_ID[dataset.kind]).to_pylist()))
+                ids.update(names)
+                check_rows(batch, context, report)
+                if dataset.kind == "synthetic":
+                    identities = batch.column("identity").to_pylist()
+                    order += zip(("" if one is None else str(one) for one in identities), names, strict=True)
+            _check_order(order, entry.path, report)
+    for entry in dataset.snapshot.rejects:
+        for _ in _checked_batches(dataset, entry, REJECT_SCHEMA, report):
+            pass
+    for name, times in sorted(ids.items()):
+        if times > 1:
+            report.add("unique", "data", f"{times} rows have this id", name)
+    _check_inspection_files(dataset, report)
+    return report
+
+
+def _check_order(keys: list[tuple[str, str]], file: str, report: Report) -> None:
+    """Rows of a person lie together, so that fetching them reads little."""
+    for before, after in pairwise(keys):
+        if before > after:
+            report.add("order", file, "rows are not sorted by (identity, sample_id)", after[1])
+            return
+
+
+def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
+    """Run record, commit records, snapshot and listing against each other; the records by shard."""
+    snapshot, storage = dataset.snapshot, dataset.storage
+    run = dataset.run
+    if not run:
+        report.add("log", RUN, "missing")
+    elif run.get("kind") != snapshot.kind:
+        report.add("log", RUN, f"kind {run.get('kind')!r}, the snapshot says {snapshot.kind!r}")
+    records = {}
+    by_shard = {entry.shard: entry for entry in snapshot.files}
+    if len(by_shard) != len(snapshot.files):
+        report.add("log", "_snapshots", "two files claim the same shard")
+    rejects = {entry.shard: entry for entry in snapshot.rejects}
+    for shard, entry in by_shard.items():
+        path = commit_path(shard)
+        record = CommitRecord.load(storage, path)
+        if record is None:
+            report.add("log", path, "missing commit record of a shard in the snapshot")
+            continue
+        records[shard] = record
+        if (record.data, record.rejects) != (entry, rejects.get(shard)):
+            report.add("log", path, "commit record and snapshot name different files for this shard")
+        if record.plan_id not in snapshot.plan_ids:
+            report.add("log", path, f"plan {record.plan_id[:12]} is not one of the snapshot's")
+        _check_conservation(record, path, report)
+    planned = sum(record.planned for record in records.values())
+    if len(records) == len(by_shard) and not planned == snapshot.planned == snapshot.rows + snapshot.rejected:
+        report.add(
+            "conservation",
+            "_snapshots",
+            f"planned {snapshot.planned} ({planned} by shard), written {snapshot.rows}, rejected {snapshot.rejected}",
+        )
+    if run.get("status") == "complete":
+        _check_listing(dataset, set(by_shard), report)
+    return records
+
+
+def _check_conservation(record: CommitRecord, path: str, report: Report) -> None:
+    rejected = record.rejects.rows if record.rejects else 0
+    if record.planned != record.data.rows + rejected:
+        report.add("conservation", path, f"planned {record.planned}, written {record.data.rows}, rejected {rejected}")
+    if sum(record.reasons.values()) != rejected:
+        report.add("conservation", path, f"{rejected} rejected rows, reasons for {sum(record.reasons.values())}")
+
+
+def _check_listing(dataset: Dataset, shards: set[int], report: Report) -> None:
+    """Nothing lies in the data set's folders that the snapshot does not name (an append may be under way else)."""
+    known = {entry.path for entry in (*dataset.snapshot.files, *dataset.snapshot.rejects)}
+    known |= {commit_path(shard) for shard in shards}
+    for folder in ("data", "rejects", COMMITS):
+        for entry in dataset.storage.list(folder):
+            if entry.path not in known:
+                report.add("extra", entry.path, "not part of the snapshot")
+
+
+def _classes(dataset: Dataset, report: Report) -> ClassMap | None:
+    try:
+        return dataset.classes
+    except ValueError as error:
+        report.add("classes", "_snapshots", f"unreadable class map: {error}")
+        return None
+
+
+def _checked_batches(dataset: Dataset, entry: FileEntry, schema: pa.Schema, report: Report) -> Iterator[pa.RecordBatch]:
+    """The rows of one file in batches, after its bytes, schema, metadata and row count were checked."""
+    report.files += 1
+    data = dataset.storage.read(entry.path)
+    if data is None:
+        report.add("missing", entry.path, "the snapshot names it and it is not there")
+        return
+    if len(data) != entry.bytes:
+        report.add("digest", entry.path, f"{len(data)} bytes, the snapshot says {entry.bytes}")
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        report.add("digest", entry.path, "its SHA-256 is not the snapshot's: the bytes have changed")
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        if not _schema_holds(parquet, schema, dataset, entry, report):
+            return
+        if parquet.metadata.num_rows != entry.rows:
+            report.add("rows", entry.path, f"{parquet.metadata.num_rows} rows, the snapshot says {entry.rows}")
+        if schema is not REJECT_SCHEMA:
+            report.rows += parquet.metadata.num_rows
+        yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
+    except (pa.ArrowException, OSError) as error:
+        report.add("unreadable", entry.path, str(error).splitlines()[0])
+
+
+def _schema_holds(
+    parquet: pq.ParquetFile, schema: pa.Schema, dataset: Dataset, entry: FileEntry, report: Report
+) -> bool:
+    found = parquet.schema_arrow
+    metadata = found.metadata or {}
+    version = metadata.get(VERSION_KEY, b"").decode(errors="replace")
+    try:
+        check_version(version, entry.path)
+    except UserError as error:
+        report.add("schema", entry.path, str(error))
+        return False
+    expected = dict(schema.metadata or {})
+    if schema is not REJECT_SCHEMA:
+        expected |= {key.encode(): value.encode() for key, value in dataset.footer.items()}
+    for key in sorted(expected.keys() - {VERSION_KEY}):
+        if metadata.get(key) != expected[key]:
+            say = "kind" if key == KIND_KEY else f"metadata {key.decode()!r}"
+            report.add("schema", entry.path, f"its {say} is not the one the data set has")
+    if found.equals(schema):
+        return True
+    theirs, ours = ({f"{field.name}: {field.type}" for field in one} for one in (found, schema))
+    difference = json.dumps({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
+    report.add("schema", entry.path, f"columns differ from schema {version}: {difference}")
+    return False
+
+
+def _check_inspection_files(dataset: Dataset, report: Report) -> None:
+    if dataset.storage.read(CARD) is None:
+        report.add("missing", CARD, "the data set has no card")
+    try:
+        with dataset.storage.open(SAMPLES_META) as source:
+            rows = pq.ParquetFile(source).metadata.num_rows
+    except (UserError, pa.ArrowException, OSError) as error:
+        report.add("missing", SAMPLES_META, str(error).splitlines()[0])
+        return
+    if rows != dataset.snapshot.rows:
+        report.add("rows", SAMPLES_META, f"{rows} rows, the data set has {dataset.snapshot.rows}")
