@@ -233,7 +233,7 @@ def _reason(error: requests.RequestException) -> str:
         return "the connection broke off"
     cause = error.args[0] if error.args else error
     text = " ".join(str(getattr(cause, "reason", None) or cause).split())
-    return text.rpartition(": ")[2].strip("()'\" ") or type(error).__name__
+    return text.rpartition(": ")[2] or type(error).__name__
 
 
 def _validator(part: Path) -> Path:

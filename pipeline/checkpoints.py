@@ -232,7 +232,7 @@ def _row(checkpoint: Checkpoint) -> dict[str, Any]:
 def _fetched(name: str) -> dict[str, Any]:
     path = resolve(name)
     return {
-        "name": name,
+        "name": name if name in CHECKPOINTS else path.name,
         "size_bytes": path.stat().st_size,
         "state": "here",
         "sha256": file_sha256(path),
