@@ -9,7 +9,7 @@ published.
 The split is ``splits_new_detected.json`` or ``splits_new_labeled.json`` (767 training and 700 test
 identities): a list of splits, each with lists ``train``, ``query`` and ``gallery`` of [path, number of
 the identity, view from 0]. Of a path only the file's name counts (the folder was that of another
-machine); the numbers are checked against the names and otherwise unused, as the training part is numbered
+machine), and of the numbers only the view, which must be the name's: the training part numbers identities
 anew. The classic splits have no gallery of their own and are refused.
 
 Li et al., "DeepReID: Deep Filter Pairing Neural Network for Person Re-identification", CVPR 2014; new
@@ -61,38 +61,36 @@ def _images(root: SourceRoot, variant: str | None) -> tuple[str, str]:
         if root.has_folder(f"images_{name}"):
             return f"images_{name}", name
     looked_for = f"images_{variant}/" if variant else "images_detected/ or images_labeled/"
-    raise LayoutError(f"looked for {looked_for}, found {', '.join(root.names()[:4])}")
+    raise LayoutError(f"looked for {looked_for}, found {root.shown()}")
 
 
-def _assign(splits: Any, index: int, path: str) -> dict[str, tuple[Split, int, int]]:
-    """File name -> (split, number of the identity, view from 0) of one split of the file."""
+def _assign(splits: Any, index: int, path: str) -> dict[str, tuple[Split, int]]:
+    """File name -> (split, view from 0) of one split of the file."""
     if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
         raise UserError(f"the split file {path} must hold a list of objects with train, query and gallery")
     if not 0 <= index < len(splits):
         raise UserError(f"--split-index {index}: the split file {path} holds {len(splits)}, counted from 0")
-    assigned: dict[str, tuple[Split, int, int]] = {}
+    assigned: dict[str, tuple[Split, int]] = {}
     for name in SPLITS:
         for item in splits[index].get(name, ()):
             try:
-                image, identity, view = item
+                image, _, view = item
                 key = PurePosixPath(str(image).replace("\\", "/")).name
-                entry = (name, int(identity), int(view))
+                entry = (name, int(view))
             except (TypeError, ValueError):
                 raise UserError(f"the split file {path}: {item!r} is not [path, identity, view]") from None
             if key in assigned:
                 both = f"in {assigned[key][0]} and in {name}"
-                raise UserError(
-                    f"the split file {path} has {key} {both}: only splits without overlap can be used"
-                )
+                raise UserError(f"the split file {path} has {key} {both}: only splits without overlap can be used")
             assigned[key] = entry
     return assigned
 
 
-def _file(entry: Entry, assigned: dict[str, tuple[Split, int, int]]) -> SourceFile:
+def _file(entry: Entry, assigned: dict[str, tuple[Split, int]]) -> SourceFile:
     listed = assigned.get(PurePosixPath(entry.relative_path).name)
     if listed is None:
         return faulty(entry, "train", entry.fault or Fault("not_listed", "the split does not name it"))
-    split, _, view_from_0 = listed
+    split, view_from_0 = listed
     match = _NAME.fullmatch(entry.stem)
     if match is None:
         return faulty(entry, split, Fault("unparsable_name", "not a name like 1_001_1_01.png"))
@@ -107,7 +105,6 @@ def _file(entry: Entry, assigned: dict[str, tuple[Split, int, int]]) -> SourceFi
 
 LAYOUT = Layout(
     name="cuhk03",
-    summary="images_detected/ or images_labeled/ with splits_new_detected.json or splits_new_labeled.json",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"images_{name}") for name in VARIANTS),
     options=("variant", "split_file"),

@@ -38,7 +38,6 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
 
 LAYOUT = Layout(
     name="dukemtmc",
-    summary="bounding_box_train/ [query/ bounding_box_test/] with names like 0005_c2_f0046985.jpg",
     scan=scan,
     recognises=lambda root: market1501.reads_names(root, parse),
     notice="DukeMTMC-reID was withdrawn by its authors in 2019; who uses it answers for the right to do so",

@@ -91,6 +91,11 @@ class SourceRoot:
         except OSError as error:
             raise UserError(f"cannot list {self.path / folder}: {error.strerror}") from None
 
+    def shown(self) -> str:
+        """The first few names in the root, for messages."""
+        names = self.names()
+        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
     def folders(self, folder: str = "") -> list[str]:
         """Sorted relative paths of the folders in a folder."""
         paths = (_join(folder, name) for name in self.names(folder))
@@ -103,13 +108,19 @@ class SourceRoot:
         return (self.path / path).is_file()
 
     def images(self, folder: str = "", recursive: bool = False) -> Iterator[Entry]:
-        """Entries of a folder's image files, sorted; told by suffix: ``Thumbs.db`` is passed over."""
+        """Entries of a folder's image files, sorted; told by suffix: ``Thumbs.db`` is passed over.
+
+        Linked folders are not walked into (a link may lead back up); one that leads out of the root is a fault.
+        """
         for name in self.names(folder):
             path = _join(folder, name)
             if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield self.entry(path)
-            elif recursive and (self.path / path).is_dir() and not (self.path / path).is_symlink():
-                yield from self.images(path, recursive=True)
+            elif recursive and (self.path / path).is_dir():
+                if not (self.path / path).is_symlink():
+                    yield from self.images(path, recursive=True)
+                elif (fault := self.entry(path).fault) and fault.reason == "outside_root":
+                    yield Entry(path, -1, fault)
 
     def entry(self, relative_path: str) -> Entry:
         """What is known of a file without opening it."""

@@ -38,11 +38,7 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
     files = [_file(root, row) for row in _rows(options.labels)]
     listed = {file.relative_path for file in files}
     unlisted = Fault("not_listed", "the table of labels does not name it")
-    files += [
-        faulty(entry, "train", entry.fault or unlisted)
-        for entry in entries
-        if entry.relative_path not in listed
-    ]
+    files += [faulty(entry, "train", entry.fault or unlisted) for entry in entries if entry.relative_path not in listed]
     return finish(files, key=lambda file: file.relative_path)
 
 
@@ -59,9 +55,7 @@ def _rows(path: Path) -> list[dict[str, str | None]]:
         raise UserError(f"cannot read the labels {path}: {str(error).splitlines()[0]}") from None
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
-        raise UserError(
-            f"the labels {path} have no column {missing[0]!r}; there are {', '.join(table.columns)}"
-        )
+        raise UserError(f"the labels {path} have no column {missing[0]!r}; there are {', '.join(table.columns)}")
     kept = [name for name in REQUIRED + OPTIONAL if name in table.columns]
     text = table.select(pl.col(kept).cast(pl.String).str.strip_chars().replace("", None))
     if text["path"].has_nulls():
@@ -74,9 +68,7 @@ def _file(root: SourceRoot, row: Mapping[str, str | None]) -> SourceFile:
     split = next((name for name in SPLITS if name == (row.get("split") or "train")), None)
     role = next((name for name in ROLES if name == (row.get("role") or "person")), None)
     if split is None:
-        return faulty(
-            entry, "train", Fault("bad_label", f"split {row['split']!r} is none of {', '.join(SPLITS)}")
-        )
+        return faulty(entry, "train", Fault("bad_label", f"split {row['split']!r} is none of {', '.join(SPLITS)}"))
     if role is None:
         return faulty(entry, split, Fault("bad_label", f"role {row['role']!r} is none of {', '.join(ROLES)}"))
     try:
@@ -99,7 +91,6 @@ def _number(text: str | None) -> int | None:
 
 LAYOUT = Layout(
     name="folder",
-    summary="any folder of images; --labels FILE.csv or FILE.parquet says who and where",
     scan=scan,
     recognises=lambda root: False,
     options=("labels",),

@@ -34,7 +34,6 @@ class Layout:
     """
 
     name: str
-    summary: str
     scan: Callable[[SourceRoot, ScanOptions], list[SourceFile]]
     recognises: Callable[[SourceRoot], bool]
     options: tuple[str, ...] = ()

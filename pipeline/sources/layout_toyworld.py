@@ -20,13 +20,12 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
         LayoutError: as for Market-1501, or there is no ground truth.
     """
     if not root.has_file(GROUND_TRUTH):
-        raise LayoutError(f"looked for {GROUND_TRUTH}, found {', '.join(root.names()[:4])}")
+        raise LayoutError(f"looked for {GROUND_TRUTH}, found {root.shown()}")
     return market1501.scan(root, options)
 
 
 LAYOUT = Layout(
     name="toyworld",
-    summary=f"Market-1501's folders and {GROUND_TRUTH}; --root is one domain's folder",
     scan=scan,
     recognises=lambda root: root.has_file(GROUND_TRUTH) and market1501.LAYOUT.recognises(root),
     licence="Apache-2.0",

@@ -48,10 +48,7 @@ def _hint(layout: Layout, root: SourceRoot) -> str:
     if nested := [source.path.name for source in below if layout.recognises(source)]:
         return f"; its folder {nested[0]} fits: give that as --root"
     nested_others = [
-        (source.path.name, other.name)
-        for source in below
-        for other in LAYOUTS.values()
-        if other.recognises(source)
+        (source.path.name, other.name) for source in below for other in LAYOUTS.values() if other.recognises(source)
     ]
     if nested_others:
         name, other_name = nested_others[0]

@@ -62,7 +62,7 @@ def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceF
         LayoutError: there is no ``bounding_box_train``, no image, or no name that can be read.
     """
     if not root.has_folder("bounding_box_train"):
-        raise LayoutError(f"looked for the folders {', '.join(FOLDERS)}, found {_some(root.names())}")
+        raise LayoutError(f"looked for the folders {', '.join(FOLDERS)}, found {root.shown()}")
     files = []
     for folder, split in FOLDERS.items():
         for entry in root.images(folder) if root.has_folder(folder) else ():
@@ -87,13 +87,8 @@ def reads_names(root: SourceRoot, parser: Parser) -> bool:
     return any(not isinstance(parser(entry.stem), Fault) for entry in first)
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
 LAYOUT = Layout(
     name="market1501",
-    summary="bounding_box_train/ [query/ bounding_box_test/] with names like 0002_c1s1_000451_03.jpg",
     scan=scan,
     recognises=lambda root: reads_names(root, parse),
 )

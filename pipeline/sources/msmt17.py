@@ -27,9 +27,7 @@ LISTS: dict[str, Split] = {
     "list_query.txt": "query",
     "list_gallery.txt": "gallery",
 }
-_NAME = re.compile(
-    r"(\d{1,9})_(\d+)_(\d{1,4})(?:_(\d{4})(morning|noon|afternoon)_(\d{1,9})_\d+)?(?:_.*)?", re.ASCII
-)
+_NAME = re.compile(r"(\d{1,9})_(\d+)_(\d{1,4})(?:_(\d{4})(morning|noon|afternoon)_(\d{1,9})_\d+)?(?:_.*)?", re.ASCII)
 _PARTS_OF_DAY = {"morning": 1, "noon": 2, "afternoon": 3}
 
 
@@ -114,7 +112,6 @@ def _recognises(root: SourceRoot) -> bool:
 
 LAYOUT = Layout(
     name="msmt17",
-    summary=f"train/ test/ (or mask_train_v2/ mask_test_v2/) with {', '.join(LISTS)}",
     scan=scan,
     recognises=_recognises,
 )

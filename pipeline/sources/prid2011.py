@@ -56,16 +56,14 @@ def _variant(root: SourceRoot, variant: str | None) -> str:
         if root.has_folder(name):
             return name
     looked_for = f"{variant}/" if variant else "single_shot/ or multi_shot/"
-    raise LayoutError(f"looked for {looked_for}, found {', '.join(root.names()[:4])}")
+    raise LayoutError(f"looked for {looked_for}, found {root.shown()}")
 
 
 def _train_persons(path: Path, index: int) -> set[int]:
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
         if not 0 <= index < len(splits):
-            raise UserError(
-                f"--split-index {index}: the split file {path} holds {len(splits)}, counted from 0"
-            )
+            raise UserError(f"--split-index {index}: the split file {path} holds {len(splits)}, counted from 0")
         return {int(str(person).removeprefix("person_")) for person in splits[index]["train"]}
     except OSError as error:
         raise UserError(f"cannot read the split file {path}: {error.strerror}") from None
@@ -87,14 +85,11 @@ def _file(entry: Entry, camera: str, train: set[int], single: bool) -> SourceFil
     identity = match[1] if shared else f"{camera.removeprefix('cam_')}-{match[1]}"
     role: Role = "person" if shared else "distractor"
     frame = None if single else int(entry.stem)
-    return SourceFile(
-        entry.relative_path, entry.size, split, role, identity, CAMERAS[camera], None, frame, entry.fault
-    )
+    return SourceFile(entry.relative_path, entry.size, split, role, identity, CAMERAS[camera], None, frame, entry.fault)
 
 
 LAYOUT = Layout(
     name="prid2011",
-    summary="single_shot/ or multi_shot/ with cam_a/ and cam_b/",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"{name}/cam_a") for name in VARIANTS),
     options=("variant", "split_file"),

@@ -93,9 +93,7 @@ def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, d
     }
 
 
-def _reject(
-    file: SourceFile, provenance: Provenance, digest: str | None, reason: str, message: str
-) -> dict[str, Any]:
+def _reject(file: SourceFile, provenance: Provenance, digest: str | None, reason: str, message: str) -> dict[str, Any]:
     return {
         "item_id": content_id(provenance.dataset_id, file.relative_path, digest or ""),
         "stage": STAGE,

@@ -55,8 +55,12 @@ def test_links_are_followed_inside_the_root_only(put: Put, root: Path) -> None:
     for path in ("escape.jpg", "chain.jpg", "folder/far.jpg"):
         assert reason(root, path) == "outside_root"
     assert reason(root, "broken.jpg") == reason(root, "loop.jpg") == "missing_file"
-    # A linked folder is not walked into: it could lead back up for ever.
-    assert not any("folder" in entry.relative_path for entry in SourceRoot(root).images(recursive=True))
+    # A linked folder is not walked into (it could lead back up for ever), but not passed over in silence either.
+    (root / "back").symlink_to(root)
+    listed = {e.relative_path: e.fault.reason if e.fault else None for e in SourceRoot(root).images(recursive=True)}
+    assert listed["folder"] == "outside_root"
+    assert not any(path.startswith(("back", "folder/")) for path in listed)
+    assert [path for path, fault in listed.items() if fault is None] == ["a/inside.jpg", "good.jpg"]
 
 
 def test_pipes_folders_and_giants_are_faults(put: Put, root: Path) -> None:
