@@ -1,0 +1,26 @@
+"""A small drawn world of walking people: images of known persons, masks, keypoints and attributes.
+
+`make_toyworld` writes it to disk in the layout of Market-1501 with its ground truth; `render_sample` and
+`render_variety` draw single crops in memory, for tests and for trainers.
+"""
+
+from __future__ import annotations
+
+from .gait import COCO as COCO_KEYPOINTS
+from .render import ToySample, render_sample, render_variety
+from .settings import CAMERAS, VERSION, DomainName, ToyWorldSettings
+from .world import TRUTH_SCHEMA, encode_mask, make_toyworld
+
+__all__ = [
+    "CAMERAS",
+    "COCO_KEYPOINTS",
+    "TRUTH_SCHEMA",
+    "VERSION",
+    "DomainName",
+    "ToySample",
+    "ToyWorldSettings",
+    "encode_mask",
+    "make_toyworld",
+    "render_sample",
+    "render_variety",
+]
