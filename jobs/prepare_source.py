@@ -31,17 +31,13 @@ class Settings(JobSettings):
     root: Path = Field(description="the folder that the data set lies in")
     domain: str = Field(min_length=1, description="name of the domain, on every row")
     output: str = Field(min_length=1, description="path or URI of the data set to write")
-    dataset_id: str | None = Field(
-        None, min_length=1, description="name of the data set; the domain if absent"
-    )
+    dataset_id: str | None = Field(None, min_length=1, description="name of the data set; the domain if absent")
     licence: str | None = Field(None, description="terms under which the images may be used, on every row")
     consent_basis: str | None = Field(None, description="why the people in it may be shown, on every row")
     splits: list[Split] = Field(list(SPLITS), min_length=1, description="splits to read")
     shard_size: int = Field(4096, ge=1, le=65536, description="images in a shard, at most")
     accept_terms: bool = Field(False, description="needed for sets that were withdrawn")
-    variant: str | None = Field(
-        None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot"
-    )
+    variant: str | None = Field(None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot")
     split_file: Path | None = Field(None, description="cuhk03, prid2011: JSON file of train/test splits")
     split_index: int = Field(0, ge=0, description="cuhk03, prid2011: which split of the file, from 0")
     labels: Path | None = Field(None, description="folder: CSV or Parquet with path, identity, camera")

@@ -60,10 +60,7 @@ class Entry(NamedTuple):
     @property
     def stem(self) -> str:
         """The file's name without its image suffixes (``.jpg.JPG`` is two)."""
-        name = PurePosixPath(self.relative_path)
-        while name.suffix.lower() in IMAGE_SUFFIXES:
-            name = name.with_suffix("")
-        return name.name
+        return _stem(self.relative_path.rpartition("/")[2])
 
 
 class SourceRoot:
@@ -169,8 +166,8 @@ def faulty(entry: Entry, split: Split, fault: Fault) -> SourceFile:
 
 def name_key(file: SourceFile) -> Hashable:
     """Files of a split and folder whose names differ in case and suffix only are one picture by name."""
-    stem = Entry(file.relative_path, 0, None).stem
-    return file.split, str(PurePosixPath(file.relative_path).parent), stem.casefold()
+    folder, _, name = file.relative_path.rpartition("/")
+    return file.split, folder, _stem(name).casefold()
 
 
 def finish(files: Iterable[SourceFile], key: Callable[[SourceFile], Hashable] = name_key) -> list[SourceFile]:
@@ -186,6 +183,11 @@ def finish(files: Iterable[SourceFile], key: Callable[[SourceFile], Hashable] = 
             if file.fault is None:
                 first[key(file)] = file.relative_path
     return result
+
+
+def _stem(name: str) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return _stem(stem) if stem and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
 
 
 def _join(folder: str, name: str) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def make_plan(
         "shard_size": shard_size,
         "shard_bytes": shard_bytes,
     }
-    items = (json.dumps(astuple(file), separators=(",", ":")) for file in files)
+    items = (json.dumps(list(vars(file).values()), separators=(",", ":")) for file in files)
     return Plan(plan_digest(STAGE, settings, items), tuple(_cut(files, shard_size, shard_bytes)))
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -95,6 +96,23 @@ def test_every_bad_file_is_a_reject_with_its_reason(
         assert reject["stage"] == "prepare_source"
     assert len({reject["item_id"] for reject in rejects}) == len(expected)
     assert "WARN" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+def test_damaged_bytes_never_stop_a_run(put: Put, root: Path, tmp_path: Path, image_format: images.ImageFormat) -> None:
+    generator = np.random.Generator(np.random.Philox(7))
+    good = images.encode(generator.integers(0, 256, (24, 12, 3), dtype=np.uint8), image_format)
+    put(f"{TRAIN}/0001_c1s1_999999_00.jpg", good)
+    for number in range(120):
+        data = bytearray(good)
+        for place in generator.integers(0, len(data), 4):
+            data[place] = generator.integers(0, 256)
+        end = generator.integers(0, len(data)) if number % 3 == 0 else len(data)
+        put(f"{TRAIN}/0001_c1s1_{number:06d}_00.jpg", bytes(data[:end]))
+    snapshot = ingest(root, make_plan(root, MARKET, OURS), OURS, str(tmp_path / "set")).snapshot
+    assert snapshot.rows >= 1
+    assert snapshot.rejected >= 20
+    assert snapshot.rows + snapshot.rejected == 121
 
 
 def test_a_file_that_goes_away_after_the_plan_is_a_reject(put: Put, root: Path, tmp_path: Path) -> None:
