@@ -35,7 +35,7 @@ _LONG_FOLDS = ("torso", "leg", "arm", "skirt")
 def draw_atlas(person: Person) -> Picture:
     """The texture of ``person``: 320 x 512 x 3 RGB uint8 (sRGB)."""
     rng = generator(*person.key, "cloth")
-    atlas = np.empty((ATLAS_HEIGHT, ATLAS_WIDTH, 3), np.float32)
+    atlas = np.empty((ATLAS_HEIGHT, ATLAS_WIDTH, 3), np.uint8)
     atlas[:] = person.skin
     _dress_torso(_tile(atlas, "torso"), person, rng)
     _dress_arm(_tile(atlas, "arm"), person)
@@ -47,12 +47,16 @@ def draw_atlas(person: Person) -> Picture:
     _tile(atlas, "bag")[:] = person.bag_rgb
     _bag_details(_tile(atlas, "bag"), person)
     _draw_face(_tile(atlas, "head"), person)
-    _weave(atlas, person, rng)
-    return np.clip(atlas, 0, 255).astype(np.uint8)
+    weave = _weave(int(rng.integers(0, 8)), person.upper == "sweater")
+    return np.asarray(cv2.multiply(atlas, weave, scale=1 / 128))
 
 
 def _color(values: Sequence[float]) -> Floats:
     return np.array(values, np.float32)
+
+
+def _darken(tile: Picture, factor: float) -> None:
+    tile[:] = tile * factor
 
 
 def _tile(atlas: Floats, name: str) -> Floats:
@@ -60,7 +64,7 @@ def _tile(atlas: Floats, name: str) -> Floats:
     return atlas[y0:y1, x0:x1]
 
 
-def _dress_torso(tile: Floats, person: Person, rng: np.random.Generator) -> None:
+def _dress_torso(tile: Picture, person: Person, rng: np.random.Generator) -> None:
     height, width = tile.shape[:2]
     tile[:] = person.upper_rgb
     _pattern(tile, person, rng)
@@ -88,14 +92,14 @@ def _dress_torso(tile: Floats, person: Person, rng: np.random.Generator) -> None
         tile[:6] = dark
     else:
         tile[:7] = dark
-    tile[-4:] *= 0.72
+    _darken(tile[-4:], 0.72)
     if person.upper in ("hoodie", "jacket", "coat"):
         for x in (middle - 32, middle + 32):
             cv2.line(tile, (x, int(height * 0.72)), (x + (6 if x < middle else -6), int(height * 0.88)), dark, 2)
     _straps(tile, person)
 
 
-def _straps(tile: Floats, person: Person) -> None:
+def _straps(tile: Picture, person: Person) -> None:
     height, width = tile.shape[:2]
     color = tuple(0.8 * c for c in person.bag_rgb)
     if person.bag == "backpack":
@@ -108,7 +112,7 @@ def _straps(tile: Floats, person: Person) -> None:
         cv2.line(tile, (int(width * 0.86) - width, 6), (int(width * 0.23), height), color, 5)
 
 
-def _pattern(tile: Floats, person: Person, rng: np.random.Generator) -> None:
+def _pattern(tile: Picture, person: Person, rng: np.random.Generator) -> None:
     height, width = tile.shape[:2]
     second, kind = person.second_rgb, person.upper_pattern
     if kind == "stripes":
@@ -134,14 +138,12 @@ def _pattern(tile: Floats, person: Person, rng: np.random.Generator) -> None:
         if rng.random() < 0.5:
             cv2.ellipse(tile, (x, y), (half, tall), 0, 0, 360, second, -1)
         else:
-            ink = np.zeros(tile.shape[:2], np.uint8)
             for row in range(2):
                 letters = "".join(chr(int(c)) for c in rng.integers(65, 91, 4))
-                cv2.putText(ink, letters, (x - 22, y + 14 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 2)
-            tile[ink > 127] = second
+                cv2.putText(tile, letters, (x - 22, y + 14 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, second, 2)
 
 
-def _dress_arm(tile: Floats, person: Person) -> None:
+def _dress_arm(tile: Picture, person: Person) -> None:
     height = tile.shape[0]
     end = height if person.sleeves == "long" else int(height * 0.30)
     tile[:end] = person.upper_rgb
@@ -150,21 +152,20 @@ def _dress_arm(tile: Floats, person: Person) -> None:
             tile[y : min(y + 11, end)] = person.second_rgb
     elif person.upper_pattern == "checks":
         tile[:end][np.arange(end) % 18 < 7] = 0.5 * _color(person.upper_rgb) + 0.5 * _color(person.second_rgb)
-    tile[max(end - 7, 0) : end] *= 0.7
+    _darken(tile[max(end - 7, 0) : end], 0.7)
 
 
-def _dress_legs(atlas: Floats, person: Person, rng: np.random.Generator) -> None:
+def _dress_legs(atlas: Picture, person: Person, rng: np.random.Generator) -> None:
     leg, pelvis, skirt = _tile(atlas, "leg"), _tile(atlas, "pelvis"), _tile(atlas, "skirt")
     pelvis[:] = person.lower_rgb
     skirt[:] = person.lower_rgb
     height = leg.shape[0]
-    ends = {"shorts": int(height * 0.53), "skirt": 0}
-    end = ends.get(person.lower, height)
+    end = int(height * {"shorts": 0.53, "skirt": 0.0}.get(person.lower, 1.0))
     leg[:end] = person.lower_rgb
-    leg[max(end - 5, 0) : end] *= 0.75
+    _darken(leg[max(end - 5, 0) : end], 0.75)
     if person.lower == "jeans":
         fade = np.exp(-(((np.arange(leg.shape[1]) / leg.shape[1] - 0.5) / 0.16) ** 2))[None, :, None]
-        leg[:] = leg * (1 + 0.28 * fade * np.linspace(1, 0.4, height)[:, None, None])
+        leg[:] = np.minimum(leg * (1 + 0.28 * fade * np.linspace(1, 0.4, height)[:, None, None]), 255)
     if person.lower == "skirt":
         if rng.random() < 0.35:
             for x in range(0, skirt.shape[1], 12):
@@ -179,16 +180,16 @@ def _dress_legs(atlas: Floats, person: Person, rng: np.random.Generator) -> None
             cv2.rectangle(pelvis, (x, 32), (x + 18, 52), tuple(0.72 * c for c in person.lower_rgb), 1)
 
 
-def _bag_details(tile: Floats, person: Person) -> None:
+def _bag_details(tile: Picture, person: Person) -> None:
     height, width = tile.shape[:2]
     dark, light = tuple(0.5 * c for c in person.bag_rgb), tuple(min(255.0, 1.35 * c) for c in person.bag_rgb)
-    tile[: height // 5] *= 0.85
+    _darken(tile[: height // 5], 0.85)
     for shift in (0, width - 1):
         cv2.rectangle(tile, (shift - 15, int(height * 0.5)), (shift + 15, int(height * 0.86)), dark, 2)
         cv2.line(tile, (shift - 17, int(height * 0.3)), (shift + 17, int(height * 0.3)), light, 2)
 
 
-def _draw_face(tile: Floats, person: Person) -> None:
+def _draw_face(tile: Picture, person: Person) -> None:
     """Columns 64 +- 20 are the face; rows run from crown (0) to chin (128)."""
     tile[:] = person.skin
     red = _color(person.skin) * _color([1.0, 0.86, 0.84])
@@ -220,23 +221,23 @@ def _draw_face(tile: Floats, person: Person) -> None:
         tile[:30] = person.hair_rgb
 
 
-def _weave(atlas: Floats, person: Person, rng: np.random.Generator) -> None:
-    """Folds, weave and strands as factors on the colours."""
+@lru_cache(maxsize=16)
+def _weave(variant: int, coarse: bool) -> Picture:
+    """Folds, weave and strands of a whole atlas as factors on its colours: 320 x 512 x 3 uint8, 128 leaves as is."""
     grain, cloth, strands = _noise_tiles()
-    dy, dx = (int(n) for n in rng.integers(0, 128, 2))
+    dy, dx = (int(n) for n in generator("weave", variant).integers(0, 128, 2))
+    atlas = np.ones((ATLAS_HEIGHT, ATLAS_WIDTH, 3), np.float32)
     for name in (*_LONG_FOLDS, "pelvis"):
         tile = _tile(atlas, name)
         height, width = tile.shape[:2]
-        part = cloth[dy : dy + height, dx : dx + width]
-        fine = grain[dx : dx + height, dy : dy + width]
-        tile *= 1 + 0.085 * part[..., None] + (0.10 if person.upper in ("sweater",) else 0.05) * fine[..., None]
-    hair = _tile(atlas, "hair")
+        fine = grain[dx : dx + height, dy : dy + width, None]
+        tile *= 1 + 0.085 * cloth[dy : dy + height, dx : dx + width, None] + (0.10 if coarse else 0.05) * fine
+    hair, head, hat = (_tile(atlas, name) for name in ("hair", "head", "hat"))
     hair *= 1 + 0.30 * strands[dy : dy + hair.shape[0], dx : dx + hair.shape[1], None]
     hair *= np.linspace(1.25, 0.85, hair.shape[0], dtype=np.float32)[:, None, None]
-    head = _tile(atlas, "head")
     head *= 1 + 0.03 * grain[: head.shape[0], : head.shape[1], None]
-    hat = _tile(atlas, "hat")
     hat *= 1 + 0.12 * grain[dy : dy + hat.shape[0], dx : dx + hat.shape[1], None]
+    return np.clip(atlas * 128, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
