@@ -6,10 +6,9 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
-
-import torch
 
 _LIBRARIES = (
     *("torch", "torchvision", "ray", "pyarrow", "polars", "opencv-python", "simplejpeg", "numpy"),
@@ -26,8 +25,7 @@ def environment(device: str = "cpu", threads: int | None = None) -> dict[str, An
     decisive = {
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        **_hardware(device),
         "threads": threads,
     }
     fingerprint = hashlib.sha256(repr(sorted(decisive.items(), key=str)).encode()).hexdigest()[:16]
@@ -40,6 +38,15 @@ def environment(device: str = "cpu", threads: int | None = None) -> dict[str, An
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
     }
+
+
+def _hardware(device: str) -> dict[str, str | None]:
+    """Instruction set and device as torch sees them; a job that does not use torch has no need to import it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {"instruction_set": None, "device": "cpu"}
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") and torch.cuda.is_available() else device
+    return {"instruction_set": torch.backends.cpu.get_cpu_capability(), "device": name}
 
 
 def _version(name: str) -> str | None:

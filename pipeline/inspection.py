@@ -38,7 +38,7 @@ def draw_pose(image: RgbImage, keypoints: NDArray[np.float32], least_score: floa
     seen = keypoints[:, 2] >= least_score
     for number, (first, second) in enumerate(LIMBS):
         if seen[first] and seen[second]:
-            hue = np.uint8([[[number * 180 // len(LIMBS), 220, 255]]])
+            hue = np.array([[[number * 180 // len(LIMBS), 220, 255]]], np.uint8)
             color = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
             cv2.line(picture, places[first], places[second], color, zoom, cv2.LINE_AA)
     for place, shown in zip(places, seen, strict=True):

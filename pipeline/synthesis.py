@@ -117,6 +117,8 @@ class SynthesisWorker:
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""
         clock = StageClock()
+        with clock.measure("load"):
+            _ = self.generator
         rows: list[dict[str, Any]] = []
         rejects: list[dict[str, Any]] = []
         with ThreadPoolExecutor(self.inputs.threads) as threads:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.errors import UserError
-from pipeline.cluster.resources import StageResources, wait_for_placement
+from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources, wait_for_placement
 from pipeline.cluster.session import cluster_nodes
 from pipeline.progress import Progress
 
@@ -35,6 +35,7 @@ def run_shards(
     needs: StageResources,
     workers: int | None = None,
     progress: Progress | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> int:
     """Run every shard of ``shards`` (number -> plan rows) on actors made by ``build_worker``; return the actors.
 
@@ -48,7 +49,7 @@ def run_shards(
 
     if not shards:
         return 0
-    room = wait_for_placement(stage, needs, cluster_nodes)
+    room = wait_for_placement(stage, needs, cluster_nodes, patience_seconds)
     count = min(len(shards), room if workers is None else workers)
     if count > room:
         print(f"{stage}: {workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
@@ -77,15 +78,20 @@ def run_shards(
 
 
 class _Actor:
-    """Makes its worker once; a restarted actor makes it anew."""
+    """Makes its worker once, in a method and not in `__init__`: what goes wrong then arrives as it was said."""
 
     def __init__(self, build_worker: Callable[[], ShardWorker]) -> None:
-        self.worker = build_worker()
+        self.build_worker = build_worker
+        self.worker: ShardWorker | None = None
 
     def ready(self) -> bool:
+        if self.worker is None:
+            self.worker = self.build_worker()
         return True
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
+        self.ready()  # an actor that died and came back has no worker
+        assert self.worker is not None
         yield from self.worker.run(shard, plan)
 
 

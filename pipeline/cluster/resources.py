@@ -10,6 +10,8 @@ from typing import Any
 from manifests.errors import UserError
 
 GIB = 1 << 30
+PATIENCE_SECONDS = 20.0
+"""How long a cluster may grow before a stage that it cannot hold ends the run."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def wait_for_placement(
     stage: str,
     needs: StageResources,
     read_nodes: Callable[[], list[Mapping[str, float]]],
-    patience_seconds: float = 20.0,
+    patience_seconds: float = PATIENCE_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """How many actors fit, waiting a little for a cluster that is still growing.

@@ -1,0 +1,70 @@
+"""What many tests stand on: a small drawn world, its manifests, an untrained generator, one local Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from manifests.store import open_dataset
+
+
+class ToySources(NamedTuple):
+    """Folder of the drawn world and the URIs of its two source manifests."""
+
+    world: Path
+    market: str
+    duke: str
+
+
+@pytest.fixture(scope="session")
+def toy_sources(tmp_path_factory: pytest.TempPathFactory) -> ToySources:
+    """Six people in each of two domains, one image by each camera that sees them, ingested."""
+    from pipeline.sources.ingest import ingest, make_plan
+    from pipeline.sources.layouts import get_layout
+    from pipeline.sources.reading import Provenance
+    from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
+
+    folder = tmp_path_factory.mktemp("toy")
+    settings = ToyWorldSettings(identities=6, seed=5, images_per_camera=1, distractors=1, junk=1)
+    make_toyworld(settings, folder / "world", workers=1, progress=lambda done, total: None)
+    uris = []
+    for domain in ("market-like", "duke-like"):
+        root = folder / "world" / domain
+        provenance = Provenance(f"toy-{domain}", domain, "Apache-2.0", "drawn by a program")
+        plan = make_plan(root, get_layout("toyworld"), provenance)
+        uris.append(ingest(root, plan, provenance, str(folder / domain)).uri)
+    return ToySources(folder / "world", *uris)
+
+
+@pytest.fixture(scope="session")
+def untrained_generator(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PTGAN generator with its first random weights: real code, worthless pictures."""
+    import torch
+
+    from pipeline.generator import save_generator
+    from pipeline.recipes.ptgan import PTGAN, PTGANSettings
+
+    recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8))
+    network = recipe.build(torch.Generator().manual_seed(0))["source_to_target"]
+    folder = tmp_path_factory.mktemp("generator")
+    save_generator(folder / "generator.safetensors", network, recipe, 128, 64)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """One Ray of two cores for all tests that need one."""
+    from pipeline.cluster.session import ray_session
+
+    with ray_session(local_cpus=2):
+        yield
+
+
+@pytest.fixture(scope="session")
+def toy_people(toy_sources: ToySources) -> int:
+    """How many labelled training images the market-like domain has."""
+    frame = open_dataset(toy_sources.market).scan().select("split", "role").collect()
+    return frame.filter((frame["split"] == "train") & (frame["role"] == "person")).height

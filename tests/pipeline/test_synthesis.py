@@ -1,0 +1,162 @@
+"""Shards are whole, repeatable, honest about what could not be read, and never cut the wrong way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from manifests.soft_labels import ClassMap, expand
+from manifests.store import Dataset, DatasetRun, open_dataset
+from pipeline.annotations import Annotation
+from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
+from pipeline.digests import subject_key
+from pipeline.images import decode, pixel_sha256
+from pipeline.plan import SynthesisSettings
+from pipeline.synthesis import SynthesisWorker, fit_view
+from tests.conftest import ToySources
+
+
+def prepared(sources: ToySources, generator: str, **settings: object) -> Synthesis:
+    chosen = SynthesisSettings.model_validate({"shard_size": 5, "batch_size": 4, "precision": "float32", **settings})
+    return prepare_synthesis(sources.market, sources.duke, generator, chosen, annotations_uri=None)
+
+
+def made(job: Synthesis, uri: Path, order: list[int] | None = None) -> Dataset:
+    """Run the plan's shards in this process, in the given order."""
+    footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
+    rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
+    run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer)
+    worker = SynthesisWorker(job.inputs, job.plan, job.settings, run.sink)
+    for shard in order or run.pending():
+        assert sum(worker.run(shard, job.plan.shards[shard])) == job.plan.shards[shard].num_rows
+    run.close()
+    return open_dataset(str(uri))
+
+
+def test_bytes_do_not_depend_on_the_order_of_shards(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
+) -> None:
+    job = prepared(toy_sources, untrained_generator)
+    forward = made(job, tmp_path / "a")
+    backward = made(job, tmp_path / "b", sorted(job.plan.shards, reverse=True))
+    assert [entry.sha256 for entry in forward.snapshot.files] == [entry.sha256 for entry in backward.snapshot.files]
+
+
+def test_a_row_does_not_depend_on_how_the_plan_is_cut(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
+) -> None:
+    pixels = []
+    for shard_size in (3, 7):
+        dataset = made(prepared(toy_sources, untrained_generator, shard_size=shard_size), tmp_path / str(shard_size))
+        pixels.append(dict(dataset.scan().select("sample_id", "image_sha256").collect().iter_rows()))
+    assert pixels[0] == pixels[1]
+
+
+def test_rows_carry_labels_scores_and_provenance(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path, toy_people: int
+) -> None:
+    job = prepared(toy_sources, untrained_generator, label_epsilon=0.2)
+    dataset = made(job, tmp_path / "set")
+    rows = dataset.read()
+    assert rows.num_rows == toy_people == dataset.snapshot.planned
+    labels = expand(rows)
+    classes = len(job.plan.classes)
+    hard = np.array(rows.column("hard_label").to_pylist())
+    assert np.allclose(labels.sum(axis=1), 1, atol=1e-6)
+    assert np.allclose(labels[np.arange(len(hard)), hard], 0.8 + 0.2 / classes)
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    for row in rows.to_pylist():
+        source = by_digest[row["sources"][0]["sha256"]]
+        assert (row["identity"], row["camera"]) == (source["identity"], source["camera"])
+        assert row["subject_keys"] == [subject_key("toy-market-like", source["identity"])]
+        assert row["checkpoint_sha256s"] == [job.generator.sha256]
+        assert row["domain"] == row["target"]["domain"] == "duke-like"
+        assert row["quality"]["style_shift"] is not None
+        assert row["quality"]["foreground_change"] is None  # no annotations were given
+        assert decode(row["image"]["bytes"]).shape == (128, 64, 3)
+    assert dataset.classes == job.plan.classes
+
+
+def test_pixel_digest_is_of_the_generated_pixels(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
+) -> None:
+    dataset = made(prepared(toy_sources, untrained_generator, image_format="png", limit=3), tmp_path / "set")
+    for row in dataset.read(["image", "pixel_sha256"]).to_pylist():
+        assert pixel_sha256(decode(row["image"]["bytes"])) == row["pixel_sha256"]
+
+
+def test_draws_of_one_image_differ(toy_sources: ToySources, untrained_generator: str, tmp_path: Path) -> None:
+    dataset = made(prepared(toy_sources, untrained_generator, per_image=3, limit=2), tmp_path / "set")
+    rows = dataset.scan().select("sources", "draw", "pixel_sha256").collect()
+    assert sorted(rows["draw"].to_list()) == [0, 0, 1, 1, 2, 2]
+    assert rows["pixel_sha256"].n_unique() == 6
+
+
+def test_an_unreadable_source_becomes_a_reject(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
+) -> None:
+    job = prepared(toy_sources, untrained_generator, limit=4)
+    broken = _with_broken_image(toy_sources, job, tmp_path / "broken")
+    inputs = replace(job.inputs, source_uri=broken)
+    dataset = made(replace(job, inputs=inputs), tmp_path / "set")
+    assert (dataset.snapshot.rows, dataset.snapshot.reasons) == (3, {"corrupt": 1})
+    reject = dataset.rejects().to_pylist()[0]
+    assert reject["item_id"] == job.plan.rows.column("sample_id")[0].as_py()
+    assert reject["stage"] == "decode"
+
+
+def _with_broken_image(sources: ToySources, job: Synthesis, uri: Path) -> str:
+    """A copy of the source manifest in which the plan's first image is cut short."""
+    table = open_dataset(sources.market).read()
+    images = table.column("image").to_pylist()
+    row = job.plan.rows.column("row")[0].as_py()
+    images[row] = {**images[row], "bytes": images[row]["bytes"][:-200]}
+    table = table.set_column(
+        table.schema.get_field_index("image"),
+        table.schema.field("image"),
+        pa.array(images, table.schema.field("image").type),
+    )
+    run = DatasetRun.start(str(uri), "source", "broken", {0: table.num_rows})
+    run.sink.commit(0, table)
+    run.close()
+    return str(uri)
+
+
+def test_a_later_draw_moves_image_mask_and_keypoints_together() -> None:
+    image = np.zeros((128, 64, 3), np.uint8)
+    image[40:80, 20:40] = 255
+    keypoints = np.zeros((17, 3), np.float32)
+    keypoints[:, :2], keypoints[:, 2] = (29.5, 59.5), 1.0
+    known = Annotation(image[:, :, 0] > 0, 1.0, keypoints)
+    for seed in range(8):
+        view = fit_view({}, {"draw": 1, "seed": seed}, image, known, 128, 64)
+        assert view.mask is not None
+        assert view.keypoints is not None
+        inside = view.image[:, :, 0] > 127
+        assert (inside ^ view.mask).mean() < 0.02
+        rows, columns = np.nonzero(view.mask)
+        assert np.allclose(view.keypoints[0, :2], (columns.mean(), rows.mean()), atol=1.0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 32), (256, 128)])
+def test_any_size_that_four_divides(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path, height: int, width: int
+) -> None:
+    dataset = made(prepared(toy_sources, untrained_generator, limit=2, height=height, width=width), tmp_path / "set")
+    sizes = dataset.scan().select(pl.col("height", "width")).unique().collect().rows()
+    assert sizes == [(height, width)]
+
+
+def test_dry_run_tells_samples_and_shards_and_writes_nothing(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
+) -> None:
+    job = prepared(toy_sources, untrained_generator)
+    lines = job.dry_run_lines()
+    assert not list(tmp_path.iterdir())
+    assert any(line.startswith(f"samples: {job.plan.rows.num_rows} ") for line in lines)
+    assert any(line.startswith(f"shards: {len(job.plan.shards)} ") for line in lines)
