@@ -122,12 +122,12 @@ def make_response(rng: np.random.Generator, style: str, domain: str) -> Response
     mix = np.eye(3) + rng.normal(0, 0.025, (3, 3))
     if domain == "market-like":
         white = np.array([1.06, 1.0, 0.90]) * (1 + rng.normal(0, 0.045, 3))
-        return _response(mix, white, rng.uniform(1.08, 1.42), 2.2, rng.uniform(1.0, 1.25), rng.uniform(0, 0.03),
+        return _response(mix, white, rng.uniform(1.2, 1.6), 2.2, rng.uniform(1.0, 1.25), rng.uniform(0, 0.03),
                          (0.9, 0.88, 0.8), rng.uniform(1.05, 1.3), rng.uniform(0.25, 0.8), rng.uniform(0, 1.8),
                          rng.uniform(1.5, 4), int(rng.integers(70, 93)))  # fmt: skip
     if domain == "duke-like":
         white = np.array([0.88, 0.98, 1.15]) * (1 + rng.normal(0, 0.035, 3))
-        return _response(mix, white, rng.uniform(0.80, 1.08), 2.1, rng.uniform(0.86, 1.0), rng.uniform(0.02, 0.06),
+        return _response(mix, white, rng.uniform(0.66, 0.92), 2.1, rng.uniform(0.86, 1.0), rng.uniform(0.02, 0.06),
                          (0.50, 0.56, 0.64), rng.uniform(0.62, 0.85), rng.uniform(0.3, 0.75), rng.uniform(0, 1.4),
                          rng.uniform(2, 5), int(rng.integers(76, 95)))  # fmt: skip
     white = 1 + rng.normal(0, 0.09, 3)

@@ -17,6 +17,8 @@ from .randomness import choose
 from .wardrobe import Person
 
 Vector = NDArray[np.floating[Any]]
+Joints = dict[str, Vector]
+"""positions and axes by name"""
 
 COCO = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -75,11 +77,11 @@ def sample_pose(rng: np.random.Generator, person: Person, variety: bool) -> Pose
     )
 
 
-def joints(person: Person, pose: Pose) -> dict[str, Vector]:
+def joints(person: Person, pose: Pose) -> Joints:
     """Joint positions (metres, body frame) and the unit axes ``head_forward``, ``head_up``, ``chest_forward``,
     ``chest_left``, ``pelvis_left``, ``left_foot_direction`` and ``right_foot_direction``."""
     size = person.stature
-    body: dict[str, Vector] = {}
+    body: Joints = {}
     swing = pose.stride * np.cos(2 * np.pi * (pose.phase - 0.97))
     turn = 0.10 * swing
     body["pelvis_left"] = _yaw(-turn) @ np.array([0.0, 1.0, 0.0])
@@ -97,7 +99,7 @@ def joints(person: Person, pose: Pose) -> dict[str, Vector]:
     return body
 
 
-def place(body: dict[str, Vector], heading: float, x: float, y: float) -> dict[str, Vector]:
+def place(body: Joints, heading: float, x: float, y: float) -> Joints:
     """The joints in the world, for somebody at (x, y) who walks towards angle ``heading`` (radians, from +x)."""
     rotation = _yaw(heading)
     axis = ("_left", "_direction", "_forward", "_up")
@@ -105,14 +107,12 @@ def place(body: dict[str, Vector], heading: float, x: float, y: float) -> dict[s
     return {name: rotation @ v + (0 if name.endswith(axis) else ground) for name, v in body.items()}
 
 
-def coco_points(world: dict[str, Vector]) -> NDArray[np.float32]:
+def coco_points(world: Joints) -> NDArray[np.float32]:
     """17 x 3 keypoint positions in the order of `COCO`."""
     return np.array([world[name] for name in COCO], np.float32)
 
 
-def _leg(
-    body: dict[str, Vector], side: str, sign: float, phase: float, pose: Pose, size: float, person: Person
-) -> None:
+def _leg(body: Joints, side: str, sign: float, phase: float, pose: Pose, size: float, person: Person) -> None:
     half = (0.052 if person.sex == "male" else 0.055) * size
     stance = 0.5 * max(0.0, 1 - pose.stride)
     hip = float(np.interp(phase, _PHASE, _HIP)) * pose.stride + pose.lean * 0.4
@@ -133,7 +133,7 @@ def _leg(
     body[f"{side}_foot_direction"] = direction
 
 
-def _trunk(body: dict[str, Vector], pose: Pose, size: float, twist: float) -> None:
+def _trunk(body: Joints, pose: Pose, size: float, twist: float) -> None:
     spine = np.array([np.sin(pose.lean), np.sin(pose.sway), np.cos(pose.lean)])
     spine /= np.linalg.norm(spine)
     chest = _yaw(twist)
@@ -159,7 +159,7 @@ def _trunk(body: dict[str, Vector], pose: Pose, size: float, twist: float) -> No
         body[f"{name}_ear"] = center - facing * (0.004 * size) + side * (sign * 0.042 * size)
 
 
-def _arm(body: dict[str, Vector], side: str, sign: float, phase: float, mode: str, pose: Pose, person: Person) -> None:
+def _arm(body: Joints, side: str, sign: float, phase: float, mode: str, pose: Pose, person: Person) -> None:
     size = person.stature
     counter = -np.cos(2 * np.pi * (phase - 0.97)) * pose.stride * pose.arm_swing
     wide = 0.10 + 0.10 * (person.build - 0.9)

@@ -95,7 +95,7 @@ def facade(rng: np.random.Generator, wall: Material, glass: tuple[float, float, 
     size = 512
     repeat = int(np.ceil(8 / wall.metres))
     picture = cv2.resize(np.tile(wall.tile, (repeat, repeat, 1)), (size, size), interpolation=cv2.INTER_AREA)
-    frame = [int(c) for c in rng.integers(50, 200, 3)]
+    frame = [int(c) for c in np.clip(rng.uniform(50, 200) + rng.normal(0, 16, 3), 0, 255)]
     columns, floor = int(rng.integers(3, 6)), int(size * 0.46)
     for column in range(columns):
         x0, step = int((column + 0.2) * size / columns), size / columns

@@ -39,12 +39,15 @@ class Mesh(NamedTuple):
 class Loft:
     """R rings along a path. ``left``, ``forward`` and the path direction form a right-handed frame.
 
+    Without ``forward``, rings stand perpendicular to the path and ``left`` (3 or R x 3) is where their left axis
+    is to lie as nearly as it can.
+
     Column angle 0 is at the back (-forward), a quarter turn is on the right (-left), half a turn in front.
     """
 
     centers: Floats
     left: Floats
-    forward: Floats
+    forward: Floats | None
     width: Floats
     front: Floats
     back: Floats
@@ -53,17 +56,6 @@ class Loft:
     power: float = 2.0
     bump: Floats | None = None
     tag: float = 0.0
-
-
-def frames_along(path: Floats, left_reference: Floats) -> tuple[Floats, Floats]:
-    """Unit ``(left, forward)`` axes of rings perpendicular to ``path`` (R x 3), left as near as possible to the
-    reference (3 or R x 3)."""
-    direction = np.empty_like(path)
-    direction[1:-1] = path[2:] - path[:-2]
-    direction[0], direction[-1] = path[1] - path[0], path[-1] - path[-2]
-    direction = normalized(direction)
-    left = normalized(left_reference - dot(left_reference, direction) * direction)
-    return left, cross(left, direction)
 
 
 def tube(
@@ -79,19 +71,18 @@ def tube(
     bump: Floats | None = None,
 ) -> Loft:
     """A loft whose rings stand perpendicular to ``path``."""
-    path = np.asarray(path, np.float32)
-    left, forward = frames_along(path, left_reference)
-    behind = depth if back is None else back
-    return Loft(path, left, forward, width, depth, behind, v, tile, power, bump)
+    return Loft(path, left_reference, None, width, depth, depth if back is None else back, v, tile, power, bump)
 
 
 def build_lofts(lofts: list[Loft]) -> Mesh:
     """Evaluate all lofts at once. A ``bump`` (R x 17) scales the radius of each vertex."""
     counts = np.array([len(loft.centers) for loft in lofts])
     last = np.cumsum(counts) - 1
+    rings = np.arange(counts.sum())
+    before = np.maximum(rings - 1, np.repeat(last + 1 - counts, counts))
+    after = np.minimum(rings + 1, np.repeat(last, counts))
     centers = np.concatenate([loft.centers for loft in lofts])
-    left = np.concatenate([loft.left for loft in lofts])
-    forward = np.concatenate([loft.forward for loft in lofts])
+    left, forward = _ring_axes(lofts, centers[after] - centers[before])
     width, front, back, v = (
         np.concatenate([np.asarray(getattr(loft, name), np.float32) for loft in lofts])
         for name in ("width", "front", "back", "v")
@@ -106,11 +97,8 @@ def build_lofts(lofts: list[Loft]) -> Mesh:
             scale[end + 1 - len(loft.centers) : end + 1] = loft.bump
     sideways, ahead = (width[:, None] * across * scale), (depth * along * scale)
     points = centers[:, None] - sideways[..., None] * left[:, None] - ahead[..., None] * forward[:, None]
-    rings = np.arange(len(centers))
-    first_ring = np.repeat(last + 1 - counts, counts)
-    last_ring = np.repeat(last, counts)
     along_ring = points[:, _NEXT_COLUMN] - points[:, _PREVIOUS_COLUMN]
-    along_path = points[np.minimum(rings + 1, last_ring)] - points[np.maximum(rings - 1, first_ring)]
+    along_path = points[after] - points[before]
     normals = cross(along_ring, along_path)
     normals = normalized(normals)
     tiles = np.repeat(np.array([loft.tile for loft in lofts], np.float32), counts, axis=0)
@@ -122,8 +110,22 @@ def build_lofts(lofts: list[Loft]) -> Mesh:
         points.reshape(-1, 3).astype(np.float32),
         normals.reshape(-1, 3).astype(np.float32),
         attributes.reshape(-1, 3),
-        _ring_triangles(rings[rings != last_ring]),
+        _ring_triangles(rings[after != rings]),
     )
+
+
+def _ring_axes(lofts: list[Loft], direction: Floats) -> tuple[Floats, Floats]:
+    """Left and forward axes of all rings, perpendicular to the path where the loft does not say otherwise."""
+    direction = normalized(direction)
+    wanted = np.concatenate([np.broadcast_to(loft.left, loft.centers.shape) for loft in lofts])
+    left = normalized(wanted - dot(wanted, direction) * direction)
+    forward = cross(left, direction)
+    end = 0
+    for loft in lofts:
+        start, end = end, end + len(loft.centers)
+        if loft.forward is not None:
+            left[start:end], forward[start:end] = loft.left, loft.forward
+    return left, forward
 
 
 def build_quads(corners: Floats, texture: Floats, tags: Floats) -> Mesh:
@@ -165,7 +167,11 @@ def cross(a: Floats, b: Floats) -> Floats:
     """Cross product over the last axis (`numpy.cross` is several times slower on small arrays)."""
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    product[..., 0] = ay * bz - az * by
+    product[..., 1] = az * bx - ax * bz
+    product[..., 2] = ax * by - ay * bx
+    return product
 
 
 def _ring_triangles(rings: NDArray[np.int64]) -> NDArray[np.int32]:

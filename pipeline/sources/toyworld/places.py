@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from .arrays import Floats, Picture
+from .builder import Builder
 from .cameras import Camera, make_camera
-from .furniture import Builder, furnish
+from .furniture import furnish
 from .materials import Material
 from .mesh import join
 from .randomness import generator
@@ -33,7 +34,7 @@ class Scene:
     """N x 2 ground positions (x, y) where somebody may walk"""
 
 
-@lru_cache(maxsize=40)
+@lru_cache(maxsize=96)
 def make_scene(seed: int, domain: str, number: int) -> Scene:
     """The place of camera ``number``. Kept, since every picture of that camera needs it."""
     camera = make_camera(seed, domain, number)
