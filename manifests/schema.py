@@ -206,9 +206,19 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     unknown = [name for name in rows.schema.names if name not in schema.names]
     if missing or unknown:
         raise ValueError(f"columns differ from the schema: missing {missing}, unknown {unknown}")
+    for field in schema:
+        # Arrow's cast drops a struct's unknown fields without a word.
+        lost = _struct_fields(rows.schema.field(field.name).type) - _struct_fields(field.type)
+        if lost:
+            raise ValueError(f"column {field.name} has unknown fields: {sorted(lost)}")
     table = rows.select(schema.names).cast(schema)
     required = REQUIRED[(schema.metadata or {})[KIND_KEY].decode()]
     holes = [name for name in schema.names if name in required and table.column(name).null_count]
     if holes:
         raise ValueError(f"null values in required columns: {holes}")
     return table
+
+
+def _struct_fields(type_: pa.DataType) -> set[str]:
+    inner = type_.value_type if pa.types.is_list(type_) else type_
+    return {field.name for field in inner} if pa.types.is_struct(inner) else set()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +19,17 @@ from manifests.errors import UserError
 from manifests.faults import Report
 from manifests.log import COMMITS, RUN, BrokenDatasetError, CommitRecord, FileEntry, commit_path
 from manifests.row_checks import RowContext, check_rows
-from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_ID, SCHEMAS, VERSION_KEY, check_version
+from manifests.schema import KIND_KEY, REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 
 _BATCH_ROWS = 1000
+# An image may be annotated by several models: there the models' digests are part of a row's name.
+_KEYS: dict[Kind, tuple[str, ...]] = {
+    "source": ("image_id",),
+    "annotation": ("image_id", "segmenter_sha256", "pose_sha256"),
+    "synthetic": ("sample_id",),
+}
 
 
 def validate(uri: str) -> Report:
@@ -44,26 +51,26 @@ def validate(uri: str) -> Report:
         report.add("log", error.file, str(error))
         records = {}
     classes = _classes(dataset, report)
-    ids: Counter[str] = Counter()
+    ids: Counter[tuple[Any, ...]] = Counter()
     with ThreadPoolExecutor() as pool:
         for entry in dataset.snapshot.files:
             record = records.get(entry.shard)
             context = RowContext(dataset.kind, entry.path, classes, record.plan_id if record else None, pool)
             order: list[tuple[str, str]] = []
             for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
-                names = list(map(str, batch.column(ROW_ID[dataset.kind]).to_pylist()))
-                ids.update(names)
+                keys = (batch.column(name).to_pylist() for name in _KEYS[dataset.kind])
+                ids.update(zip(*keys, strict=True))
                 check_rows(batch, context, report)
                 if dataset.kind == "synthetic":
-                    identities = batch.column("identity").to_pylist()
-                    order += zip(("" if one is None else str(one) for one in identities), names, strict=True)
+                    columns = (batch.column(name).to_pylist() for name in ("identity", "sample_id"))
+                    order += [(identity or "", name) for identity, name in zip(*columns, strict=True)]
             _check_order(order, entry.path, report)
     for entry in dataset.snapshot.rejects:
         for _ in _checked_batches(dataset, entry, REJECT_SCHEMA, report):
             pass
-    for name, times in sorted(ids.items()):
+    for key, times in ids.items():
         if times > 1:
-            report.add("unique", "data", f"{times} rows have this id", name)
+            report.add("unique", "data", f"{times} rows have this id", str(key[0]))
     _check_inspection_files(dataset, report)
     return report
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import UserError
+from manifests.storage import TEMPORARY, Storage, open_storage
+
+
+@pytest.fixture(params=["path", "file", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    folder = tmp_path / "a b"
+    uris = {"path": str(folder), "file": folder.as_uri(), "memory": f"memory://{uuid.uuid4().hex}/a b"}
+    return open_storage(uris[request.param])
+
+
+def test_what_is_written_is_read_listed_and_deleted(storage: Storage) -> None:
+    assert storage.read("data/1") is None
+    assert storage.list() == []
+    storage.write("data/2", b"two")
+    storage.write("data/1", b"one")
+    storage.write("data/1", b"uno!")
+    assert storage.read("data/1") == b"uno!"
+    assert storage.list("data") == [("data/1", 4), ("data/2", 3)]
+    assert storage.list("dat") == []
+    with storage.open("data/1") as stream:
+        stream.seek(1)
+        assert stream.read(2) == b"no"
+    storage.delete("data/1")
+    storage.delete("data/1")
+    assert [entry.path for entry in storage.list()] == ["data/2"]
+
+
+def test_the_uri_opens_the_same_place_again(storage: Storage) -> None:
+    storage.write("run.json", b"{}")
+    assert open_storage(storage.uri).read("run.json") == b"{}"
+
+
+def test_create_has_one_winner(storage: Storage) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda writer: storage.create("_commits/1", b"%d" % writer), range(8)))
+    assert won.count(True) == 1
+    assert storage.read("_commits/1") == b"%d" % won.index(True)
+    assert not storage.create("_commits/1", b"late")
+    assert [entry.path for entry in storage.list()] == ["_commits/1"]
+
+
+def test_a_writer_that_raises_leaves_nothing(storage: Storage) -> None:
+    def write_half() -> None:
+        with storage.writer("data/1") as stream:
+            stream.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert storage.list() == []
+
+
+def test_an_unfinished_file_has_a_name_of_its_own(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path))
+    with storage.writer("data/1.parquet") as stream:
+        stream.write(b"half")
+        names = [entry.path.rpartition("/")[2] for entry in storage.list()]
+        assert len(names) == 1
+        assert TEMPORARY.fullmatch(names[0])
+        assert not list(tmp_path.glob("data/*.parquet"))
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/x", "http://host/x", ""])
+def test_unknown_places_are_refused_in_one_line(uri: str) -> None:
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
+        open_storage(uri)
+
+
+def test_object_store_uris_are_understood() -> None:
+    for uri in ("s3://bucket/some/prefix", "gs://bucket/x", "az://container/x"):
+        os.environ.setdefault("AZURE_STORAGE_ACCOUNT_NAME", "account")
+        assert open_storage(uri).locate("data/1") == f"{uri}/data/1"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    storage = open_storage(str(tmp_path / "file" / "dataset"))
+    for action in (lambda: storage.write("run.json", b""), lambda: storage.create("run.json", b"")):
+        with pytest.raises(UserError, match=r"^cannot write .*run\.json: [^\n]+$"):
+            action()
