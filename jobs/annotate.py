@@ -12,28 +12,28 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.store import open_dataset
 from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
-from pipeline.cluster.session import ray_session
+from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.settings import run_job
 
 
-class Settings(AnnotationSettings):
+class Settings(AnnotationSettings, ClusterSettings):
     """Add masks by Segment Anything and poses by mmpose to the images of a source manifest."""
 
     source: str = Field(description="URI of the source manifest")
     output: str = Field(description="URI of the annotations; what they already hold is not computed again")
-    workers: int | None = Field(None, ge=1, description="actors; by default as many as the cluster holds")
     limit: int | None = Field(None, ge=1, description="only the first N images")
-    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
 
 
 def main(settings: Settings) -> None:
     models = AnnotationSettings.model_validate(
         settings.model_dump(include=set(AnnotationSettings.model_fields), mode="json")
     )
+    open_dataset(settings.source)  # a wrong path ends here, before Ray is started
     with ray_session(settings.ray_address):
-        dataset = annotate(settings.source, settings.output, models, workers=settings.workers, limit=settings.limit)
+        dataset = annotate(settings.source, settings.output, models, where=settings, limit=settings.limit)
     quality = dataset.scan().select("mask_quality").mean().collect().item()
     print(f"annotations: {dataset.snapshot.rows} rows, mean mask quality {quality:.3f}, in {dataset.uri}")
 

@@ -14,12 +14,13 @@ from pydantic import Field, model_validator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.dataset import Dataset
+from manifests.store import Dataset, open_dataset
 from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.embedded_default import prepare_embedded_sources
-from pipeline.cluster.session import ray_session
+from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis, synthesize
+from pipeline.generator import load_generator
 from pipeline.inspection import translation_sheet, write_picture
 from pipeline.plan import SynthesisSettings
 from pipeline.settings import run_job
@@ -27,7 +28,7 @@ from pipeline.settings import run_job
 DEMO = Path("runs/demo")
 
 
-class Settings(SynthesisSettings):
+class Settings(SynthesisSettings, ClusterSettings):
     """Make the images of a labelled source domain in the style of an unlabelled target domain, labels kept."""
 
     source: str | None = Field(None, description="URI of the labelled source manifest; without it, the toy world")
@@ -40,8 +41,6 @@ class Settings(SynthesisSettings):
     segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint for images without annotation")
     pose: str = Field("pose_tiny", description="mmpose checkpoint for images without annotation")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    workers: int | None = Field(None, ge=1, description="actors; by default as many as the cluster holds")
-    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
     dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
 
     @model_validator(mode="after")
@@ -56,11 +55,15 @@ def main(settings: Settings) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             print("\n".join(_prepare(settings, *_sources(settings, Path(scratch)), None).dry_run_lines()))
         return
+    # A wrong path or name ends here, before anything is drawn and before Ray is started.
+    load_generator(settings.generator)
     source, target = _sources(settings, DEMO)
+    for uri in filter(None, (source, target)):
+        open_dataset(uri)
     with ray_session(settings.ray_address):
         annotations = _annotate(settings, source)
         job = _prepare(settings, source, target, annotations.uri)
-        dataset = synthesize(job, settings.output, workers=settings.workers)
+        dataset = synthesize(job, settings.output, where=settings)
     _report(dataset, job)
 
 
@@ -73,7 +76,7 @@ def _annotate(settings: Settings, source: str) -> Dataset:
     """Masks and poses of the source: those given, completed where images are missing."""
     models = AnnotationSettings(segmenter=settings.segmenter, pose=settings.pose, device=settings.device)
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
-    return annotate(source, uri, models, workers=settings.workers)
+    return annotate(source, uri, models, where=settings)
 
 
 def _prepare(settings: Settings, source: str, target: str | None, annotations: str | None) -> Synthesis:

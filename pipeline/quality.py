@@ -1,4 +1,4 @@
-"""How good a generated image is, measured on pixels: how much the person changed, and how far the style moved.
+"""How good a generated image is, measured on pixels: change of the person, move of the style.
 
 Images are ``(H, W, 3)`` uint8 RGB, masks ``(H, W)`` bool (True on the person).
 """
@@ -48,7 +48,7 @@ def _gradients(image: RgbImage) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class StyleStatistics:
-    """Mean and spread of a domain's images in CIELAB: of each channel's per-image mean and per-image deviation.
+    """A domain's look in CIELAB: mean and spread of the `style_features` of its images.
 
     ``mean`` and ``deviation`` hold six numbers each: means of L, a, b, then standard deviations of L, a, b.
     """
@@ -81,13 +81,15 @@ class StyleStatistics:
 
 def style_features(image: RgbImage) -> NDArray[np.float64]:
     """Six numbers: mean of L, a, b (CIELAB, L in 0-100) over the image, then their standard deviations."""
-    lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255.0), cv2.COLOR_RGB2LAB)
-    pixels = lab.reshape(-1, 3).astype(np.float64)
-    return np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)])
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    mean, deviation = (values.ravel() for values in cv2.meanStdDev(lab))
+    # OpenCV stores L as 0-255 and a, b with 128 added.
+    scale = np.array([100.0 / 255.0, 1.0, 1.0])
+    return np.concatenate([(mean - np.array([0.0, 128.0, 128.0])) * scale, deviation * scale])
 
 
 def style_shift(source: RgbImage, generated: RgbImage, target: StyleStatistics) -> float:
-    """How much nearer to the target domain the generated image is than its source: 1 - d(generated) / d(source).
+    """How much nearer to the target domain the image came: ``1 - d(generated) / d(source)``.
 
     1: it sits at the domain's centre; 0: no nearer; negative: further away.
     """

@@ -11,6 +11,7 @@ from manifests.store import DatasetRun, open_dataset
 from pipeline.annotations import STAGE, AnnotationSettings, AnnotationWorker, plan_annotations
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import stage_resources
+from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
 from pipeline.progress import Progress
 
@@ -20,7 +21,7 @@ def annotate(
     output_uri: str,
     settings: AnnotationSettings,
     *,
-    workers: int | None = None,
+    where: ClusterSettings | None = None,
     limit: int | None = None,
     record: dict[str, Any] | None = None,
 ) -> Dataset:
@@ -63,7 +64,7 @@ def annotate(
     )
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
     with Progress(STAGE, images) as progress:
-        run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), workers, progress)
+        run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
     run.close()
     return open_dataset(output_uri)
 

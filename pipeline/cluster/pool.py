@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.errors import UserError
-from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources, wait_for_placement
-from pipeline.cluster.session import cluster_nodes
+from pipeline.cluster.resources import StageResources, wait_for_placement
+from pipeline.cluster.session import ClusterSettings, ask_for_nodes, cluster_nodes
 from pipeline.progress import Progress
 
 RESTARTS = 3
@@ -33,13 +33,12 @@ def run_shards(
     build_worker: Callable[[], ShardWorker],
     shards: Mapping[int, pa.Table],
     needs: StageResources,
-    workers: int | None = None,
+    where: ClusterSettings | None = None,
     progress: Progress | None = None,
-    patience_seconds: float = PATIENCE_SECONDS,
 ) -> int:
     """Run every shard of ``shards`` (number -> plan rows) on actors made by ``build_worker``; return the actors.
 
-    The number of actors is ``workers``, or as many as the cluster holds, and never more than shards.
+    The number of actors is ``where.workers``, or as many as the cluster holds, and never more than shards.
 
     Raises:
         UserError: the stage cannot be placed, a worker meets a user's mistake, or a worker keeps dying.
@@ -49,10 +48,11 @@ def run_shards(
 
     if not shards:
         return 0
-    room = wait_for_placement(stage, needs, cluster_nodes, patience_seconds)
-    count = min(len(shards), room if workers is None else workers)
+    where = where or ClusterSettings()
+    room = wait_for_placement(stage, needs, cluster_nodes, where.wait_for_nodes, ask_for_nodes)
+    count = min(len(shards), where.workers or room)
     if count > room:
-        print(f"{stage}: {workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
+        print(f"{stage}: {where.workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
     actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
     actors = [actor_class.remote(build_worker) for _ in range(count)]
     try:

@@ -59,9 +59,10 @@ def wait_for_placement(
     needs: StageResources,
     read_nodes: Callable[[], list[Mapping[str, float]]],
     patience_seconds: float = PATIENCE_SECONDS,
+    ask_for_nodes: Callable[[StageResources], None] = lambda needs: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """How many actors fit, waiting a little for a cluster that is still growing.
+    """How many actors fit; while none does, an autoscaler is asked for a node and waited for.
 
     Raises:
         UserError: not one actor fits within ``patience_seconds``; Ray itself would wait for ever.
@@ -75,8 +76,9 @@ def wait_for_placement(
         if time.monotonic() >= deadline:
             raise UserError(
                 f"stage {stage!r} needs {_describe(needs.as_demand())} on one node, but {_describe_nodes(nodes)}; "
-                "add such a node, or ask for another --device"
+                "add such a node, ask for another --device, or give an autoscaler time with --wait-for-nodes"
             )
+        ask_for_nodes(needs)
         sleep(1.0)
 
 

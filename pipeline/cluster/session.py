@@ -10,9 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from manifests.errors import UserError
+from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
+from pipeline.settings import JobSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+class ClusterSettings(JobSettings):
+    """Where a job runs and on how many actors; decides no byte of its result."""
+
+    workers: int | None = Field(None, ge=1, description="actors; by default as many as the cluster holds")
+    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
+    wait_for_nodes: float = Field(
+        PATIENCE_SECONDS, ge=0, description="seconds that an autoscaler may take to bring the first fitting node"
+    )
 
 
 @contextmanager
@@ -26,6 +40,8 @@ def ray_session(address: str | None = None, local_cpus: int | None = None) -> It
     # With `uv run`, Ray would upload the folder and build a second environment for every worker.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A local Ray makes its own token; what its logger says of that helps nobody who started no cluster.
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     import ray
 
     if ray.is_initialized():
@@ -73,3 +89,10 @@ def cluster_nodes() -> list[Mapping[str, float]]:
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def ask_for_nodes(needs: StageResources) -> None:
+    """Tell an autoscaler, if there is one, that room for one such actor is wanted."""
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[needs.as_demand()])

@@ -15,6 +15,7 @@ from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import stage_resources
+from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
 from pipeline.generator import Generator, load_generator
 from pipeline.images import ImageError, decode, encode, resize
@@ -103,7 +104,7 @@ def prepare_synthesis(
 
 
 def synthesize(
-    job: Synthesis, output_uri: str, *, workers: int | None = None, record: dict[str, Any] | None = None
+    job: Synthesis, output_uri: str, *, where: ClusterSettings | None = None, record: dict[str, Any] | None = None
 ) -> Dataset:
     """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session.
 
@@ -129,7 +130,7 @@ def synthesize(
     build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
     try:
         with Progress(STAGE, rows) as progress:
-            run_shards(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), workers, progress)
+            run_shards(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
         run.close()
     except UserError as error:
         run.fail(str(error))

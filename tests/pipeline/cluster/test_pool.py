@@ -15,6 +15,7 @@ import pytest
 from manifests.errors import UserError
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
+from pipeline.cluster.session import ClusterSettings
 from pipeline.progress import Progress
 
 pytestmark = pytest.mark.ray
@@ -49,9 +50,10 @@ def written(folder: Path) -> list[str]:
 
 
 def run(folder: Path, count: int, workers: int | None = None, **faults: int) -> int:
+    where = ClusterSettings(workers=workers)
     with Progress("test", 4 * count) as progress:
         return run_shards(
-            "test", partial(Scribe, folder, **faults), shards(count), StageResources(cpus=1), workers, progress
+            "test", partial(Scribe, folder, **faults), shards(count), StageResources(cpus=1), where, progress
         )
 
 
@@ -74,7 +76,7 @@ def test_a_worker_that_keeps_dying_ends_the_run_in_one_line(local_ray: None, tmp
 
 
 def test_a_users_mistake_arrives_as_it_was_said(local_ray: None, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="^a fault of theirs$"):
+    with pytest.raises(UserError, match=r"^a fault of theirs$"):
         run(tmp_path, 2, mistake=1)
 
 
@@ -90,4 +92,4 @@ def test_a_stage_that_needs_a_gpu_ends_soon(local_ray: None, tmp_path: Path) -> 
     assert PATIENCE_SECONDS <= 25
     needs = StageResources(cpus=1, gpus=1)
     with pytest.raises(UserError, match="needs 1 CPU, 1 GPU"):
-        run_shards("test", partial(Scribe, tmp_path), shards(1), needs, patience_seconds=1)
+        run_shards("test", partial(Scribe, tmp_path), shards(1), needs, ClusterSettings(wait_for_nodes=1))
