@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MaskAverage = Literal["area", "image"]
+MaskForm = Literal["root", "squared"]
 
 
 def least_squares(scores: Tensor, real: bool) -> Tensor:
@@ -20,16 +21,19 @@ def mean_absolute(first: Tensor, second: Tensor) -> Tensor:
     return F.l1_loss(first.float(), second.float())
 
 
-def identity_mask(generated: Tensor, source: Tensor, mask: Tensor, average: MaskAverage = "area") -> Tensor:
-    """PTGAN's person term (Wei et al., CVPR 2018, equation 4): the squared change under the person's mask.
+def identity_mask(
+    generated: Tensor, source: Tensor, mask: Tensor, average: MaskAverage = "area", form: MaskForm = "root"
+) -> Tensor:
+    """PTGAN's person term (Wei et al., CVPR 2018): ``E |(generated - source) * mask|_2``.
 
     ``generated`` and ``source`` (N, 3, H, W) in [-1, 1], ``mask`` (N, 1, H, W) in [0, 1]. With ``area``, each image's
     squared change is averaged over its own mask, so a small person counts as much as a large one (an empty mask
-    counts 0); with ``image``, over all its pixels, as the published code has it.
+    counts 0); with ``image``, over all its pixels. ``root`` is the norm, as in the formula, so that the pull does
+    not fade as the person comes near; ``squared``, with ``image``, is what the published code has.
     """
     weight = mask.float()
     change = ((generated.float() - source.float()) * weight).square().mean(dim=1, keepdim=True)
-    if average == "image":
-        return change.mean()
-    area = weight.sum(dim=(1, 2, 3)).clamp_min(1.0)
-    return (change.sum(dim=(1, 2, 3)) / area).mean()
+    pixels = weight.sum(dim=(1, 2, 3)).clamp_min(1.0) if average == "area" else weight[0].numel()
+    each = change.sum(dim=(1, 2, 3)) / pixels
+    # The small number keeps the gradient of the root finite where nothing changed.
+    return (each if form == "squared" else (each + 1e-8).sqrt() - 1e-4).mean()

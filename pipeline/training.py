@@ -145,7 +145,7 @@ class Training:
     def _optimizer(self, names: tuple[str, ...]) -> torch.optim.Adam:
         parameters = itertools.chain.from_iterable(self.networks[name].parameters() for name in names)
         settings = self.recipe.settings
-        return torch.optim.Adam(parameters, settings.learning_rate, (settings.beta1, 0.999))
+        return torch.optim.Adam(parameters, settings.learning_rate, (settings.beta1, 0.999), fused=True)
 
     def _learning_rate(self) -> float:
         """Constant, then linear to 0 at the end (CycleGAN, appendix 7.1)."""
@@ -170,9 +170,9 @@ class Training:
         # The average starts short, else the random first weights would stay in it for long.
         decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
         for name, average in self.averages.items():
-            pairs = zip(average.parameters(), self.networks[name].parameters(), strict=True)
-            for kept, current in pairs:
-                kept.lerp_(current, 1 - decay)
+            current: list[Tensor] = list(self.networks[name].parameters())
+            kept: list[Tensor] = list(average.parameters())
+            torch._foreach_lerp_(kept, current, 1 - decay)
 
     @torch.no_grad()
     def _preview(self) -> dict[str, Tensor]:

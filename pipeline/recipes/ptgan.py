@@ -16,7 +16,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.losses import MaskAverage, identity_mask
+from pipeline.losses import MaskAverage, MaskForm, identity_mask
 from pipeline.recipes.base import Batch, Terms
 from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings, Translations
 
@@ -27,6 +27,9 @@ class PTGANSettings(CycleGANSettings):
     )
     identity_average: MaskAverage = Field(
         default="area", description="area: the term does not depend on the person's size; image: as the published code"
+    )
+    identity_form: MaskForm = Field(
+        default="root", description="root: the norm, as in the formula; squared: as the published code"
     )
     mapping_weight: float = Field(
         default=0.0, ge=0, description="CycleGAN's identity mapping; not part of the objective"
@@ -41,9 +44,9 @@ class PTGAN(CycleGAN):
     columns: ClassVar[tuple[str, ...]] = ("source", "target", "source_mask", "target_mask")
 
     def generator_terms(self, networks: nn.ModuleDict, batch: Batch, made: Translations) -> Terms:
-        average = self.settings.identity_average
-        change = identity_mask(made.fake_target, batch["source"], batch["source_mask"], average)
-        change = change + identity_mask(made.fake_source, batch["target"], batch["target_mask"], average)
+        how = self.settings.identity_average, self.settings.identity_form
+        change = identity_mask(made.fake_target, batch["source"], batch["source_mask"], *how)
+        change = change + identity_mask(made.fake_source, batch["target"], batch["target_mask"], *how)
         terms = super().generator_terms(networks, batch, made)
         return terms | {"identity": self.settings.identity_weight * change}
 
