@@ -39,7 +39,6 @@ def _street(builder: Builder, rng: np.random.Generator, winter: bool) -> None:
         builder.ground(road, -40, 40, back - 4.5, back - 1.2, 0.02)
     _backdrop(builder, rng, winter, back)
     _things(builder, rng, winter, back)
-    builder.walk = (-7.0, 7.0, 2.2, back - 0.5)
 
 
 def _paving(rng: np.random.Generator, winter: bool, tone: float) -> m.Material:
@@ -64,11 +63,15 @@ def _backdrop(builder: Builder, rng: np.random.Generator, winter: bool, back: fl
         warm = ((206, 190, 164), (186, 120, 92), (214, 206, 190), (196, 176, 96))[int(rng.integers(0, 4))]
         wall = m.blocks(rng, warm, 0.85, 16, 6, 2.0) if rng.random() < 0.5 else m.rough(rng, warm, 0.07, 4.0)
         front = builder.material(m.facade(rng, wall, (84, 116, 138), shop=rng.random() < 0.7))
-    builder.wall(front, (-32, back), (32, back + float(rng.normal(0, 1.5))), 0, 8.0)
+    tilt = float(rng.normal(0, 1.5))
+    builder.walk = (-7.0, 7.0, 2.2, back - 0.6 + 0.65 * min(tilt, 0.0))
+    builder.wall(front, (-32, back), (32, back + tilt), 0, 8.0)
     if rng.random() < 0.4:
         side = 1 if rng.random() < 0.5 else -1
         at = float(rng.uniform(4.5, 8.0))
         builder.wall(front, (side * at, back), (side * at, back * 0.45), 0, 8.0)
+        for y in np.arange(back * 0.45, back, 0.3):
+            builder.block(side * at, float(y), 0.15)
 
 
 def _things(builder: Builder, rng: np.random.Generator, winter: bool, back: float) -> None:

@@ -23,6 +23,8 @@ from .settings import ToyWorldSettings
 from .tailor import ATLAS_HEIGHT, draw_atlas
 from .wardrobe import Person, make_person
 
+FINER = 1.5
+"""Pixels drawn, to a side, for each pixel of the result."""
 STRANGERS = 100_000
 """Identities from here on are passers-by and distractors, never in the lists."""
 
@@ -99,14 +101,13 @@ def _render(
     actors = [main, *_passers_by(scene, main, box, rng, variety)]
     if kind == "empty":
         actors = actors[1:]
-    finer = 2.0 if height <= 160 else 1.5
-    fine_height, fine_width = round(height * finer), round(width * finer)
+    fine_height, fine_width = round(height * FINER), round(width * FINER)
     view = camera.view.cropped(box, fine_height, fine_width)
     light, owner, depth = _paint(scene, actors, view, box, fine_height, fine_width)
     small = cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA)
     own = cv2.resize((owner == 1).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     mask = own >= 0.5
-    keypoints = _keypoints(main, view, depth, owner, mask, finer)
+    keypoints = _keypoints(main, view, depth, owner, mask)
     jpeg = develop(small, camera.response, rng, (box[3] - box[1]) / height)
     heading = _relative_heading(main, camera)
     facing = "front" if heading < 45 or heading > 315 else "back" if 135 < heading < 225 else "side"
@@ -222,22 +223,20 @@ def _sun_at(scene: Scene, actor: _Actor) -> float:
     return float(np.clip(scene.picture[row, col, 3] / 255 / max(full, 0.02) * 1.15, 0, 1))
 
 
-def _keypoints(
-    main: _Actor, view: View, depth: Floats, owner: NDArray[np.int32], mask: NDArray[np.bool_], finer: float
-) -> Floats:
+def _keypoints(main: _Actor, view: View, depth: Floats, owner: NDArray[np.int32], mask: NDArray[np.bool_]) -> Floats:
     height, width = depth.shape
     pixels = view.project(coco_points(main.world))
     col, row = np.floor(pixels[:, 0]).astype(np.int32), np.floor(pixels[:, 1]).astype(np.int32)
     inside = (col >= 0) & (col < width) & (row >= 0) & (row < height) & (pixels[:, 2] > 0.1)
     col, row = np.clip(col, 0, width - 1), np.clip(row, 0, height - 1)
     near_mask = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    small_row = np.minimum((row / finer).astype(np.int32), mask.shape[0] - 1)
-    small_col = np.minimum((col / finer).astype(np.int32), mask.shape[1] - 1)
+    small_row = np.minimum((row / FINER).astype(np.int32), mask.shape[0] - 1)
+    small_col = np.minimum((col / FINER).astype(np.int32), mask.shape[1] - 1)
     not_behind = pixels[:, 2] - depth[row, col] < _DEPTH_OF_JOINT
     nobody_else = owner[row, col] <= 1
     seen = not_behind & nobody_else & near_mask[small_row, small_col]
     visibility = np.where(inside, 1 + seen, 0)
-    found = np.stack([pixels[:, 0] / finer, pixels[:, 1] / finer, visibility], axis=1)
+    found = np.stack([pixels[:, 0] / FINER, pixels[:, 1] / FINER, visibility], axis=1)
     found[~inside, :2] = 0
     return found.astype(np.float32)
 
