@@ -55,12 +55,20 @@ def check_rows(batch: pa.RecordBatch, context: RowContext, report: Report) -> No
             lambda row: _check_provenance(row, context.plan_id),
         ),
     }[context.kind]
-    for name, row, pictures in zip(names, rows, context.pool.map(_check_pictures, rows), strict=True):
+    decoded = context.pool.map(lambda row: _findings(_check_pictures, row), rows)
+    for name, row, pictures in zip(names, rows, decoded, strict=True):
         if not _ROW_NAME.fullmatch(name):
             report.add("name", context.file, "its id is not 32 hexadecimal digits", name)
-        findings = [*pictures, *(finding for check in checks for finding in check(row))]
-        for check, message in findings:
-            report.add(check, context.file, message, name)
+        for finding in (*pictures, *(one for check in checks for one in _findings(check, row))):
+            report.add(finding[0], context.file, finding[1], name)
+
+
+def _findings(check: Callable[[Row], Iterable[Finding]], row: Row) -> list[Finding]:
+    """What ``check`` finds; a value that it cannot even look at is a finding too."""
+    try:
+        return list(check(row))
+    except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+        return [("malformed", f"a value has no sense: {error!r}")]
 
 
 def _check_required(kind: str) -> Callable[[Row], Iterator[Finding]]:
@@ -167,10 +175,21 @@ def _check_label(row: Row, classes: ClassMap | None) -> Iterator[Finding]:
     total = float(values.sum() + rest * (count - len(index)))
     if not abs(total - 1.0) <= LABEL_TOLERANCE or rest < 0 or (values < 0).any():
         yield "label", f"the soft label sums to {total:.7g}, or holds a negative value"
-    if row["label_rule"] == "lsr" and row["label_epsilon"] is None:
+    yield from _check_rule(row["label_rule"], row["label_epsilon"], index, rest, count, hard)
+
+
+def _check_rule(
+    rule: str, epsilon: float | None, index: list[int], rest: float, count: int, hard: int
+) -> Iterator[Finding]:
+    """The label is the one that its rule gives; with the sum checked, the listed classes and the rest decide."""
+    if rule == "lsr" and epsilon is None:
         yield "label", "rule lsr without its epsilon"
-    if row["label_rule"] in ("one_hot", "lsr") and index != [hard]:
-        yield "label", f"rule {row['label_rule']} lists classes {index[:3]}, the hard label is {hard}"
+    listed = {"one_hot": [hard], "lsr": [hard], "lsro": []}.get(rule)
+    if listed is not None and index != listed:
+        yield "label", f"rule {rule} lists classes {index[:3]} instead of {listed}"
+    expected = {"one_hot": 0.0, "lsr": (epsilon or 0.0) / count, "lsro": 1.0 / count}.get(rule)
+    if expected is not None and abs(rest - expected) > LABEL_TOLERANCE:
+        yield "label", f"rule {rule} gives the other classes {expected:.7g}, the row has {rest:.7g}"
 
 
 def _check_provenance(row: Row, plan_id: str | None) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from manifests.errors import UserError
-from manifests.log import RUN, Snapshot, load
+from manifests.log import RUN, BrokenDatasetError, Snapshot, load
 from manifests.schema import SCHEMA_VERSION, Kind, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage
@@ -39,9 +39,13 @@ class RunPlan:
     @classmethod
     def parse(cls, state: Mapping[str, Any], where: str) -> RunPlan:
         check_version(str(state.get("schema_version", "")), where)
-        plan = state["plan"]
-        shard_rows = {int(shard): int(rows) for shard, rows in plan["shard_rows"].items()}
-        return cls(plan["plan_id"], state["kind"], int(plan["first_shard"]), shard_rows, dict(state["footer"]))
+        try:
+            plan = state["plan"]
+            shard_rows = {int(shard): int(rows) for shard, rows in plan["shard_rows"].items()}
+            first = int(plan["first_shard"])
+            return cls(plan["plan_id"], state["kind"], first, shard_rows, dict(state["footer"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenDatasetError(f"{where} is no run record: {error!r}", RUN) from None
 
 
 def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,8 @@ class _LocalStorage:
             temporary.unlink(missing_ok=True)
 
     def _failure(self, verb: str, path: str, error: OSError) -> UserError:
-        return UserError(f"cannot {verb} {self._root / path}: {error.strerror or _first_line(error)}")
+        reason = os.strerror(error.errno) if error.errno else _first_line(error)
+        return UserError(f"cannot {verb} {self._root / path}: {reason}")
 
 
 class _ObjectStorage:

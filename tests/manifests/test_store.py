@@ -332,6 +332,13 @@ def test_nothing_is_read_outside_of_the_data_set(dataset: Dataset) -> None:
             open_dataset(dataset.uri)
 
 
+def test_a_run_record_that_is_none_is_said(uri: str) -> None:
+    start(uri)
+    Path(uri, "run.json").write_text('{"schema_version": "1.0", "plan": {}}')
+    with pytest.raises(UserError, match=r"run\.json is no run record: KeyError"):
+        start(uri)
+
+
 def test_a_newer_data_set_is_refused_in_one_line(dataset: Dataset) -> None:
     snapshot = Path(dataset.uri, "_snapshots/1.json")
     snapshot.write_text(snapshot.read_text().replace('"schema_version": "1.0"', '"schema_version": "2.3"'))

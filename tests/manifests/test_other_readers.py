@@ -1,0 +1,56 @@
+"""Other people's tools open a data set with no code of ours."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from manifests.store import Dataset
+
+HUGGING_FACE = """
+    import datasets, sys
+
+    files = sys.argv[1] + "/data/*.parquet"
+    for streaming in (False, True):
+        rows = datasets.load_dataset("parquet", data_files=files, split="train", streaming=streaming)
+        assert isinstance(rows.features["image"], datasets.Image), rows.features
+        row = next(iter(rows))
+        assert row["image"].size == (row["width"], row["height"]), row["image"]
+        assert row["image"].mode == "RGB"
+        assert row["soft_label"][0]["idx"] == row["hard_label"]
+        assert sum(1 for _ in rows) == 12
+    # The folder by itself: the card says where the rows are, so the index beside them is not taken for data.
+    assert len(datasets.load_dataset(sys.argv[1], split="train")) == 12
+"""
+
+
+def test_hugging_face_datasets_show_pictures(dataset: Dataset, tmp_path: Path) -> None:
+    offline = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(HUGGING_FACE), dataset.uri],
+        env={**os.environ, **offline},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_polars_scans_the_folder(dataset: Dataset) -> None:
+    rows = pl.scan_parquet(f"{dataset.uri}/data/*.parquet")
+    counted = rows.group_by("camera").len().sort("camera").collect()
+    assert counted.rows() == [(1, 7), (2, 5)]
+    first = rows.filter(pl.col("identity") == "0007").select("image").head(1).collect().item()
+    assert first["bytes"].startswith(b"\x89PNG")
+
+
+def test_polars_opens_the_index(dataset: Dataset) -> None:
+    meta = pl.read_parquet(f"{dataset.uri}/samples_meta.parquet")
+    assert meta.height == 12
+    assert meta["quality"].struct.field("style_shift").mean() == pytest.approx(0.275, abs=0.01)
