@@ -13,7 +13,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,16 +23,12 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
-from pipeline.generator import load_generator
 from pipeline.images import draw_contact_sheet, encode
 from pipeline.recipes import find_recipe
 from pipeline.settings import JobSettings, run_job
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
-from pipeline.toyworld_data import load_toyworld
-from pipeline.training import Training, TrainingSettings
-from pipeline.training_data import DomainData, UnpairedDomains
-from pipeline.training_result import write_result
-from pipeline.transfer_quality import hide_people, measure_transfer, target_share, train_judge
+from pipeline.toyworld_trial import ToyTrial
+from pipeline.training import TrainingSettings
 
 SYSTEMS: dict[str, tuple[str, dict[str, float]]] = {
     "ptgan": ("ptgan", {}),
@@ -72,55 +67,39 @@ def main(settings: Settings) -> int:
         world = settings.output / "world"
         drawn = ToyWorldSettings(identities=settings.identities, seed=settings.seed, images_per_camera=2)
         make_toyworld(drawn, world)
-    train = [load_toyworld(world, domain, ["train"]) for domain in ("market-like", "duke-like")]
-    test = [load_toyworld(world, domain, ["query"], limit=400) for domain in ("market-like", "duke-like")]
-    judge = train_judge(train[0], train[1], settings.seed)
-    shares = [target_share(judge, hide_people(domain)) for domain in test]
-    figures: dict[str, Any] = {"judge": {"source_share": shares[0], "target_share": shares[1]}}
-    pictures = [test[0].images]
+    trial = ToyTrial(world, settings.seed)
+    figures: dict[str, dict[str, float]] = {"real places taken for the target's": trial.judge_shares()}
+    pictures = [trial.test["source"].images]
     for system in settings.systems:
-        seconds = _train(system, settings, train)
-        generated = load_generator(settings.output / system).translate(test[0].images)
-        quality = measure_transfer(test[0], generated, test[1], judge)
+        seconds = _train(trial, system, settings)
+        quality, made = trial.measure(settings.output / system)
         figures[system] = {**quality.as_dict(), "training_seconds": seconds}
-        pictures.append(generated)
+        pictures.append(made.images)
         print(f"{system}: " + " ".join(f"{name} {value:.3f}" for name, value in figures[system].items()), flush=True)
-    _write(settings, figures, [*pictures, test[1].images])
+    _write(settings, figures, [*pictures, trial.test["target"].images])
     return 0
 
 
-def _train(system: str, settings: Settings, train: list[DomainData]) -> float:
+def _train(trial: ToyTrial, system: str, settings: Settings) -> float:
+    """Seconds of this call: of the whole training, if it was not there in part."""
     name, changed = SYSTEMS[system]
-    model = find_recipe(name)
     sizes = {"ngf": settings.ngf, "blocks": settings.blocks, "ndf": settings.ndf, "upsampling": "resize"}
+    model = find_recipe(name)
     recipe = model(model.settings_model.model_validate({**sizes, **changed}))
-    loop = TrainingSettings(
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        height=train[0].images.shape[1],
-        width=train[0].images.shape[2],
-        seed=settings.seed,
-        average_decay=settings.average_decay,
-    )
-    batches = UnpairedDomains(train[0], train[1], loop.height, loop.width, loop.seed)
-    training = Training(recipe, batches, settings.output / system, loop)
+    chosen = set(TrainingSettings.model_fields) & set(Settings.model_fields)
     started = time.monotonic()
-    training.run()
-    seconds = time.monotonic() - started
-    write_result(training, {"source": train[0], "target": train[1]}, {})
-    return seconds
+    trial.run(recipe, settings.output / system, TrainingSettings.model_validate(settings.model_dump(include=chosen)))
+    return time.monotonic() - started
 
 
-def _write(settings: Settings, figures: dict[str, Any], pictures: list[NDArray[np.uint8]]) -> None:
+def _write(settings: Settings, figures: dict[str, dict[str, float]], pictures: list[NDArray[np.uint8]]) -> None:
     settings.results.mkdir(parents=True, exist_ok=True)
     described = settings.model_dump(mode="json", exclude={"output", "world", "results"})
-    record = {"settings": described, "figures": figures}
     path = settings.results / "ptgan_vs_cyclegan.json"
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    rows = np.linspace(0, len(pictures[0]) - 1, 12).astype(int)
-    last = len(pictures) - 1
-    sheet = [[images[row % len(images)] for row in rows] for images in [*pictures[:last], pictures[last]]]
-    path.with_suffix(".png").write_bytes(encode(draw_contact_sheet(sheet, 128, 64), "png"))
+    path.write_text(json.dumps({"settings": described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
+    columns = np.linspace(0, len(pictures[0]) - 1, 12).astype(int)
+    sheet = draw_contact_sheet([[images[column] for column in columns] for images in pictures], 128, 64)
+    path.with_suffix(".png").write_bytes(encode(sheet, "png"))
     print(f"{path} and .png: from top to bottom source, {', '.join(settings.systems)}, real target")
 
 

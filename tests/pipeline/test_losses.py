@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.losses import identity_mask, least_squares, mean_absolute
+from pipeline.losses import MaskForm, identity_mask, least_squares, mean_absolute
 
 
 def test_least_squares() -> None:
@@ -29,22 +29,37 @@ def person(height: int) -> torch.Tensor:
 def test_identity_mask_by_area_does_not_depend_on_size() -> None:
     source = torch.zeros(1, 3, 8, 4)
     generated = torch.full_like(source, 0.5)
-    assert identity_mask(generated, source, person(2)).item() == pytest.approx(0.25)
-    assert identity_mask(generated, source, person(8)).item() == pytest.approx(0.25)
-    assert identity_mask(generated, source, person(2), "image").item() == pytest.approx(0.25 * 2 / 8)
+    for height in (2, 8):
+        assert identity_mask(generated, source, person(height)).item() == pytest.approx(0.5, abs=1e-3)
+        squared = identity_mask(generated, source, person(height), "area", "squared")
+        assert squared.item() == pytest.approx(0.25)
 
 
-def test_identity_mask_sees_nothing_but_the_person() -> None:
+def test_identity_mask_as_published_averages_over_all_pixels() -> None:
+    source = torch.zeros(1, 3, 8, 4)
+    generated = torch.full_like(source, 0.5)
+    assert identity_mask(generated, source, person(2), "image", "squared").item() == pytest.approx(0.25 * 2 / 8)
+    root = identity_mask(generated, source, person(2), "image", "root")
+    assert root.item() == pytest.approx((0.25 * 2 / 8) ** 0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("form", ["root", "squared"])
+def test_identity_mask_sees_nothing_but_the_person(form: MaskForm) -> None:
     source = torch.zeros(1, 3, 8, 4)
     generated = source.clone()
     generated[:, :, 5:] = 1
-    assert identity_mask(generated, source, person(5)).item() == 0
-    assert identity_mask(generated, source, person(6)).item() > 0
+    assert identity_mask(generated, source, person(5), "area", form).item() == 0
+    assert identity_mask(generated, source, person(6), "area", form).item() > 0.1
 
 
-def test_identity_mask_weighs_each_image_alike_and_takes_an_empty_mask() -> None:
+@pytest.mark.parametrize("form", ["root", "squared"])
+def test_identity_mask_weighs_each_image_alike_and_takes_an_empty_mask(form: MaskForm) -> None:
     source = torch.zeros(2, 3, 8, 4)
-    generated = torch.ones_like(source)
+    generated = torch.ones_like(source).requires_grad_()
     masks = torch.cat([person(1), person(8)])
-    assert identity_mask(generated, source, masks).item() == pytest.approx(1.0)
-    assert identity_mask(generated, source, torch.zeros_like(masks)).item() == 0
+    assert identity_mask(generated, source, masks, "area", form).item() == pytest.approx(1.0, abs=1e-3)
+    nothing = identity_mask(generated, source, torch.zeros_like(masks), "area", form)
+    assert nothing.item() == 0
+    nothing.backward()
+    assert generated.grad is not None
+    assert not generated.grad.any()

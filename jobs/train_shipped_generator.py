@@ -1,0 +1,87 @@
+"""Makes the shipped generator again: draws the toy world, trains PTGAN market-like to duke-like, measures, ships.
+
+python jobs/train_shipped_generator.py --output runs/shipped_generator
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import Field
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.checkpoints import WEIGHTS_FOLDER, load_metadata, load_state, ship
+from pipeline.generator import FILE_NAME
+from pipeline.networks.blocks import Upsampling
+from pipeline.recipes.ptgan import PTGAN, PTGANSettings
+from pipeline.settings import run_job
+from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
+from pipeline.toyworld_trial import LICENCE, ToyTrial
+from pipeline.training import TrainingSettings
+
+NAME = "ptgan_market_like_to_duke_like"
+
+
+class Settings(PTGANSettings, TrainingSettings):
+    """Draw the toy world, train PTGAN from its market-like to its duke-like domain, measure it, and ship it."""
+
+    output: Path = Field(default=Path("runs/shipped_generator"), description="the world and the training")
+    name: str = Field(default=NAME, description="name of the shipped checkpoint")
+    folder: Path = Field(default=WEIGHTS_FOLDER, description="where the weights and their card are put")
+    identities: int = Field(default=400, ge=4, description="of the world, half of them for training")
+    images_per_camera: int = Field(default=2, ge=1, description="of the world")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    ngf: int = Field(default=32, ge=4, description="channels of the generator's first layer: small, to be shipped")
+    blocks: int = Field(default=6, ge=1, description="residual blocks: 6 as for images of 128 x 128 in the paper")
+    ndf: int = Field(default=32, ge=4, description="channels of the discriminator's first layer")
+    upsampling: Upsampling = Field(default="resize", description="resize: no checkerboard")
+    height: int = Field(default=128, ge=32, multiple_of=4, description="of the crops, pixels")
+    width: int = Field(default=64, ge=16, multiple_of=4, description="of the crops, pixels")
+    steps: int = Field(default=3000, ge=1, description="generator updates in all")
+    average_decay: float = Field(default=0.998, ge=0, lt=1, description="moving average of the generator's weights")
+
+
+def main(settings: Settings) -> int:
+    """Draw, train, measure, ship."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    world = settings.output / "world"
+    world_settings = set(ToyWorldSettings.model_fields) & set(Settings.model_fields)
+    make_toyworld(ToyWorldSettings.model_validate(settings.model_dump(include=world_settings)), world)
+    trial = ToyTrial(world, settings.seed)
+    recipe = PTGAN(PTGANSettings.model_validate(settings.model_dump(include=set(PTGANSettings.model_fields))))
+    loop = TrainingSettings.model_validate(settings.model_dump(include=set(TrainingSettings.model_fields)))
+    trial.run(recipe, settings.output / "ptgan", loop)
+    quality, _ = trial.measure(settings.output / "ptgan")
+    weights = settings.output / "ptgan" / FILE_NAME
+    shipped = ship(
+        settings.name,
+        load_state(weights),
+        format="generator",
+        licence=LICENCE,
+        trained_on=f"toy world (seed {settings.seed}, {settings.identities} people a domain, true masks): drawn by a "
+        "program, shows nobody",
+        command=_command(settings),
+        metrics={name: round(value, 4) for name, value in quality.as_dict().items()},
+        metadata=load_metadata(weights),
+        folder=settings.folder,
+    )
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in quality.as_dict().items())
+    print(f"{shipped.name}: {shipped.path}, {shipped.size_bytes} bytes\n{figures}")
+    return 0
+
+
+def _command(settings: Settings) -> str:
+    """The command line that makes the file again: every setting that is not its default and decides the weights."""
+    places = {"output", "name", "folder", "threads"}
+    changed = settings.model_dump(mode="json", exclude_defaults=True, exclude=places)
+    flags = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    return " ".join(["python jobs/train_shipped_generator.py", *flags])
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)
