@@ -1,0 +1,150 @@
+"""`jobs/train_generator.py` from manifests to weights, and what a user reads when something is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.errors import UserError
+from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
+from manifests.store import DatasetRun, open_dataset
+from pipeline.digests import subject_key
+from pipeline.generator import load_generator
+from pipeline.settings import parse_settings
+from pipeline.training_source import load_domain
+
+if TYPE_CHECKING:
+    from tests.conftest import ToySources
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_job(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "jobs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+job = load_job("train_generator")
+
+
+@pytest.fixture(scope="module")
+def annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Annotations of both toy domains with the world's true masks; the last image of each has none."""
+    uris = {}
+    for domain, source in (("market-like", toy_sources.market), ("duke-like", toy_sources.duke)):
+        truth = pq.read_table(toy_sources.world / domain / "ground_truth" / "annotations.parquet").to_pylist()
+        masks = {row["path"]: row["mask"] for row in truth}
+        rows = open_dataset(source).read(["image_id", "image_sha256", "width", "height", "relative_path"]).to_pylist()
+        annotated = [
+            {
+                **{name: row[name] for name in ("image_id", "image_sha256", "width", "height")},
+                "mask": masks[row["relative_path"]],
+                "mask_quality": 1.0,
+                "segmenter": "truth",
+                "segmenter_sha256": "0" * 64,
+                "keypoints": [{"x": 0.0, "y": 0.0, "score": 0.0}] * 17,
+                "pose_model": "truth",
+                "pose_sha256": "0" * 64,
+            }
+            for row in sorted(rows, key=lambda row: row["relative_path"])
+            if "train" in row["relative_path"]
+        ][:-1]
+        uris[domain] = str(tmp_path_factory.mktemp("annotations") / domain)
+        run = DatasetRun.start(uris[domain], "annotation", "truth", {0: len(annotated)})
+        table = pa.Table.from_pylist(annotated, schema=ANNOTATION_SCHEMA)
+        run.sink.commit(0, table, pa.Table.from_pylist([], schema=REJECT_SCHEMA))
+        run.close()
+    return uris
+
+
+def arguments(recipe: str, toy_sources: ToySources, output: Path, *more: str) -> list[str]:
+    sizes = ["--height", "64", "--width", "32", "--ngf", "4", "--blocks", "1", "--ndf", "4", "--threads", "1"]
+    given = ["--source", toy_sources.market, "--target", toy_sources.duke, "--output", str(output)]
+    return ["--recipe", recipe, *given, *sizes, *more]
+
+
+def run(given: list[str]) -> None:
+    assert job.main(parse_settings(job.settings_for(job._asked_recipe(given)), given)) == 0
+
+
+def test_ptgan_from_manifests_to_a_generator_with_its_card(
+    toy_sources: ToySources, annotations: dict[str, str], toy_people: int, tmp_path: Path
+) -> None:
+    masks = ["--source-annotations", annotations["market-like"], "--target-annotations", annotations["duke-like"]]
+    run(arguments("ptgan", toy_sources, tmp_path, *masks, "--steps", "2", "--identity-weight", "7"))
+    generator = load_generator(tmp_path)
+    assert generator.translate(np.zeros((2, 64, 32, 3), np.uint8)).shape == (2, 64, 32, 3)
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert card["recipe"] == "ptgan"
+    assert card["settings"]["identity_weight"] == 7
+    assert card["steps"] == 2
+    assert card["sha256"]["generator"] == generator.sha256
+    assert card["licence"] == "Apache-2.0"
+    source = card["data"]["source"]
+    assert source["images"] == toy_people - 1, "one image has no mask"
+    assert source["manifest_sha256"] == open_dataset(toy_sources.market).digest()
+    assert source["annotations_sha256"] == open_dataset(annotations["market-like"]).digest()
+    people = open_dataset(toy_sources.market).scan().collect()
+    people = people.filter((people["split"] == "train") & (people["role"] == "person"))
+    assert set(source["subjects"]) == {subject_key("toy-market-like", name) for name in people["identity"]}
+    assert {path.suffix for path in (tmp_path / "samples").iterdir()} == {".png"}
+
+
+def test_cyclegan_needs_no_masks_and_goes_on(
+    toy_sources: ToySources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments("cyclegan", toy_sources, tmp_path, "--steps", "1", "--images", "4")
+    run(given)
+    sha256 = load_generator(tmp_path).sha256
+    (tmp_path / "generator.safetensors").unlink()
+    run(given)
+    assert "going on from step 1 of 1" in capsys.readouterr().out
+    assert load_generator(tmp_path).sha256 == sha256
+
+
+def test_masks_lie_on_their_images(toy_sources: ToySources, annotations: dict[str, str]) -> None:
+    data = load_domain(toy_sources.market, annotations["market-like"], 128, 64, with_masks=True)
+    assert data.masks is not None
+    assert data.images.shape[1:3] == data.masks.shape[1:3] == (143, 72)
+    rows = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    assert len(data) < len(rows)
+    assert 0.05 < data.masks.mean() < 0.6
+
+
+def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, str], tmp_path: Path) -> None:
+    size = {"height": 64, "width": 32, "with_masks": True}
+    with pytest.raises(UserError, match=r"needs masks: run `python jobs/annotate.py --source"):
+        load_domain(toy_sources.market, None, **size)
+    with pytest.raises(UserError, match="holds source rows; annotation rows are needed here"):
+        load_domain(toy_sources.market, toy_sources.market, **size)
+    with pytest.raises(UserError, match=r"no images of people in the training split of .* that have masks"):
+        load_domain(toy_sources.market, annotations["duke-like"], **size)
+    with pytest.raises(UserError, match="unknown recipe 'biggan'; known: cyclegan, ptgan"):
+        run(arguments("biggan", toy_sources, tmp_path))
+    with pytest.raises(UserError, match="unrecognized arguments: --identity-weight"):
+        run(arguments("cyclegan", toy_sources, tmp_path, "--identity-weight", "3"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_recipe_may_stand_in_the_configuration_file(tmp_path: Path) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text("recipe: cyclegan\nmapping_weight: 3\nsource: a\ntarget: b\noutput: c\n")
+    given = ["--config", str(config)]
+    settings = parse_settings(job.settings_for(job._asked_recipe(given)), given)
+    assert settings.recipe == "cyclegan"
+    assert settings.mapping_weight == 3
+    assert not hasattr(settings, "identity_weight")
