@@ -91,9 +91,13 @@ class AnnotationWorker:
     """Holds both models and the source; annotates and commits one shard at a time."""
 
     def __init__(self, source_uri: str, sink: ShardSink, settings: AnnotationSettings) -> None:
+        import torch
+
         from pipeline.foreground import load_segmenter
         from pipeline.pose import load_pose_estimator
 
+        if settings.device == "cpu":
+            torch.set_num_threads(1)  # a row must not depend on how many actors share the machine
         self.settings = settings
         self.sink = sink
         self.source = open_dataset(source_uri)

@@ -1,0 +1,122 @@
+"""Train the small Segment Anything that ships with the package, or measure the shipped one.
+
+python jobs/train_sam_tiny.py --output runs/sam_tiny
+python jobs/train_sam_tiny.py --evaluate
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from manifests.errors import UserError
+from pipeline.checkpoints import save_state, ship
+from pipeline.foreground import load_segmenter
+from pipeline.segmenter_training import SegmentationData, SegmenterTraining, mean_iou, train_segmenter
+from pipeline.settings import JobSettings, run_job
+from pipeline.toyworld_samples import ToySamples, evaluation_samples, training_samples
+
+
+class Settings(JobSettings):
+    """Train the small Segment Anything on the toy world and, if given, on pseudo-labelled real crops."""
+
+    output: Path = Field(Path("runs/sam_tiny"), description="folder for state and weights; taken up again if there")
+    images: int = Field(16000, ge=200, description="toy world crops to train on")
+    cache: Path | None = Field(None, description="file that keeps these crops between runs (.npz)")
+    pseudo_labels: Path | None = Field(None, description="real crops that make_pseudo_labels.py wrote (.npz)")
+    steps: int = Field(2000, ge=1, description="training steps")
+    batch_size: int = Field(32, ge=1, description="crops a step")
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's step size after warm-up")
+    seed: int = Field(0, ge=0, description="of weights and draws")
+    threads: int = Field(2, ge=1, description="CPU threads")
+    ship_weights: bool = Field(False, description="write the package's own checkpoint and card")
+    evaluate: bool = Field(False, description="train nothing: measure --checkpoint on held-out people")
+    checkpoint: str = Field("sam_tiny", description="name or path of the checkpoint that --evaluate measures")
+
+
+def main(settings: Settings) -> None:
+    torch.set_num_threads(settings.threads)
+    real = _read_pseudo_labels(settings.pseudo_labels)
+    if settings.evaluate:
+        for name, value in measure(settings.checkpoint, real).items():
+            print(f"{name}: {value:.3f}")
+        return
+    toy = training_samples(settings.images, settings.cache)
+    training = SegmenterTraining(settings.steps, settings.batch_size, settings.learning_rate, seed=settings.seed)
+    kept = real["train"] if real else None
+    weights = train_segmenter(_of(toy), kept, training, settings.output)
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    path = settings.output / "sam_tiny.safetensors"
+    save_state(half, path)
+    metrics = measure(str(path), real)
+    for name, value in metrics.items():
+        print(f"{name}: {value:.3f}")
+    if settings.ship_weights:
+        ship(
+            "sam_tiny",
+            half,
+            format="segment-anything",
+            licence="Apache-2.0",
+            trained_on=_trained_on(len(toy.images), real),
+            command=_command(settings),
+            metrics=metrics,
+        )
+    print(f"weights: {path}")
+
+
+def measure(checkpoint: str, real: dict[str, SegmentationData] | None) -> dict[str, float]:
+    """Mean IoU on toy people of a world that training never saw and, if given, with teachers on real crops."""
+    segmenter = load_segmenter(checkpoint)
+    toy = _of(evaluation_samples())
+    metrics = {"toy_iou": float(mean_iou(segmenter, toy).mean())}
+    metrics["toy_iou_box_only"] = float(mean_iou(segmenter, toy, prompted=False).mean())
+    for name, data in (real or {}).items():
+        metrics[f"real_iou_{name}"] = float(mean_iou(segmenter, data).mean())
+    return {name: round(value, 4) for name, value in metrics.items()}
+
+
+def _of(samples: ToySamples) -> SegmentationData:
+    return SegmentationData(samples.images, samples.masks, samples.keypoints)
+
+
+def _read_pseudo_labels(path: Path | None) -> dict[str, SegmentationData] | None:
+    """Real crops by part: ``train`` and ``held_out`` (people that training leaves out)."""
+    if path is None:
+        return None
+    try:
+        with np.load(path) as arrays:
+            images, masks, keypoints = (arrays[name] for name in ("images", "masks", "keypoints"))
+            held_out = arrays["held_out"]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"cannot read pseudo-labels from {path}: {error}") from None
+    parts = {"train": ~held_out, "held_out": held_out}
+    return {
+        name: SegmentationData(images[rows], masks[rows], keypoints[rows].astype(np.float32))
+        for name, rows in parts.items()
+    }
+
+
+def _trained_on(toy: int, real: dict[str, SegmentationData] | None) -> str:
+    crops = f"{toy} crops of the toy world (drawn people)"
+    if real is None:
+        return crops
+    return f"{crops}; {len(real['train'].images)} real crops of staged people with masks by two teachers"
+
+
+def _command(settings: Settings) -> str:
+    real = " --pseudo-labels PSEUDO.npz" if settings.pseudo_labels else ""
+    return (
+        f"python jobs/train_sam_tiny.py --images {settings.images} --steps {settings.steps} "
+        f"--batch-size {settings.batch_size} --learning-rate {settings.learning_rate:g} --seed {settings.seed}"
+        f"{real} --ship-weights"
+    )
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

@@ -1,0 +1,201 @@
+"""Training of the small Segment Anything: prompts drawn anew for every sample, the paper's losses.
+
+Kirillov et al., "Segment Anything", ICCV 2023, section 3 and appendix A: 20 x focal + dice + mean squared
+error of the predicted IoU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import sigmoid_focal_loss
+
+from pipeline.foreground import KEYPOINTS, Segmenter, predict_masks
+from pipeline.networks.sam_tiny import CANVAS, build_sam_tiny
+from pipeline.precision import resolve_precision
+from pipeline.progress import Progress
+from pipeline.training_data import COCO_MIRROR, random_generator
+
+STATE = "state.pt"
+
+
+@dataclass(frozen=True)
+class SegmentationData:
+    """``images`` (N, H, W, 3) uint8, ``masks`` (N, H, W) bool, ``keypoints`` (N, 17, 3) x, y, known (> 0)."""
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    keypoints: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SegmenterTraining:
+    """Settings of a training run."""
+
+    steps: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.01
+    average_decay: float = 0.998
+    real_share: float = 0.2
+    seed: int = 0
+    save_every: int = 200
+
+
+def train_segmenter(
+    toy: SegmentationData, real: SegmentationData | None, settings: SegmenterTraining, folder: Path
+) -> dict[str, Tensor]:
+    """Train, or take up again from ``folder``; returns the averaged weights."""
+    torch.manual_seed(settings.seed)
+    model = build_sam_tiny().train()
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    step = _resume(folder / STATE, model, average, optimizer)
+    dtype = resolve_precision("auto", "cpu")
+    with Progress("train sam_tiny", settings.steps, "steps", every_seconds=15) as progress:
+        progress.advance(step)
+        running = 0.0
+        while step < settings.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, settings)
+            batch = draw_batch(toy, real, settings, step)
+            with torch.autocast("cpu", dtype, dtype != torch.float32):
+                logits, quality = predict_masks(
+                    model, batch["canvases"], batch["points"], batch["labels"], batch["boxes"]
+                )
+            loss = segmentation_loss(logits.float(), quality.float(), batch["masks"])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            average.update_parameters(model)
+            step += 1
+            running = 0.98 * running + 0.02 * float(loss.detach())
+            progress.advance(1)
+            if step % settings.save_every == 0 or step == settings.steps:
+                print(f"step {step} loss {running / (1 - 0.98**step):.4f}", flush=True)
+                _save(folder / STATE, step, model, average, optimizer)
+    return {name: tensor.detach().clone() for name, tensor in average.module.state_dict().items()}
+
+
+def segmentation_loss(logits: Tensor, quality: Tensor, masks: Tensor) -> Tensor:
+    """20 x focal + dice + squared error of the predicted IoU.
+
+    Args:
+        logits: (N, S, S); masks: (N, S, S), the covered share of each pixel, 0 to 1; quality: (N,).
+    """
+    focal = sigmoid_focal_loss(logits, masks, alpha=-1.0, reduction="mean")
+    chance = logits.sigmoid()
+    overlap = (chance * masks).sum((1, 2))
+    dice = 1 - (2 * overlap + 1) / (chance.sum((1, 2)) + masks.sum((1, 2)) + 1)
+    with torch.no_grad():
+        made, true = logits > 0, masks > 0.5
+        iou = (made & true).sum((1, 2)) / (made | true).sum((1, 2)).clamp(min=1)
+    return 20 * focal + dice.mean() + functional.mse_loss(quality, iou)
+
+
+def draw_batch(
+    toy: SegmentationData, real: SegmentationData | None, settings: SegmenterTraining, step: int
+) -> dict[str, Tensor]:
+    """Canvases, prompts and target masks of one step; everything drawn from (seed, step)."""
+    rng = random_generator(settings.seed, step)
+    rows = []
+    for _ in range(settings.batch_size):
+        data = real if real is not None and rng.random() < settings.real_share else toy
+        rows.append(_augment(data, int(rng.integers(len(data.images))), rng))
+    canvases, masks, points, labels, boxes = (np.stack(column) for column in zip(*rows, strict=True))
+    low = functional.interpolate(torch.from_numpy(masks)[:, None], (CANVAS // 2, CANVAS // 2), mode="area")
+    return {
+        "canvases": torch.from_numpy(canvases).permute(0, 3, 1, 2).float(),
+        "masks": low[:, 0],
+        "points": torch.from_numpy(points),
+        "labels": torch.from_numpy(labels),
+        "boxes": torch.from_numpy(boxes),
+    }
+
+
+def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
+    """One sample on its canvas, with a random affine map, colour change and prompts."""
+    import cv2
+
+    height, width = data.images.shape[1:3]
+    scale = np.array([CANVAS / width, CANVAS / height]) * rng.uniform(0.9, 1.3, 2)
+    shift = np.array([CANVAS, CANVAS]) / 2 - scale * np.array([width, height]) / 2 + rng.uniform(-10, 10, 2)
+    points = data.keypoints[row].astype(np.float64)
+    known = points[:, 2] > 0
+    affine = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+    if rng.random() < 0.5:
+        affine[0] = (-affine[0, 0], 0, CANVAS - affine[0, 2])
+        points, known = points[COCO_MIRROR], known[COCO_MIRROR]
+    mode = cv2.BORDER_REFLECT_101
+    flags = cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_LINEAR
+    image = cv2.warpAffine(data.images[row], affine, (CANVAS, CANVAS), flags=flags, borderMode=mode)
+    mask = cv2.warpAffine(data.masks[row].astype(np.float32), affine, (CANVAS, CANVAS), borderMode=mode)
+    moved = points[:, :2] @ np.diag([affine[0, 0], affine[1, 1]]) + affine[:, 2]
+    noise = rng.normal(0, rng.uniform(0, 4), (KEYPOINTS, 2))
+    inside = ((moved >= 0) & (moved < CANVAS)).all(axis=1)
+    used = known & inside & (rng.random(KEYPOINTS) > rng.uniform(0, 0.5))
+    labels = np.where(used & (rng.random() > 0.2), 1, -1).astype(np.int64)
+    box = np.array([0, 0, CANVAS, CANVAS], np.float32)
+    return _recolor(image, rng), mask, (moved + noise).astype(np.float32), labels, box
+
+
+def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Brightness, contrast, tint, and at times blur or noise."""
+    import cv2
+
+    pixels = image.astype(np.float32)
+    pixels = (pixels - 128) * rng.uniform(0.6, 1.4) + 128 + rng.uniform(-35, 35) + rng.uniform(-14, 14, 3)
+    if rng.random() < 0.25:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 2.0))
+    if rng.random() < 0.25:
+        pixels = pixels + rng.normal(0, rng.uniform(2, 14), pixels.shape)
+    return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)
+
+
+def _schedule(step: int, settings: SegmenterTraining) -> float:
+    """Linear warm-up, then a cosine to a fiftieth."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
+
+
+def mean_iou(segmenter: Segmenter, data: SegmentationData, prompted: bool = True) -> NDArray[np.float64]:
+    """IoU of each sample's mask with the true one, (N,); ``prompted``: with the known keypoints."""
+    points = [np.where(rows[:, 2:] > 0, rows, 0).astype(np.float32) for rows in data.keypoints]
+    people = segmenter.segment(list(data.images), points if prompted else None)
+    overlaps = [
+        (made.mask & true).sum() / max(1, (made.mask | true).sum())
+        for made, true in zip(people, data.masks, strict=True)
+    ]
+    return np.array(overlaps)
+
+
+def _save(path: Path, step: int, model: Any, average: Any, optimizer: Any) -> None:
+    temporary = path.with_suffix(".partial")
+    state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
+    torch.save(state | {"optimizer": optimizer.state_dict()}, temporary)
+    temporary.replace(path)
+
+
+def _resume(path: Path, model: Any, average: Any, optimizer: Any) -> int:
+    if not path.is_file():
+        return 0
+    state: Mapping[str, Any] = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

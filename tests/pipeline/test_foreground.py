@@ -1,0 +1,159 @@
+"""Segment Anything over people: official formats load, packing is sound, the shipped model finds people."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from manifests.errors import UserError
+from pipeline.foreground import CanvasGrid, Segmenter, clean_mask, load_segmenter
+from pipeline.networks.sam_tiny import build_sam_tiny
+from pipeline.segmenter_training import SegmentationData, mean_iou
+from pipeline.toyworld_samples import evaluation_samples
+
+
+@pytest.fixture(scope="module")
+def people() -> SegmentationData:
+    """People of a world that training never saw."""
+    samples = evaluation_samples(200, workers=2)
+    return SegmentationData(samples.images, samples.masks, samples.keypoints)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Segmenter:
+    return load_segmenter("sam_tiny")
+
+
+def test_shipped_model_finds_people_of_an_unseen_world(shipped: Segmenter, people: SegmentationData) -> None:
+    assert mean_iou(shipped, people).mean() >= 0.90
+
+
+def test_keypoints_help(shipped: Segmenter, people: SegmentationData) -> None:
+    assert mean_iou(shipped, people).mean() > mean_iou(shipped, people, prompted=False).mean()
+
+
+def test_quality_tells_good_masks_from_bad(shipped: Segmenter, people: SegmentationData) -> None:
+    overlap = mean_iou(shipped, people, prompted=False)
+    quality = np.array([person.quality for person in shipped.segment(list(people.images))])
+    assert ((quality >= 0) & (quality <= 1)).all()
+    assert np.corrcoef(overlap, quality)[0, 1] > 0.3
+
+
+def test_a_mask_depends_on_its_own_crop_alone(shipped: Segmenter, people: SegmentationData) -> None:
+    images, points = list(people.images[:21]), list(people.keypoints[:21])
+    together = shipped.segment(images, points)
+    for index in (0, 7, 20):
+        alone = shipped.segment([images[index]], [points[index]])[0]
+        assert np.array_equal(alone.mask, together[index].mask)
+        assert alone.quality == together[index].quality
+
+
+def test_masks_have_the_crops_own_sizes(shipped: Segmenter) -> None:
+    sizes = [(128, 64), (301, 97), (40, 33), (64, 128)]
+    images = [np.full((*size, 3), 90, np.uint8) for size in sizes]
+    assert [person.mask.shape for person in shipped.segment(images)] == sizes
+    assert shipped.segment([]) == []
+    with pytest.raises(ValueError, match="4 images but 1"):
+        shipped.segment(images, [np.zeros((17, 3), np.float32)])
+
+
+def test_packed_cells_come_back_in_their_own_order() -> None:
+    """A model that answers each pixel's redness shows where a packed canvas puts each crop."""
+    model = build_sam_tiny()
+    grid = CanvasGrid(2, 4)
+    packed = Segmenter("red", "0" * 64, _Redness(model), grid, 1, torch.device("cpu"), torch.float32)
+    images = []
+    for index in range(6):
+        image = np.zeros((32, 16, 3), np.uint8)
+        image[: 4 * (index + 1), :, 0] = 255
+        images.append(image)
+    for image, person in zip(images, packed.segment(images), strict=True):
+        assert np.array_equal(person.mask, image[:, :, 0] > 0)
+
+
+class _Redness:
+    """Stands where a model stands, and answers with the red channel of the canvas."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.pixel_mean, self.pixel_std = model.pixel_mean, model.pixel_std
+        self.image_encoder = _Encoder()
+        self.prompt_encoder = _Prompts()
+
+    def mask_decoder(self, image, positions, sparse, dense, multiple):  # type: ignore[no-untyped-def]
+        red = dense[:, :1] * self.pixel_std[0] + self.pixel_mean[0]
+        return red - 127, torch.ones(len(dense), 1)
+
+
+class _Encoder:
+    img_size = 128
+
+    def __call__(self, canvases: torch.Tensor) -> torch.Tensor:
+        return canvases
+
+
+class _Prompts:
+    def __call__(self, points, boxes, masks):  # type: ignore[no-untyped-def]
+        return None, torch.zeros(())
+
+    def get_dense_pe(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(("name", "width"), [("vit_b", 768), ("vit_l", 1024), ("vit_h", 1280)])
+def test_official_checkpoints_are_recognised_and_fit(
+    name: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state dict with every official key and shape, its storage one shared zero so that it stays small."""
+    import segment_anything
+
+    with torch.device("meta"):
+        official = segment_anything.sam_model_registry[name]()
+    assert official.image_encoder.patch_embed.proj.weight.shape[0] == width
+    state = {key: torch.zeros(()).expand(value.shape) for key, value in official.state_dict().items()}
+    path = tmp_path / f"sam_{name}.pth"
+    torch.save(state, path)
+    loaded: list[str] = []
+
+    def build() -> torch.nn.Module:
+        loaded.append(name)
+        with torch.device("meta"):
+            return segment_anything.sam_model_registry[f"_{name}"]()
+
+    monkeypatch.setitem(segment_anything.sam_model_registry, f"_{name}", segment_anything.sam_model_registry[name])
+    monkeypatch.setitem(segment_anything.sam_model_registry, name, build)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *arguments, **options: self)
+    segmenter = load_segmenter(path)
+    assert loaded == [name]
+    assert (segmenter.canvas, segmenter.grid.cells, segmenter.canvases) == (1024, 32, 1)
+
+
+def test_what_is_no_segment_anything_checkpoint_is_one_line(tmp_path: Path) -> None:
+    other, cut = tmp_path / "other.pth", tmp_path / "cut.pth"
+    torch.save({"weight": torch.zeros(3)}, other)
+    state = build_sam_tiny().state_dict()
+    state.pop("mask_decoder.iou_token.weight")
+    torch.save(state, cut)
+    for path, reason in ((other, "no image_encoder"), (cut, "missing mask_decoder.iou_token.weight")):
+        with pytest.raises(UserError, match=reason) as caught:
+            load_segmenter(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_islands_go_and_holes_are_filled() -> None:
+    mask = np.zeros((60, 40), bool)
+    mask[10:50, 10:30] = True
+    dirty = mask.copy()
+    dirty[2:4, 2:4] = True
+    dirty[30:32, 20:22] = False
+    assert np.array_equal(clean_mask(dirty), mask)
+    assert not clean_mask(np.zeros((4, 4), bool)).any()
+
+
+def test_importing_it_imports_no_segment_anything() -> None:
+    code = "import sys, pipeline.foreground; sys.exit('segment_anything' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
