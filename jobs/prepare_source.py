@@ -83,9 +83,9 @@ def _run_record(settings: Settings, provenance: Provenance) -> dict[str, object]
         "settings": settings.model_dump(mode="json"),
         "inputs": [
             {
-                "dataset_id": provenance.dataset_id,
+                "id": provenance.dataset_id,
                 "licence": provenance.licence,
-                "consent_basis": provenance.consent_basis,
+                "consent": provenance.consent_basis,
             }
         ],
         "environment": environment(),

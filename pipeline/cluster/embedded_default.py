@@ -34,7 +34,7 @@ def _ingest(folder: Path, domain: DomainName) -> Dataset:
     record = {
         "job": "prepare_source",
         "settings": {"layout": "toyworld", "domain": domain},
-        "inputs": [{"dataset_id": provenance.dataset_id, "licence": LICENCE, "consent_basis": CONSENT}],
+        "inputs": [{"id": provenance.dataset_id, "licence": LICENCE, "consent": CONSENT}],
         "environment": environment(),
     }
     return ingest(root, plan, provenance, str(folder / "sources" / domain), record)

@@ -146,16 +146,20 @@ def _record(job: Synthesis) -> dict[str, Any]:
         "settings": job.settings.model_dump(mode="json"),
         "settings_sha256": job.plan.settings_sha256,
         "checkpoints": [{"name": job.generator.name, "sha256": job.generator.sha256, "recipe": job.generator.recipe}],
-        "inputs": [_input(dataset) for dataset in used],
+        "inputs": [described for dataset in used for described in _inputs(dataset)],
         "target_style": job.inputs.target_style.as_dict() if job.inputs.target_style else None,
         "environment": environment(job.inputs.device, job.inputs.threads),
     }
 
 
-def _input(dataset: Dataset) -> dict[str, Any]:
-    """Id, terms, digest and rows of an input."""
-    first = dataset.scan().select("dataset_id", "licence", "consent_basis").unique(maintain_order=True).collect()
-    return {"uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows, "terms": first.to_dicts()}
+def _inputs(dataset: Dataset) -> list[dict[str, Any]]:
+    """Id and terms of what an input was made of, with the input's own digest and rows."""
+    terms = dataset.scan().select("dataset_id", "licence", "consent_basis").unique(maintain_order=True).collect()
+    shared = {"uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows}
+    return [
+        {"id": row["dataset_id"], "licence": row["licence"], "consent": row["consent_basis"], **shared}
+        for row in terms.to_dicts()
+    ]
 
 
 def _domain(dataset: Dataset) -> str:

@@ -1,0 +1,112 @@
+"""Import mmpose beside mmcv-lite: what its top-down models never use is stood in for while it is imported.
+
+``mmpose.models`` imports two heads that want mmcv's compiled operators and mmdet, and data sets that want
+xtcocotools; a top-down estimator runs none of them. `import_mmpose` lets those imports succeed with stand-ins
+that refuse, by name, as soon as one is called, and leaves neither a stand-in nor an import hook behind: other
+code that asks whether mmdet or full mmcv is there gets the true answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+_STAND_INS = frozenset(
+    {
+        "mmcv._ext",
+        "mmdet",
+        "mmdet.utils",
+        "xtcocotools",
+        "xtcocotools.coco",
+        "xtcocotools.cocoeval",
+        "xtcocotools.mask",
+        "pkg_resources",
+    }
+)
+_NOISE = (  # (start of the message, category): each says only that an optional package is absent or old
+    (r"Fail(ed)? to import ``MultiScaleDeformableAttention``", UserWarning),
+    (r"pkg_resources is deprecated", UserWarning),
+    (r"`torch\.cuda\.amp\.(custom_fwd|custom_bwd|autocast)\(.*\)` is deprecated", FutureWarning),
+)
+_lock = threading.Lock()
+
+
+class _Missing(type):
+    """Type of the stand-in classes: they can be named, subclassed and annotated with, never made."""
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        raise RuntimeError(f"{cls.__module__}.{cls.__qualname__} is not installed; top-down models need none of it")
+
+
+class _StandIn(ModuleType):
+    """A module that holds any name, each a class that refuses to be called."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        missing = _Missing(name, (), {"__module__": self.__name__})
+        setattr(self, name, missing)
+        return missing
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands last in ``sys.meta_path``, so it is asked only for what no other finder has."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname in _STAND_INS else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return _StandIn(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing to run: names appear when they are asked for."""
+
+
+def import_mmpose() -> ModuleType:
+    """``mmpose`` with its models and codecs registered; the first call takes seconds, later ones nothing.
+
+    Raises:
+        ImportError: mmpose, mmengine or mmcv is not installed.
+    """
+    with _lock:
+        if "mmpose.models" not in sys.modules:
+            with _stand_ins(), quiet_start():
+                importlib.import_module("mmpose.models")
+    return importlib.import_module("mmpose")
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Silence the named start-up warnings of mmpose and mmengine; every other warning passes."""
+    with warnings.catch_warnings():
+        for start, category in _NOISE:
+            warnings.filterwarnings("ignore", message=start, category=category)
+        yield
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    finder = _Finder()
+    sys.meta_path.append(finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name, module in sys.modules.items() if isinstance(module, _StandIn)]:
+            del sys.modules[name]
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules and isinstance(vars(sys.modules[parent]).get(child), _StandIn):
+                delattr(sys.modules[parent], child)
