@@ -1,0 +1,70 @@
+"""Pseudo-labels (masks and keypoints) on the crops of source manifests, by three published teachers that agree.
+
+python jobs/make_pseudo_labels.py --source runs/room_a --source runs/room_b --teachers WEIGHTS --output runs/pseudo.npz
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from manifests.errors import UserError
+from manifests.store import open_dataset
+from pipeline.images import decode, resize, resize_mask
+from pipeline.progress import Progress
+from pipeline.settings import JobSettings, run_job
+from pipeline.teachers import Teachers
+
+HEIGHT, WIDTH = 128, 64
+
+
+class Settings(JobSettings):
+    """Label real crops with the masks and keypoints that BodyPix, MediaPipe and MoveNet agree on."""
+
+    source: list[str] = Field(min_length=1, description="URIs of source manifests")
+    teachers: Path = Field(description="folder with bodypix/, mediapipe/ and movenet/")
+    output: Path = Field(description="file to write (.npz)")
+    hold_out: list[str] = Field([], description="identities that training must leave out")
+    least_agreement: float = Field(0.65, ge=0, le=1, description="IoU of the two masks below which a crop is dropped")
+
+
+def main(settings: Settings) -> None:
+    teachers = Teachers(settings.teachers)
+    columns: dict[str, list[np.ndarray | bool | str]] = {
+        name: [] for name in ("images", "masks", "keypoints", "held_out", "names")
+    }
+    dropped = 0
+    for uri in settings.source:
+        dataset = open_dataset(uri)
+        with Progress("pseudo-labels", dataset.snapshot.rows) as progress:
+            for shard in dataset.shards(["image", "identity", "relative_path"]):
+                for row in shard.to_pylist():
+                    image = decode(row["image"]["bytes"])
+                    label = teachers.label(image)
+                    progress.advance()
+                    if label.agreement < settings.least_agreement:
+                        dropped += 1
+                        continue
+                    scale = np.array([WIDTH / image.shape[1], HEIGHT / image.shape[0], 1.0], np.float32)
+                    columns["images"].append(resize(image, HEIGHT, WIDTH))
+                    columns["masks"].append(resize_mask(label.mask, HEIGHT, WIDTH))
+                    columns["keypoints"].append(label.keypoints * scale)
+                    columns["held_out"].append(row["identity"] in settings.hold_out)
+                    columns["names"].append(row["relative_path"])
+    if not columns["images"]:
+        raise UserError(f"the teachers agree on none of the {dropped} crops")
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = settings.output.with_name(f".{settings.output.stem}.partial.npz")
+    np.savez(temporary, **{name: np.stack(values) for name, values in columns.items()})
+    temporary.replace(settings.output)
+    held = int(np.sum(columns["held_out"]))
+    print(f"{len(columns['images'])} crops labelled ({held} held out), {dropped} dropped: {settings.output}")
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)
