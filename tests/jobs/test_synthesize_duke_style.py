@@ -1,0 +1,147 @@
+"""The main job as a user runs it: real models, real Ray, kills in the middle, the same bytes at the end."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from manifests.store import open_dataset
+from manifests.validate import validate
+from tests.conftest import ToySources
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(job: str, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "jobs" / job), *arguments]
+
+
+def run(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(job, *arguments), capture_output=True, text=True, check=False, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Masks and poses of the market-like domain by the shipped models, through the job."""
+    uri = str(tmp_path_factory.mktemp("annotations") / "market")
+    done = run("annotate.py", "--source", toy_sources.market, "--output", uri, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return uri
+
+
+def synthesis(sources: ToySources, annotations: str, output: Path, *more: str) -> list[str]:
+    inputs = ["--source", sources.market, "--target", sources.duke, "--annotations", annotations]
+    cut = ["--shard-size", "3", "--batch-size", "2", "--per-image", "2"]
+    return [*inputs, *cut, "--output", str(output), *more]
+
+
+def digests(uri: Path) -> list[tuple[str, str]]:
+    return [(entry.path, entry.sha256) for entry in open_dataset(str(uri)).snapshot.files]
+
+
+@pytest.fixture(scope="module")
+def finished(toy_sources: ToySources, annotations: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set by one worker, never disturbed."""
+    output = tmp_path_factory.mktemp("synthesis") / "set"
+    done = run("synthesize_duke_style.py", *synthesis(toy_sources, annotations, output, "--workers", "1"))
+    assert done.returncode == 0, done.stderr
+    assert "import polars as pl" in done.stdout
+    assert str(output) in done.stdout
+    return output
+
+
+def test_annotations_hold_every_image_once(toy_sources: ToySources, annotations: str) -> None:
+    rows = open_dataset(annotations).scan().collect()
+    assert rows["image_sha256"].n_unique() == rows.height == open_dataset(toy_sources.market).snapshot.rows
+    assert rows["keypoints"].list.len().unique().to_list() == [17]
+    assert rows["mask_quality"].is_between(0, 1).all()
+    again = run("annotate.py", "--source", toy_sources.market, "--output", annotations)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+def test_the_data_set_is_valid_and_complete(finished: Path, toy_people: int) -> None:
+    assert validate(str(finished)).faults == []
+    rows = pl.scan_parquet(f"{finished}/data/*.parquet").collect()
+    assert rows.height == 2 * toy_people
+    quality = rows["quality"].struct.unnest()
+    assert quality["foreground_change"].is_not_null().all()
+    assert quality["style_shift"].mean() > 0  # the shipped generator moves towards its target
+    assert (finished.parent / "set-contact-sheet.png").is_file()
+
+
+def test_killed_half_way_and_with_two_workers_it_gives_the_same_bytes(
+    finished: Path, toy_sources: ToySources, annotations: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "set"
+    arguments = synthesis(toy_sources, annotations, output, "--workers", "2")
+    driver = subprocess.Popen(
+        command("synthesize_duke_style.py", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 240
+    while len(list(output.glob("_commits/*.json"))) < 2:
+        assert driver.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert not list(output.glob("_snapshots/*.json"))
+    done = run("synthesize_duke_style.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "shards done before" in done.stdout
+    assert digests(output) == digests(finished)
+
+
+def test_a_rerun_after_success_writes_nothing(finished: Path, toy_sources: ToySources, annotations: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    done = run("synthesize_duke_style.py", *synthesis(toy_sources, annotations, finished))
+    assert done.returncode == 0
+    assert "nothing to do" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(toy_sources: ToySources, annotations: str, tmp_path: Path) -> None:
+    arguments = synthesis(toy_sources, annotations, tmp_path / "set", "--dry-run")
+    done = run("synthesize_duke_style.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    for word in ("samples: ", "shards: ", "estimated size: "):
+        assert word in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--source", "/nowhere"), "no data set at /nowhere"),
+        (("--target", "/nowhere"), "--target without --source"),
+        (("--generator", "no_such_generator"), "no_such_generator"),
+        (("--per-image", "0"), "--per-image"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = str(ROOT / "jobs" / "synthesize_duke_style.py")
+    monkeypatch.setattr(sys, "argv", [job, "--output", "set", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(job, run_name="__main__")
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert expected in error
+    assert not list(tmp_path.iterdir())
