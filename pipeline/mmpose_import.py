@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 _STAND_INS = frozenset(
     {
@@ -44,7 +44,9 @@ class _Missing(type):
 class _StandIn(ModuleType):
     """A module that holds any name, each a class that refuses to be called."""
 
-    __path__: ClassVar[list[str]] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []  # a package, so that submodules are looked for
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
