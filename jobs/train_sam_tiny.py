@@ -16,7 +16,7 @@ from pydantic import Field
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
-from pipeline.checkpoints import save_state, ship
+from pipeline.checkpoints import load_state, save_state, ship
 from pipeline.foreground import load_segmenter
 from pipeline.segmenter_training import SegmentationData, SegmenterTraining, mean_iou, train_segmenter
 from pipeline.settings import JobSettings, run_job
@@ -30,6 +30,7 @@ class Settings(JobSettings):
     images: int = Field(16000, ge=200, description="toy world crops to train on")
     cache: Path | None = Field(None, description="file that keeps these crops between runs (.npz)")
     pseudo_labels: Path | None = Field(None, description="real crops that make_pseudo_labels.py wrote (.npz)")
+    start_from: Path | None = Field(None, description="weights to begin with, in place of drawn ones")
     steps: int = Field(2000, ge=1, description="training steps")
     batch_size: int = Field(32, ge=1, description="crops a step")
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's step size after warm-up")
@@ -50,7 +51,8 @@ def main(settings: Settings) -> None:
     toy = training_samples(settings.images, settings.cache)
     training = SegmenterTraining(settings.steps, settings.batch_size, settings.learning_rate, seed=settings.seed)
     kept = real["train"] if real else None
-    weights = train_segmenter(_of(toy), kept, training, settings.output)
+    first = load_state(settings.start_from) if settings.start_from else None
+    weights = train_segmenter(_of(toy), kept, training, settings.output, first)
     half = {name: tensor.half() for name, tensor in weights.items()}
     path = settings.output / "sam_tiny.safetensors"
     save_state(half, path)

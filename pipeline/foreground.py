@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manifests.errors import UserError
-from pipeline.checkpoints import file_sha256, load_state, resolve
+from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_state, resolve
 from pipeline.images import BoolMask, RgbImage, resize
 from pipeline.networks.sam_tiny import WIDTH, build_sam_tiny
 from pipeline.precision import resolve_precision
@@ -109,9 +109,7 @@ class Segmenter:
             cell = resize(image, bottom - top, right - left)
             canvases[index // self.grid.cells, top:bottom, left:right] = cell
             if keypoints is not None:
-                scale = np.array([(right - left) / image.shape[1], (bottom - top) / image.shape[0]], np.float32)
-                points[index] = (keypoints[index][:, :2] + 0.5) * scale + (left, top)
-                labels[index] = np.where(keypoints[index][:, 2] >= LEAST_SCORE, 1, -1)
+                points[index], labels[index] = _prompts(keypoints[index], image, boxes[index])
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
             logits, quality = predict_masks(
                 self.model,
@@ -171,8 +169,24 @@ def predict_masks(
     return logits[:, 0], quality[:, 0]
 
 
+def _prompts(
+    keypoints: NDArray[np.float32], image: RgbImage, box: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Points (17, 2) in pixels of the canvas and labels (17,): 1, or -1 for no prompt.
+
+    A keypoint outside of its crop does not prompt: on a packed canvas it would lie on a neighbour.
+    """
+    size = np.array(image.shape[1::-1], np.float32)
+    places, scores = keypoints[:, :2], keypoints[:, 2]
+    inside = ((places >= -0.5) & (places < size - 0.5)).all(axis=1)
+    used = inside & (scores >= LEAST_SCORE)
+    # Pixel centres lie at whole numbers in crop and canvas alike; edges are what the scaling keeps.
+    moved = (places + 0.5) * ((box[2:] - box[:2]) / size) - 0.5 + box[:2]
+    return np.where(used[:, None], moved, 0).astype(np.float32), np.where(used, 1, -1).astype(np.int64)
+
+
 def clean_mask(mask: BoolMask, smallest: float = SMALLEST_PART) -> BoolMask:
-    """Drop islands and fill holes whose area is below ``smallest`` of the mask's."""
+    """Drop islands and fill holes whose area is below ``smallest`` of the mask's; the largest part always stays."""
     least = smallest * float(mask.sum())
     kept = _without_small(mask, least)
     return ~_without_small(~kept, least)
@@ -183,6 +197,7 @@ def _without_small(mask: BoolMask, least: float) -> BoolMask:
     if count <= 2:
         return mask
     large = statistics[:, cv2.CC_STAT_AREA] >= least
+    large[1 + statistics[1:, cv2.CC_STAT_AREA].argmax()] = True
     large[0] = False
     return np.asarray(large[numbers], dtype=np.bool_)
 
@@ -198,15 +213,15 @@ def load_segmenter(name_or_path: str | Path, device: str = "cpu") -> Segmenter:
     path = resolve(name_or_path)
     state = load_state(path)
     model, official = _build(state, path)
+    _refuse_holes(model, state, path)
     try:
-        model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False, assign=True)
-        _refuse_holes(model, state, path)
+        model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is no complete Segment Anything checkpoint: {reason}") from None
     model.to(device).eval().requires_grad_(False)
     return Segmenter(
-        name=str(name_or_path),
+        name=str(name_or_path) if str(name_or_path) in CHECKPOINTS else path.stem,
         sha256=file_sha256(path),
         model=model,
         grid=_PACKED if official else _WHOLE,
@@ -229,12 +244,12 @@ def _build(state: Mapping[str, Tensor], path: Path) -> tuple[Any, bool]:
     width = int(first.shape[0])
     if width not in builders:
         raise UserError(f"{path}: no Segment Anything model has an encoder of width {width}; known: {sorted(builders)}")
-    return builders[width](), width != WIDTH
+    with torch.device("meta"):  # no time and memory for weights that the checkpoint replaces
+        return builders[width](), width != WIDTH
 
 
 def _refuse_holes(model: Any, state: Mapping[str, Tensor], path: Path) -> None:
-    """The official files lack only buffers that the package itself fills in."""
-    missing = sorted(set(model.state_dict()) - set(state) - {"pixel_mean", "pixel_std"})
+    missing = sorted(set(model.state_dict()) - set(state))
     unknown = sorted(set(state) - set(model.state_dict()))
     if missing or unknown:
         first = f"missing {missing[0]}" if missing else f"unknown {unknown[0]}"

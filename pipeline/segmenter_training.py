@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,30 +46,36 @@ class SegmenterTraining:
     learning_rate: float = 1e-3
     warmup: int = 100
     weight_decay: float = 0.01
-    average_decay: float = 0.998
+    average_decay: float = 0.99
     real_share: float = 0.2
     seed: int = 0
     save_every: int = 200
 
 
 def train_segmenter(
-    toy: SegmentationData, real: SegmentationData | None, settings: SegmenterTraining, folder: Path
+    toy: SegmentationData,
+    real: SegmentationData | None,
+    settings: SegmenterTraining,
+    folder: Path,
+    first: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Train, or take up again from ``folder``; returns the averaged weights."""
+    """Train from ``first`` or from drawn weights, or take up again from ``folder``; returns averaged weights."""
     torch.manual_seed(settings.seed)
     model = build_sam_tiny().train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    if first is not None:
+        model.load_state_dict({name: tensor.float() for name, tensor in first.items()})
+    optimizers = _optimizers(model, settings)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
     )
     folder.mkdir(parents=True, exist_ok=True)
-    step = _resume(folder / STATE, model, average, optimizer)
+    step = _resume(folder / STATE, model, average, optimizers)
     dtype = resolve_precision("auto", "cpu")
     with Progress("train sam_tiny", settings.steps, "steps", every_seconds=15) as progress:
         progress.advance(step)
         running = 0.0
         while step < settings.steps:
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = settings.learning_rate * _schedule(step, settings)
             batch = draw_batch(toy, real, settings, step)
             with torch.autocast("cpu", dtype, dtype != torch.float32):
@@ -76,18 +83,34 @@ def train_segmenter(
                     model, batch["canvases"], batch["points"], batch["labels"], batch["boxes"]
                 )
             loss = segmentation_loss(logits.float(), quality.float(), batch["masks"])
-            optimizer.zero_grad(set_to_none=True)
+            model.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             average.update_parameters(model)
             step += 1
             running = 0.98 * running + 0.02 * float(loss.detach())
             progress.advance(1)
             if step % settings.save_every == 0 or step == settings.steps:
                 print(f"step {step} loss {running / (1 - 0.98**step):.4f}", flush=True)
-                _save(folder / STATE, step, model, average, optimizer)
+                _save(folder / STATE, step, model, average, optimizers)
     return {name: tensor.detach().clone() for name, tensor in average.module.state_dict().items()}
+
+
+def _optimizers(model: torch.nn.Module, settings: SegmenterTraining) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices of the transformers, with steps as long as AdamW's (Liu et al., "Muon is scalable for
+    LLM training", 2025, section 2.2), AdamW for all else."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        inner = parameter.ndim == 2 and "embed" not in name and "token" not in name
+        (matrices if inner else others).append(parameter)
+    decay = settings.weight_decay
+    return (
+        torch.optim.Muon(matrices, settings.learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, settings.learning_rate, weight_decay=decay),
+    )
 
 
 def segmentation_loss(logits: Tensor, quality: Tensor, masks: Tensor) -> Tensor:
@@ -128,20 +151,18 @@ def draw_batch(
 
 def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
     """One sample on its canvas, with a random affine map, colour change and prompts."""
-    import cv2
-
     height, width = data.images.shape[1:3]
-    scale = np.array([CANVAS / width, CANVAS / height]) * rng.uniform(0.9, 1.3, 2)
-    shift = np.array([CANVAS, CANVAS]) / 2 - scale * np.array([width, height]) / 2 + rng.uniform(-10, 10, 2)
+    scale = np.array([CANVAS / width, CANVAS / height]) * rng.uniform(0.92, 1.2, 2)
+    shift = np.array([CANVAS, CANVAS]) / 2 - scale * np.array([width, height]) / 2 + rng.uniform(-7, 7, 2)
     points = data.keypoints[row].astype(np.float64)
     known = points[:, 2] > 0
     affine = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
     if rng.random() < 0.5:
-        affine[0] = (-affine[0, 0], 0, CANVAS - affine[0, 2])
+        affine[0] = (-affine[0, 0], 0, CANVAS - 1 - affine[0, 2])
         points, known = points[COCO_MIRROR], known[COCO_MIRROR]
     mode = cv2.BORDER_REFLECT_101
     flags = cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_LINEAR
-    image = cv2.warpAffine(data.images[row], affine, (CANVAS, CANVAS), flags=flags, borderMode=mode)
+    image: NDArray[Any] = cv2.warpAffine(data.images[row], affine, (CANVAS, CANVAS), flags=flags, borderMode=mode)
     mask = cv2.warpAffine(data.masks[row].astype(np.float32), affine, (CANVAS, CANVAS), borderMode=mode)
     moved = points[:, :2] @ np.diag([affine[0, 0], affine[1, 1]]) + affine[:, 2]
     noise = rng.normal(0, rng.uniform(0, 4), (KEYPOINTS, 2))
@@ -152,11 +173,9 @@ def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tupl
     return _recolor(image, rng), mask, (moved + noise).astype(np.float32), labels, box
 
 
-def _recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _recolor(image: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Brightness, contrast, tint, and at times blur or noise."""
-    import cv2
-
-    pixels = image.astype(np.float32)
+    pixels: NDArray[Any] = image.astype(np.float32)
     pixels = (pixels - 128) * rng.uniform(0.6, 1.4) + 128 + rng.uniform(-35, 35) + rng.uniform(-14, 14, 3)
     if rng.random() < 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 2.0))
@@ -184,18 +203,19 @@ def mean_iou(segmenter: Segmenter, data: SegmentationData, prompted: bool = True
     return np.array(overlaps)
 
 
-def _save(path: Path, step: int, model: Any, average: Any, optimizer: Any) -> None:
+def _save(path: Path, step: int, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
     temporary = path.with_suffix(".partial")
     state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
-    torch.save(state | {"optimizer": optimizer.state_dict()}, temporary)
+    torch.save(state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]}, temporary)
     temporary.replace(path)
 
 
-def _resume(path: Path, model: Any, average: Any, optimizer: Any) -> int:
+def _resume(path: Path, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> int:
     if not path.is_file():
         return 0
     state: Mapping[str, Any] = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
     return int(state["step"])
