@@ -22,7 +22,7 @@ from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis, synthesize
 from pipeline.generator import load_generator
 from pipeline.inspection import translation_sheet, write_picture
-from pipeline.plan import SynthesisSettings
+from pipeline.plan import SynthesisSettings, select_people
 from pipeline.settings import run_job
 
 DEMO = Path("runs/demo")
@@ -73,14 +73,20 @@ def _sources(settings: Settings, demo: Path) -> tuple[str, str | None]:
 
 
 def _annotate(settings: Settings, source: str) -> Dataset:
-    """Masks and poses of the source: those given, completed where images are missing."""
+    """Masks and poses of the source images that the plan uses: those given, completed where some are missing."""
     models = AnnotationSettings(segmenter=settings.segmenter, pose=settings.pose, device=settings.device)
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
-    return annotate(source, uri, models, where=settings)
+    people = select_people(open_dataset(source), _synthesis_settings(settings))
+    only = frozenset(people.column("image_sha256").to_pylist())
+    return annotate(source, uri, models, where=settings, only=only)
+
+
+def _synthesis_settings(settings: Settings) -> SynthesisSettings:
+    return SynthesisSettings.model_validate(settings.model_dump(include=set(SynthesisSettings.model_fields)))
 
 
 def _prepare(settings: Settings, source: str, target: str | None, annotations: str | None) -> Synthesis:
-    synthesis = SynthesisSettings.model_validate(settings.model_dump(include=set(SynthesisSettings.model_fields)))
+    synthesis = _synthesis_settings(settings)
     return prepare_synthesis(
         source, target, settings.generator, synthesis, annotations_uri=annotations, device=settings.device
     )

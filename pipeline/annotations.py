@@ -50,11 +50,16 @@ class AnnotationPlan:
 
 
 def plan_annotations(
-    source: Dataset, annotated: Dataset | None, settings: AnnotationSettings, limit: int | None = None
+    source: Dataset,
+    annotated: Dataset | None,
+    settings: AnnotationSettings,
+    limit: int | None = None,
+    only: frozenset[str] | None = None,
 ) -> AnnotationPlan:
     """The images of ``source`` that ``annotated`` does not hold for these two models, cut into shards.
 
-    Bytes that occur several times are annotated once. The model names and digests are part of the plan's id.
+    Bytes that occur several times are annotated once. ``limit`` takes the first images, ``only`` those with these
+    digests. The digests of both models are part of the plan's id.
     """
     segmenter_sha256, pose_sha256 = model_digests(settings)
     rows = index_rows(source, PLAN_COLUMNS)
@@ -62,6 +67,8 @@ def plan_annotations(
     _, first = np.unique(digests.astype(str), return_index=True)
     rows = rows.take(pa.array(np.sort(first)[:limit]))
     done = _done(annotated, segmenter_sha256, pose_sha256)
+    if only is not None:
+        rows = rows.filter(pa.array([digest in only for digest in rows.column("image_sha256").to_pylist()]))
     fresh = [digest not in done for digest in rows.column("image_sha256").to_pylist()]
     to_do = rows.filter(pa.array(fresh))
     decisive = {"segmenter": segmenter_sha256, "pose": pose_sha256, "shard_size": settings.shard_size}

@@ -34,7 +34,7 @@ def draw_pose(image: RgbImage, keypoints: NDArray[np.float32], least_score: floa
     """``image`` enlarged ``zoom`` times with limbs and joints of ``keypoints`` (17, 3) above ``least_score``."""
     height, width = image.shape[:2]
     picture = np.ascontiguousarray(resize(image, height * zoom, width * zoom))
-    places = [(round((x + 0.5) * zoom), round((y + 0.5) * zoom)) for x, y, _ in keypoints]
+    places = [(round(x * zoom), round(y * zoom)) for x, y, _ in keypoints]
     seen = keypoints[:, 2] >= least_score
     for number, (first, second) in enumerate(LIMBS):
         if seen[first] and seen[second]:

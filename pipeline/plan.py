@@ -83,7 +83,7 @@ def plan_translation(
     Raises:
         UserError: ``source`` has no labelled person in these splits.
     """
-    people = _people(source, settings)
+    people = select_people(source, settings)
     identities = people.column("identity").to_pylist()
     classes = ClassMap.of(identities)
     digest = settings_sha256({**settings.model_dump(mode="json", exclude={"limit", "shard_size"}), **decisive})
@@ -112,7 +112,12 @@ _PLAN_SCHEMA = pa.schema(
 )
 
 
-def _people(source: Dataset, settings: SynthesisSettings) -> pa.Table:
+def select_people(source: Dataset, settings: SynthesisSettings) -> pa.Table:
+    """The source rows that a plan uses, without images: labelled persons of the chosen splits, in their order.
+
+    Raises:
+        UserError: there is none, or ``source`` is no source manifest.
+    """
     if source.kind != "source":
         raise UserError(f"{source.uri} is a data set of kind {source.kind!r}; a source manifest is needed")
     rows = index_rows(source, _SOURCE_COLUMNS)

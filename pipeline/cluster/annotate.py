@@ -23,9 +23,12 @@ def annotate(
     *,
     where: ClusterSettings | None = None,
     limit: int | None = None,
+    only: frozenset[str] | None = None,
     record: dict[str, Any] | None = None,
 ) -> Dataset:
     """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session.
+
+    ``limit`` takes the first images, ``only`` those with these digests.
 
     What ``output_uri`` already holds for the same models is kept; an interrupted run is taken up again.
 
@@ -36,7 +39,7 @@ def annotate(
     if source.kind != "source":
         raise UserError(f"{source.uri} is a data set of kind {source.kind!r}; a source manifest is needed")
     annotated = _closed(output_uri)
-    plan = plan_annotations(source, annotated, settings, limit)
+    plan = plan_annotations(source, annotated, settings, limit, only)
     if annotated is not None and not plan.images:
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
         return annotated

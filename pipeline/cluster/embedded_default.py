@@ -11,7 +11,7 @@ from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance
 from pipeline.sources.toyworld import DomainName, ToyWorldSettings, make_toyworld
 
-WORLD = ToyWorldSettings(identities=120, seed=7, distractors=24, junk=24)
+WORLD = ToyWorldSettings(identities=60, seed=7)
 LICENCE = "Apache-2.0"
 CONSENT = "drawn by a program; shows nobody"
 

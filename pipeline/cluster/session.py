@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -57,6 +58,7 @@ def ray_session(address: str | None = None, local_cpus: int | None = None) -> It
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"at {target}" if target else "on this machine"
         raise UserError(f"no Ray could be reached {where}: {str(error).splitlines()[0]}") from None
+    _guard_token()
     try:
         yield
     finally:
@@ -82,6 +84,13 @@ def _start_local(cpus: int | None, common: Mapping[str, Any]) -> None:
         print(f"Ray did not start ({str(error).splitlines()[0]}); trying once more", file=sys.stderr)
         ray.shutdown()
         ray.init(**options)
+
+
+def _guard_token() -> None:
+    """Ray writes the token of a local cluster readable for all users of the machine; it is its owner's alone."""
+    token = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):
+        token.chmod(0o600)
 
 
 def cluster_nodes() -> list[Mapping[str, float]]:
