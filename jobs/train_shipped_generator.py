@@ -32,17 +32,18 @@ class Settings(PTGANSettings, TrainingSettings):
     output: Path = Field(default=Path("runs/shipped_generator"), description="the world and the training")
     name: str = Field(default=NAME, description="name of the shipped checkpoint")
     folder: Path = Field(default=WEIGHTS_FOLDER, description="where the weights and their card are put")
-    identities: int = Field(default=400, ge=4, description="of the world, half of them for training")
+    identities: int = Field(default=300, ge=4, description="of the world, half of them for training")
     images_per_camera: int = Field(default=2, ge=1, description="of the world")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
     ngf: int = Field(default=32, ge=4, description="channels of the generator's first layer: small, to be shipped")
     blocks: int = Field(default=6, ge=1, description="residual blocks: 6 as for images of 128 x 128 in the paper")
     ndf: int = Field(default=32, ge=4, description="channels of the discriminator's first layer")
+    skip: bool = Field(default=True, description="colours and detail pass by the layers")
     upsampling: Upsampling = Field(default="resize", description="resize: no checkerboard")
     height: int = Field(default=128, ge=32, multiple_of=4, description="of the crops, pixels")
     width: int = Field(default=64, ge=16, multiple_of=4, description="of the crops, pixels")
-    steps: int = Field(default=3000, ge=1, description="generator updates in all")
-    average_decay: float = Field(default=0.998, ge=0, lt=1, description="moving average of the generator's weights")
+    steps: int = Field(default=1500, ge=1, description="generator updates in all")
+    average_decay: float = Field(default=0.995, ge=0, lt=1, description="moving average of the generator's weights")
 
 
 def main(settings: Settings) -> int:

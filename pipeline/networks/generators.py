@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
@@ -32,6 +33,11 @@ class ResnetGenerator(nn.Module):
 
     c7s1-n, d2n, d4n, ``blocks`` x R4n, u2n, un, c7s1-3, tanh, with n = ``width``. It maps (N, 3, H, W) to
     (N, 3, H, W), both in [-1, 1]; H and W divisible by 4. No dropout and no batch statistics: it is a pure function.
+
+    As published it cannot see how bright or how contrasted an image is: instance norm after the first convolution
+    makes G(s x + t) = G(x) for any scale s > 0 and any tint t, so absolute colours are guessed from the content. With
+    ``skip`` the layers say only what changes, tanh(layers(x) + artanh(x)): colours and detail pass by, and a short
+    training starts from the image itself.
     """
 
     def __init__(
@@ -41,8 +47,10 @@ class ResnetGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
         channels_in: int = 3,
         channels_out: int = 3,
+        skip: bool = False,
     ) -> None:
         super().__init__()
+        self.skip = skip
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(channels_in, width, 7),
@@ -63,9 +71,11 @@ class ResnetGenerator(nn.Module):
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(3),
             nn.Conv2d(width, channels_out, 7),
-            nn.Tanh(),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         made: Tensor = self.layers(images)
-        return made
+        if self.skip:
+            # In float32, and short of 1, where artanh has its pole.
+            made = made.float() + torch.atanh(images.float() * 0.99)
+        return torch.tanh(made)

@@ -33,6 +33,10 @@ class CycleGANSettings(RecipeSettings):
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
+    skip: bool = Field(
+        default=False,
+        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
+    )
     cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc (section 4)")
     mapping_weight: float = Field(default=5.0, ge=0, description="l_map: half of l_cyc (section 5.2)")
 
@@ -68,7 +72,8 @@ class CycleGAN(Recipe):
         return nn.ModuleDict({name: initialize(network, generator) for name, network in networks.items()})
 
     def build_generator(self) -> nn.Module:
-        return ResnetGenerator(self.settings.ngf, self.settings.blocks, self.settings.upsampling)
+        settings = self.settings
+        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         with frozen(networks["source_judge"], networks["target_judge"]):

@@ -44,6 +44,28 @@ def test_generator_keeps_size_and_range(upsampling: Upsampling, size: tuple[int,
     assert made.std() > 0.05
 
 
+def test_without_a_skip_brightness_and_contrast_are_not_seen() -> None:
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1)) - 0.5
+    tint = torch.tensor([0.1, -0.2, 0.3]).view(1, 3, 1, 1)
+    plain, skipping = (
+        initialize(ResnetGenerator(8, 1, skip=skip), torch.Generator().manual_seed(0), deviation=0.05)
+        for skip in (False, True)
+    )
+    torch.testing.assert_close(plain(images), plain(0.6 * images + tint), atol=0.02, rtol=0)
+    assert (skipping(images) - skipping(0.6 * images + tint)).abs().mean() > 0.1
+
+
+def test_with_a_skip_silent_layers_hand_the_image_on() -> None:
+    network = initialize(ResnetGenerator(8, 1, skip=True), torch.Generator().manual_seed(0), deviation=0.0)
+    images = torch.linspace(-1, 1, 3 * 16 * 16).view(1, 3, 16, 16)
+    torch.testing.assert_close(network(images), images, atol=0.0101, rtol=0)
+    network.zero_grad()
+    network(images).sum().backward()
+    gradient = network.layers[-1].bias.grad
+    assert gradient is not None
+    assert gradient.abs().min() > 0
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_instance_norm_is_instance_norm(layout: torch.memory_format) -> None:
     images = torch.randn(3, 5, 8, 6, generator=torch.Generator().manual_seed(2)).contiguous(memory_format=layout)
