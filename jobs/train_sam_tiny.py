@@ -7,6 +7,7 @@ python jobs/train_sam_tiny.py --evaluate
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.checkpoints import load_state, save_state, ship
 from pipeline.foreground import load_segmenter
 from pipeline.segmenter_training import SegmentationData, SegmenterTraining, mean_iou, train_segmenter
 from pipeline.settings import JobSettings, run_job
-from pipeline.toyworld_samples import ToySamples, evaluation_samples, training_samples
+from pipeline.toyworld_samples import ToySamples, evaluation_samples, is_varied, training_samples
 
 
 class Settings(JobSettings):
@@ -52,7 +53,7 @@ def main(settings: Settings) -> None:
     training = SegmenterTraining(settings.steps, settings.batch_size, settings.learning_rate, seed=settings.seed)
     kept = real["train"] if real else None
     first = load_state(settings.start_from) if settings.start_from else None
-    weights = train_segmenter(_of(toy), kept, training, settings.output, first)
+    weights = train_segmenter(_to_train_on(toy), kept, training, settings.output, first)
     half = {name: tensor.half() for name, tensor in weights.items()}
     path = settings.output / "sam_tiny.safetensors"
     save_state(half, path)
@@ -85,6 +86,13 @@ def measure(checkpoint: str, real: dict[str, SegmentationData] | None) -> dict[s
 
 def _of(samples: ToySamples) -> SegmentationData:
     return SegmentationData(samples.images, samples.masks, samples.keypoints)
+
+
+def _to_train_on(samples: ToySamples) -> SegmentationData:
+    """Training draws half of its crops from the two fixed domains, half from any place and light."""
+    varied = is_varied(np.arange(len(samples.images)))
+    chances = np.where(varied, 0.5 / max(1, varied.sum()), 0.5 / max(1, (~varied).sum()))
+    return replace(_of(samples), chances=chances / chances.sum())
 
 
 def _read_pseudo_labels(path: Path | None) -> dict[str, SegmentationData] | None:

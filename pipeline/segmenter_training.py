@@ -30,11 +30,15 @@ STATE = "state.pt"
 
 @dataclass(frozen=True)
 class SegmentationData:
-    """``images`` (N, H, W, 3) uint8, ``masks`` (N, H, W) bool, ``keypoints`` (N, 17, 3) x, y, known (> 0)."""
+    """``images`` (N, H, W, 3) uint8, ``masks`` (N, H, W) bool, ``keypoints`` (N, 17, 3) x, y, known (> 0).
+
+    ``chances`` (N,): how often training draws each; None: all alike.
+    """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     keypoints: NDArray[np.float32]
+    chances: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def train_segmenter(
     torch.manual_seed(settings.seed)
     model = build_sam_tiny().train()
     if first is not None:
-        model.load_state_dict({name: tensor.float() for name, tensor in first.items()})
+        model.load_state_dict(model.state_dict() | {name: tensor.float() for name, tensor in first.items()})
+    model.image_encoder.patch_embed.to(memory_format=torch.channels_last)
     optimizers = _optimizers(model, settings)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
@@ -137,7 +142,7 @@ def draw_batch(
     rows = []
     for _ in range(settings.batch_size):
         data = real if real is not None and rng.random() < settings.real_share else toy
-        rows.append(_augment(data, int(rng.integers(len(data.images))), rng))
+        rows.append(_augment(data, int(rng.choice(len(data.images), p=data.chances)), rng))
     canvases, masks, points, labels, boxes = (np.stack(column) for column in zip(*rows, strict=True))
     low = functional.interpolate(torch.from_numpy(masks)[:, None], (CANVAS // 2, CANVAS // 2), mode="area")
     return {
@@ -152,8 +157,8 @@ def draw_batch(
 def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
     """One sample on its canvas, with a random affine map, colour change and prompts."""
     height, width = data.images.shape[1:3]
-    scale = np.array([CANVAS / width, CANVAS / height]) * rng.uniform(0.92, 1.2, 2)
-    shift = np.array([CANVAS, CANVAS]) / 2 - scale * np.array([width, height]) / 2 + rng.uniform(-7, 7, 2)
+    scale = np.array([CANVAS / width, CANVAS / height]) * rng.uniform(0.94, 1.16, 2)
+    shift = np.array([CANVAS, CANVAS]) / 2 - scale * np.array([width, height]) / 2 + rng.uniform(-5, 5, 2)
     points = data.keypoints[row].astype(np.float64)
     known = points[:, 2] > 0
     affine = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
@@ -176,10 +181,10 @@ def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tupl
 def _recolor(image: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Brightness, contrast, tint, and at times blur or noise."""
     pixels: NDArray[Any] = image.astype(np.float32)
-    pixels = (pixels - 128) * rng.uniform(0.6, 1.4) + 128 + rng.uniform(-35, 35) + rng.uniform(-14, 14, 3)
-    if rng.random() < 0.25:
+    pixels = (pixels - 128) * rng.uniform(0.7, 1.3) + 128 + rng.uniform(-25, 25) + rng.uniform(-8, 8, 3)
+    if rng.random() < 0.15:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 2.0))
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         pixels = pixels + rng.normal(0, rng.uniform(2, 14), pixels.shape)
     return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)
 

@@ -60,6 +60,11 @@ def training_samples(count: int, cache: Path | None = None, workers: int | None 
     return samples
 
 
+def is_varied(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the training samples, by number, are domain-randomised."""
+    return np.asarray((numbers // _CHUNK) % 5 < 3, dtype=np.bool_)
+
+
 def evaluation_samples(count: int = 400, workers: int | None = None) -> ToySamples:
     """``count`` samples of the two fixed domains, of people and places that training never saw."""
     return _render([("held out", start) for start in range(0, count, _CHUNK)], workers)
@@ -85,7 +90,7 @@ def _render_chunk(kind: str, start: int) -> tuple[NDArray[np.uint8], NDArray[np.
     seed = TRAINING_SEED if kind == "mixed" else EVALUATION_SEED
     world = ToyWorldSettings(identities=_PEOPLE, seed=seed)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, start])))
-    varied = kind == "mixed" and (start // _CHUNK) % 5 < 3
+    varied = kind == "mixed" and bool(is_varied(np.array(start)))
     samples = []
     for number in range(start, start + _CHUNK):
         if varied:
