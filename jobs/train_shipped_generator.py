@@ -38,6 +38,9 @@ class Settings(PTGANSettings, TrainingSettings):
     ngf: int = Field(default=32, ge=4, description="channels of the generator's first layer: small, to be shipped")
     blocks: int = Field(default=6, ge=1, description="residual blocks: 6 as for images of 128 x 128 in the paper")
     ndf: int = Field(default=32, ge=4, description="channels of the discriminator's first layer")
+    cycle_weight: float = Field(
+        default=2.0, ge=0, description="l_cyc: the paper's 10 holds a skip's output too tightly"
+    )
     skip: bool = Field(default=True, description="colours and detail pass by the layers")
     upsampling: Upsampling = Field(default="resize", description="resize: no checkerboard")
     height: int = Field(default=128, ge=32, multiple_of=4, description="of the crops, pixels")
