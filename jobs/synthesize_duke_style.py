@@ -40,6 +40,7 @@ class Settings(SynthesisSettings, ClusterSettings):
     annotations: str | None = Field(None, description="URI of the source's annotations; by default made beside output")
     segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint for images without annotation")
     pose: str = Field("pose_tiny", description="mmpose checkpoint for images without annotation")
+    shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
     dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
 
@@ -74,7 +75,9 @@ def _sources(settings: Settings, demo: Path) -> tuple[str, str | None]:
 
 def _annotate(settings: Settings, source: str) -> Dataset:
     """Masks and poses of the source images that the plan uses: those given, completed where some are missing."""
-    models = AnnotationSettings(segmenter=settings.segmenter, pose=settings.pose, device=settings.device)
+    models = AnnotationSettings(
+        segmenter=settings.segmenter, pose=settings.pose, device=settings.device, shard_size=settings.shard_size
+    )
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
     people = select_people(open_dataset(source), _synthesis_settings(settings))
     only = frozenset(people.column("image_sha256").to_pylist())

@@ -34,7 +34,7 @@ class AnnotationSettings(JobSettings):
 
     segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint: a name or a path")
     pose: str = Field("pose_tiny", description="mmpose checkpoint: a name or a path")
-    shard_size: int = Field(1024, ge=1, description="images in a shard: the unit of commit and of resume")
+    shard_size: int = Field(256, ge=1, description="images in a shard: the unit of commit and resume; 1000 at scale")
     batch_size: int = Field(64, ge=1, description="images handed to the models at a time")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the models run")
 
