@@ -66,13 +66,12 @@ def main(settings: Settings) -> int:
     torch.set_num_threads(settings.threads)
     cv2.setNumThreads(1)
     training, held_out = _real(settings)
-    weights: str | None = settings.model
-    if not settings.evaluate:
-        assert settings.output is not None
-        weights = _train(settings, settings.output, training)
-        if weights is None:
+    weights = settings.model
+    if settings.output is not None and not settings.evaluate:
+        if not _train(settings, settings.output, training):
             print("stopped; the same command takes it up again", flush=True)
             return 130
+        weights = str(settings.output / WEIGHTS)
     metrics = measure(weights, held_out)
     for name, value in metrics.items():
         print(f"{name}: {value:.4f}", flush=True)
@@ -81,12 +80,12 @@ def main(settings: Settings) -> int:
     return 0
 
 
-def _train(settings: Settings, folder: Path, training: list[RealCrop]) -> str | None:
-    """The file of weights, or None if the training was stopped before its end."""
+def _train(settings: Settings, folder: Path, training: list[RealCrop]) -> bool:
+    """Train, or go on; False if stopped before the end."""
     folder.mkdir(parents=True, exist_ok=True)
     real = as_training_crops(training) if training else None
     trainer = PoseTrainer(settings, _toy(settings, folder), real)
-    return str(folder / WEIGHTS) if trainer.run(folder, _run(settings)) else None
+    return trainer.run(folder, _run(settings))
 
 
 def _toy(settings: Settings, folder: Path) -> PoseCrops:

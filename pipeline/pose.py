@@ -63,13 +63,15 @@ def letterbox(image: RgbImage, height: int, width: int, padding: float = 1.0) ->
 class PoseEstimator:
     """A top-down model of mmpose with its weights."""
 
-    def __init__(self, name: str, sha256: str, model: nn.Module, input_size: tuple[int, int], padding: float) -> None:
-        """``input_size`` is (height, width); ``padding`` as in `letterbox`."""
+    def __init__(self, name: str, sha256: str, model: nn.Module, config: Any) -> None:
+        """``config`` is the ``mmengine.Config`` that ``model`` was built from."""
         self.name = name
         self.sha256 = sha256
-        self.input_size = input_size
+        width, height = config.model.head.decoder.input_size
+        self.input_size = int(height), int(width)
         self._model = model
-        self._padding = padding
+        self._padding = _padding(config)
+        self._test: dict[str, Any] = dict(config.model.get("test_cfg") or {})
 
     def estimate(self, images: Sequence[RgbImage]) -> NDArray[np.float32]:
         """Keypoints ``(N, 17, 3)`` in COCO's order: x, y in pixels of each image, score from 0 to 1.
@@ -91,9 +93,14 @@ class PoseEstimator:
         """Keypoints in pixels of the input: the head's own codec on the network's output."""
         import torch
 
-        with torch.inference_mode():
+        from pipeline.mmpose_import import quiet_start
+
+        with torch.inference_mode(), quiet_start():
             batch = normalized(self._model, torch.from_numpy(inputs))
             outputs = self._model(batch, None, mode="tensor")
+            if self._test.get("flip_test"):
+                mirrored = self._model(batch.flip(3), None, mode="tensor")
+                outputs = average_mirrored(outputs, mirrored, bool(self._test.get("shift_heatmap", False)))
         return decode_outputs(self._model, outputs)
 
 
@@ -113,8 +120,7 @@ def load_pose_estimator(name_or_path: str | Path, device: str = "cpu") -> PoseEs
     model = build_model(config)
     load_weights(model, load_state(path), f"{path} (for {name})")
     model.requires_grad_(False).eval().to(device)
-    width, height = config.model.head.decoder.input_size
-    return PoseEstimator(name, file_sha256(path), model, (int(height), int(width)), _padding(config))
+    return PoseEstimator(name, file_sha256(path), model, config)
 
 
 def find_config(relative: str | None) -> Any:
@@ -171,6 +177,19 @@ def normalized(model: nn.Module, inputs: Tensor) -> Tensor:
     preprocessor: Any = model.data_preprocessor
     batch = inputs.to(preprocessor.mean.device).permute(0, 3, 1, 2).float()
     return ((batch - preprocessor.mean) / preprocessor.std).contiguous(memory_format=torch.channels_last)
+
+
+def average_mirrored(
+    outputs: Tensor | tuple[Tensor, Tensor], mirrored: Tensor | tuple[Tensor, Tensor], shift: bool
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Mean of the outputs for crops and for their mirror images, as mmpose tests its models (``flip_test``)."""
+    from mmpose.models.utils.tta import flip_heatmaps, flip_vectors
+
+    swapped = MIRRORED.tolist()
+    if isinstance(outputs, tuple) and isinstance(mirrored, tuple):
+        x, y = flip_vectors(*mirrored, flip_indices=swapped)
+        return (outputs[0] + x) / 2, (outputs[1] + y) / 2
+    return (outputs + flip_heatmaps(mirrored, flip_indices=swapped, shift_heatmap=shift)) / 2
 
 
 def decode_outputs(model: nn.Module, outputs: Tensor | tuple[Tensor, Tensor]) -> NDArray[np.float32]:

@@ -82,7 +82,7 @@ def save_crops(crops: PoseCrops, path: Path) -> None:
 def load_crops(path: Path) -> PoseCrops:
     """The cache in ``path``. Raises UserError if it is not there or holds something else."""
     found = _read_npz(path, ("images", "keypoints"))
-    crops = PoseCrops(found["images"], found["keypoints"].astype(np.float32))
+    crops = PoseCrops(found["images"].astype(np.uint8, copy=False), found["keypoints"].astype(np.float32))
     if crops.images.shape[1:] != (HEIGHT, WIDTH, 3) or crops.keypoints.shape != (len(crops), 17, 3):
         raise UserError(f"{path} holds images of shape {crops.images.shape}; expected (N, {HEIGHT}, {WIDTH}, 3)")
     return crops

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.checkpoints import save_state
+from pipeline.mmpose_import import quiet_start
 from pipeline.pose import build_model, find_config, normalized
 from pipeline.pose_augmentation import augment
 from pipeline.pose_data import ABSENT, HEIGHT, HIDDEN, WIDTH, PoseCrops
@@ -159,7 +160,8 @@ def forward_with_maps(model: nn.Module, images: Tensor) -> tuple[tuple[Tensor, T
     head: Any = model.head
     hook = head.final_layer.register_forward_hook(lambda layer, inputs, output: maps.append(output))
     try:
-        return model(images, None, mode="tensor"), maps[0]
+        with quiet_start():
+            return model(images, None, mode="tensor"), maps[0]
     finally:
         hook.remove()
 

@@ -50,7 +50,7 @@ model = {
         "loss": {"type": "KLDiscretLoss", "use_target_weight": True, "beta": 10.0, "label_softmax": True},
         "decoder": codec,
     },
-    "test_cfg": {"flip_test": False},
+    "test_cfg": {"flip_test": True},
 }
 val_pipeline = [
     {"type": "LoadImage"},
