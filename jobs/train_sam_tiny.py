@@ -2,6 +2,7 @@
 
 python jobs/train_sam_tiny.py --output runs/sam_tiny
 python jobs/train_sam_tiny.py --evaluate
+python jobs/train_sam_tiny.py --evaluate --source runs/room_a --teachers WEIGHTS --hold-out 0006
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from manifests.errors import UserError
 from pipeline.checkpoints import load_state, save_state, ship
 from pipeline.foreground import load_segmenter
-from pipeline.segmenter_training import SegmentationData, SegmenterTraining, mean_iou, train_segmenter
+from pipeline.pose import PoseEstimator, load_pose_estimator
+from pipeline.segmenter_evaluation import measure_drawn, measure_real, true_keypoints
+from pipeline.segmenter_training import SegmentationData, SegmenterTraining, train_segmenter
 from pipeline.settings import JobSettings, run_job
+from pipeline.teachers import Teachers
 from pipeline.toyworld_samples import ToySamples, evaluation_samples, is_varied, training_samples
 
 
@@ -40,15 +44,18 @@ class Settings(JobSettings):
     ship_weights: bool = Field(False, description="write the package's own checkpoint and card")
     evaluate: bool = Field(False, description="train nothing: measure --checkpoint on held-out people")
     checkpoint: str = Field("sam_tiny", description="name or path of the checkpoint that --evaluate measures")
+    pose: str | None = Field(None, description="pose model whose keypoints prompt too in --evaluate")
+    source: list[str] = Field([], description="source manifests of real crops for --evaluate, judged by --teachers")
+    teachers: Path | None = Field(None, description="folder with bodypix/, mediapipe/ and movenet/ for --evaluate")
+    hold_out: list[str] = Field([], description="identities of --source that training left out")
 
 
 def main(settings: Settings) -> None:
     torch.set_num_threads(settings.threads)
-    real = _read_pseudo_labels(settings.pseudo_labels)
     if settings.evaluate:
-        for name, value in measure(settings.checkpoint, real).items():
-            print(f"{name}: {value:.3f}")
+        evaluate(settings)
         return
+    real = _read_pseudo_labels(settings.pseudo_labels)
     toy = training_samples(settings.images, settings.cache)
     training = SegmenterTraining(settings.steps, settings.batch_size, settings.learning_rate, seed=settings.seed)
     kept = real["train"] if real else None
@@ -73,15 +80,39 @@ def main(settings: Settings) -> None:
     print(f"weights: {path}")
 
 
-def measure(checkpoint: str, real: dict[str, SegmentationData] | None) -> dict[str, float]:
-    """Mean IoU on toy people of a world that training never saw and, if given, with teachers on real crops."""
+def evaluate(settings: Settings) -> None:
+    """Print what the checkpoint's card says, measured anew from its file."""
+    if bool(settings.source) != bool(settings.teachers):
+        raise UserError("--source and --teachers go together")
+    real = _read_pseudo_labels(settings.pseudo_labels)
+    pose = load_pose_estimator(settings.pose) if settings.pose else None
+    for name, value in measure(settings.checkpoint, real, pose).items():
+        print(f"{name}: {value:.3f}")
+    if settings.teachers is None:
+        return
+    segmenter, teachers = load_segmenter(settings.checkpoint), Teachers(settings.teachers)
+    for uri in settings.source:
+        for name, (value, count) in measure_real(segmenter, uri, teachers, settings.hold_out, pose).items():
+            print(f"{uri} {name}: {value:.3f} over {count} crops")
+
+
+def measure(
+    checkpoint: str, real: dict[str, SegmentationData] | None, pose: PoseEstimator | None = None
+) -> dict[str, float]:
+    """Mean IoU on toy people of a world that training never saw and, if given, with agreed labels of real crops.
+
+    Prompts: the box and the true keypoints; the box alone; the box and the keypoints of ``pose``.
+    """
     segmenter = load_segmenter(checkpoint)
     toy = _of(evaluation_samples())
-    metrics = {"toy_iou": float(mean_iou(segmenter, toy).mean())}
-    metrics["toy_iou_box_only"] = float(mean_iou(segmenter, toy, prompted=False).mean())
+    overlaps = {"toy_iou": measure_drawn(segmenter, toy, true_keypoints(toy))}
+    overlaps["toy_iou_box_only"] = measure_drawn(segmenter, toy)
+    if pose is not None:
+        overlaps["toy_iou_pose"] = measure_drawn(segmenter, toy, list(pose.estimate(list(toy.images))))
     for name, data in (real or {}).items():
-        metrics[f"real_iou_{name}"] = float(mean_iou(segmenter, data).mean())
-    return {name: round(value, 4) for name, value in metrics.items()}
+        overlaps[f"real_iou_{name}"] = measure_drawn(segmenter, data, true_keypoints(data))
+        overlaps[f"real_iou_{name}_box_only"] = measure_drawn(segmenter, data)
+    return {name: round(float(values.mean()), 4) for name, values in overlaps.items()}
 
 
 def _of(samples: ToySamples) -> SegmentationData:

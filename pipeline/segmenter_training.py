@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
-from pipeline.foreground import KEYPOINTS, Segmenter, predict_masks
+from pipeline.foreground import KEYPOINTS, predict_masks
 from pipeline.networks.sam_tiny import CANVAS, build_sam_tiny
 from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
@@ -195,17 +195,6 @@ def _schedule(step: int, settings: SegmenterTraining) -> float:
         return (step + 1) / settings.warmup
     done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
     return float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
-
-
-def mean_iou(segmenter: Segmenter, data: SegmentationData, prompted: bool = True) -> NDArray[np.float64]:
-    """IoU of each sample's mask with the true one, (N,); ``prompted``: with the known keypoints."""
-    points = [np.where(rows[:, 2:] > 0, rows, 0).astype(np.float32) for rows in data.keypoints]
-    people = segmenter.segment(list(data.images), points if prompted else None)
-    overlaps = [
-        (made.mask & true).sum() / max(1, (made.mask | true).sum())
-        for made, true in zip(people, data.masks, strict=True)
-    ]
-    return np.array(overlaps)
 
 
 def _save(path: Path, step: int, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:

@@ -30,8 +30,8 @@ class OverlappingPatchEmbed(nn.Module):
         super().__init__()
         self.proj = proj
         last = nn.Conv2d(64, WIDTH, 3, stride=2, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.overlapping = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1),
             nn.ReLU(),
