@@ -32,13 +32,13 @@ _ABSENT_WEIGHT = 0.2
 class PoseTrainingSettings(BaseModel):
     """How `pose_tiny` is trained."""
 
-    steps: int = Field(4000, ge=1, description="optimizer steps")
+    steps: int = Field(6000, ge=1, description="optimizer steps")
     batch: int = Field(32, ge=2, description="crops a step")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the cosine")
     weight_decay: float = Field(0.05, ge=0, description="of AdamW, on matrices and kernels only")
     warm_up: int = Field(100, ge=0, description="steps until the peak")
     real_share: float = Field(0.15, ge=0, le=1, description="share of real crops in a batch, where there are any")
-    average: float = Field(0.998, gt=0, lt=1, description="decay of the moving average of the weights")
+    average: float = Field(0.99, gt=0, lt=1, description="decay of the moving average of the weights")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="of the forward pass")
     save_every: int = Field(250, ge=1, description="steps between checkpoints")
     seed: int = Field(0, ge=0, description="of first weights, order and augmentation")
