@@ -32,7 +32,7 @@ def marked_crops(count: int = 6) -> PoseCrops:
     """Black crops with a white spot around each joint, all seen."""
     rng = np.random.default_rng(0)
     images = np.zeros((count, 128, 64, 3), np.uint8)
-    points = rng.uniform((14, 20), (50, 108), (count, 17, 2)).astype(np.float32)
+    points = rng.uniform((4, 6), (60, 122), (count, 17, 2)).astype(np.float32)
     for image, joints in zip(images, points, strict=True):
         for x, y in joints:
             cv2.circle(image, (int(x), int(y)), 2, (255, 255, 255), -1)
