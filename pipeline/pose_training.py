@@ -95,7 +95,7 @@ class PoseTrainer:
             outputs, maps = forward_with_maps(self.model, normalized(self.model, images))
         loss = pose_loss(self.model, outputs, keypoints) + map_loss(maps, keypoints)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self.average.update_parameters(self.model)
