@@ -140,8 +140,8 @@ Weights are stored as float16. `python jobs/train_pose_tiny.py --evaluate` measu
 - `toy`: people of a drawn world that training never saw. `pck_0.1`: share of the joints inside the crop (hidden ones
   too) that are found nearer than 0.1 of the larger side of the person's mask; `seen`: of the visible joints only;
   `torso`: nearer than 0.2 of the distance from shoulders to hips. `score`: mean score of joints inside and outside.
-- `real`: crops of people whom training never saw, against the mean of the teachers where they agree. The teachers are
-  often wrong, and they agree on easy joints: this is agreement, not accuracy.
+- `real`: crops of tracks held out of training (of the same rooms; the people look alike and may be the same), against
+  the mean of the teachers where they agree. Teachers are often wrong, and agree on easy joints: no accuracy.
 
 ## Limits
 For crops that hold one standing or walking person. Left and right are guessed when the person turns away; joints
