@@ -54,7 +54,9 @@ class Teachers:
             import onnxruntime
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise UserError(f"{error.name} is not installed: .venv/bin/uv pip install ai-edge-litert onnxruntime") from None
+            raise UserError(
+                f"{error.name} is not installed: .venv/bin/uv pip install ai-edge-litert onnxruntime"
+            ) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._bodypix = onnxruntime.InferenceSession(str(folder / FILES["bodypix"]), options)
