@@ -47,14 +47,11 @@ def upsample(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:
 
 def initialize(network: nn.Module, generator: torch.Generator, deviation: float = 0.02) -> nn.Module:
     """All weights from N(0, ``deviation``), all biases 0, drawn from ``generator``; returns ``network``."""
-    for name, parameter in network.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-        else:
-            nn.init.normal_(parameter, 0.0, deviation, generator=generator)
-    for buffer in network.buffers():  # spectral norm's singular vectors, the only buffers there are
-        nn.init.normal_(buffer, generator=generator)
-        buffer.copy_(buffer / buffer.norm())
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, deviation, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     return network
 
 

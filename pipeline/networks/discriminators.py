@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from pipeline.networks.blocks import InstanceNorm
-
-JudgeNorm = Literal["instance", "spectral"]
 
 
 class PatchDiscriminator(nn.Module):
@@ -17,25 +12,22 @@ class PatchDiscriminator(nn.Module):
 
     Cn-C2n-C4n-C8n with 4 x 4 kernels (n = ``width``; stride 2 but for the last), then one score a patch:
     (N, C, H, W) -> (N, 1, H / 8 - 2, W / 8 - 2), unbounded. ``layers`` counts the strided convolutions.
-
-    Instance norm takes brightness and contrast out of what the judge sees, so it hardly asks for those of the other
-    domain. ``spectral`` norm of the weights (Miyato et al., ICLR 2018) leaves them in.
     """
 
-    def __init__(self, width: int = 64, layers: int = 3, norm: JudgeNorm = "instance", channels_in: int = 3) -> None:
+    def __init__(self, width: int = 64, layers: int = 3, channels_in: int = 3) -> None:
         super().__init__()
         parts: list[nn.Module] = [nn.Conv2d(channels_in, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
         channels = width
         for index in range(1, layers + 1):
             wider = width * min(2**index, 8)
             stride = 2 if index < layers else 1
-            parts.append(nn.Conv2d(channels, wider, 4, stride=stride, padding=1))
-            parts += [InstanceNorm()] if norm == "instance" else []
-            parts.append(nn.LeakyReLU(0.2, True))
+            parts += [
+                nn.Conv2d(channels, wider, 4, stride=stride, padding=1),
+                InstanceNorm(),
+                nn.LeakyReLU(0.2, True),
+            ]
             channels = wider
         parts.append(nn.Conv2d(channels, 1, 4, padding=1))
-        if norm == "spectral":
-            parts = [spectral_norm(part) if isinstance(part, nn.Conv2d) else part for part in parts]
         self.layers = nn.Sequential(*parts)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ class ResnetGenerator(nn.Module):
 
     As published it cannot see how bright or how contrasted an image is: instance norm after the first convolution
     makes G(s x + t) = G(x) for any scale s > 0 and any tint t, so absolute colours are guessed from the content. With
-    ``affine`` the layers give each pixel a gain and an offset instead, tanh(g artanh(x) + o), which is how exposure,
-    contrast and tint differ: colours and detail pass by, and a short training starts near the image itself.
+    ``skip`` the layers say only what changes, tanh(layers(x) + artanh(x)): colours and detail pass by, and a short
+    training starts from the image itself.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class ResnetGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
         channels_in: int = 3,
         channels_out: int = 3,
-        affine: bool = False,
+        skip: bool = False,
     ) -> None:
         super().__init__()
-        self.affine = affine
+        self.skip = skip
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(channels_in, width, 7),
@@ -70,13 +70,12 @@ class ResnetGenerator(nn.Module):
             InstanceNorm(),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(width, channels_out + affine, 7),
+            nn.Conv2d(width, channels_out, 7),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         made: Tensor = self.layers(images)
-        if not self.affine:
-            return torch.tanh(made)
-        # In float32, and short of 1, where artanh has its pole.
-        gain, offset = 1.0 + made[:, -1:].float(), made[:, :-1].float()
-        return torch.tanh(gain * torch.atanh(images.float() * 0.99) + offset)
+        if self.skip:
+            # In float32, and short of 1, where artanh has its pole.
+            made = made.float() + torch.atanh(images.float() * 0.99)
+        return torch.tanh(made)

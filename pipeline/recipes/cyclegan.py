@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from pipeline.losses import least_squares, mean_absolute
 from pipeline.networks.blocks import Upsampling, frozen, initialize
-from pipeline.networks.discriminators import JudgeNorm, PatchDiscriminator
+from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.recipes.base import Batch, Recipe, RecipeSettings, StepContext, Terms
 
@@ -33,18 +33,9 @@ class CycleGANSettings(RecipeSettings):
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
-    affine: bool = Field(
-        default=False, description="let the generator give each pixel a gain and an offset, not a colour (ours)"
-    )
-    judge_layers: int = Field(
-        default=3,
-        ge=1,
-        le=5,
-        description="strided layers of the discriminators: 3 see 70 x 70 pixels (appendix 7.2), 2 see 34 x 34, "
-        "which on 128 x 64 crops leaves some patches without the person",
-    )
-    judge_norm: JudgeNorm = Field(
-        default="instance", description="instance (the paper), or spectral, which sees exposure and tint"
+    skip: bool = Field(
+        default=False,
+        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
     )
     cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc (section 4)")
     mapping_weight: float = Field(default=5.0, ge=0, description="l_map: half of l_cyc (section 5.2)")
@@ -77,16 +68,12 @@ class CycleGAN(Recipe):
 
     def build(self, generator: torch.Generator) -> nn.ModuleDict:
         networks = {name: self.build_generator() for name in self.players["generators"]}
-        networks |= {name: self.build_judge() for name in self.players["discriminators"]}
+        networks |= {name: PatchDiscriminator(self.settings.ndf) for name in self.players["discriminators"]}
         return nn.ModuleDict({name: initialize(network, generator) for name, network in networks.items()})
 
     def build_generator(self) -> nn.Module:
         settings = self.settings
-        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, affine=settings.affine)
-
-    def build_judge(self) -> nn.Module:
-        settings = self.settings
-        return PatchDiscriminator(settings.ndf, settings.judge_layers, settings.judge_norm)
+        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         with frozen(networks["source_judge"], networks["target_judge"]):
