@@ -176,4 +176,4 @@ def _back(points: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _logistic(values: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(1 / (1 + np.exp(-values)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))))
