@@ -109,8 +109,8 @@ def test_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
 
 
 def test_it_learns_the_colour_and_keeps_the_person(tmp_path: Path) -> None:
-    recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8, learning_rate=2e-3, identity_weight=50))
-    run = training(tmp_path, recipe, steps=120, batch_size=2, average_decay=0.9)
+    recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8, learning_rate=2e-3))
+    run = training(tmp_path, recipe, steps=150, batch_size=2, average_decay=0.9)
     run.run()
     columns = run._to_device(run.data.preview(6))
     with torch.no_grad():
@@ -118,8 +118,8 @@ def test_it_learns_the_colour_and_keeps_the_person(tmp_path: Path) -> None:
     inside = columns["source_mask"].bool().expand_as(made)
     blue_before, blue_after = (images[:, 2][~inside[:, 2]].mean().item() for images in (columns["source"], made))
     change = (made - columns["source"]).abs()
-    assert blue_after > blue_before + 0.4
-    assert change[inside].mean() < 0.6 * change[~inside].mean()
+    assert blue_after > blue_before + 0.2
+    assert change[inside].mean() < 0.5 * change[~inside].mean()
 
 
 def test_schedule_is_flat_then_linear_to_zero(tmp_path: Path) -> None:
