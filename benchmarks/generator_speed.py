@@ -39,7 +39,7 @@ class Settings(JobSettings):
     ngf: int = Field(default=32, ge=4)
     blocks: int = Field(default=6, ge=1)
     ndf: int = Field(default=32, ge=4)
-    skip: bool = Field(default=True)
+    skip: bool = Field(default=False)
     height: int = Field(default=128, ge=16, multiple_of=4)
     width: int = Field(default=64, ge=16, multiple_of=4)
     batch_sizes: list[int] = Field(default=[1, 4, 16, 32])

@@ -1,6 +1,6 @@
 """PTGAN against CycleGAN on the toy world, market-like -> duke-like: same budget, same seed, same data.
 
-python benchmarks/ptgan_vs_cyclegan.py --output runs/ptgan_vs_cyclegan --steps 1500
+python benchmarks/ptgan_vs_cyclegan.py --output runs/ptgan_vs_cyclegan --steps 1400
 
 Draws the world, trains each system, and measures on people that no training saw, with the world's true masks: how
 much the person changed, and how far the place moved towards the target domain. ``cyclegan_plain`` is CycleGAN
@@ -46,15 +46,13 @@ class Settings(JobSettings):
     world: Path | None = Field(default=None, description="a toy world that is there; by default one is drawn")
     systems: list[str] = Field(default=["ptgan", "cyclegan"], description=f"which of {', '.join(SYSTEMS)}")
     identities: int = Field(default=300, ge=4, description="of the world drawn, half of them for training")
-    steps: int = Field(default=1500, ge=1, description="of each training")
+    steps: int = Field(default=1400, ge=1, description="of each training")
     batch_size: int = Field(default=1, ge=1)
     ngf: int = Field(default=32, ge=4)
     blocks: int = Field(default=6, ge=1)
     ndf: int = Field(default=32, ge=4)
-    skip: bool = Field(default=True, description="add the image before the generator's tanh")
-    cycle_weight: float = Field(
-        default=2.0, ge=0, description="of both; the papers' 10 holds a generator with a skip to the image too tightly"
-    )
+    skip: bool = Field(default=False, description="add the image before the generator's tanh")
+    cycle_weight: float = Field(default=10.0, ge=0, description="of both")
     seed: int = Field(default=0, ge=0)
     sample_every: int = Field(default=250, ge=1)
     average_decay: float = Field(default=0.995, ge=0, lt=1)

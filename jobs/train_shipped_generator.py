@@ -38,14 +38,12 @@ class Settings(PTGANSettings, TrainingSettings):
     ngf: int = Field(default=32, ge=4, description="channels of the generator's first layer: small, to be shipped")
     blocks: int = Field(default=6, ge=1, description="residual blocks: 6 as for images of 128 x 128 in the paper")
     ndf: int = Field(default=32, ge=4, description="channels of the discriminator's first layer")
-    cycle_weight: float = Field(
-        default=2.0, ge=0, description="l_cyc: the paper's 10 holds a skip's output too tightly"
-    )
-    skip: bool = Field(default=True, description="colours and detail pass by the layers")
+    cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc")
+    skip: bool = Field(default=False, description="colours and detail pass by the layers (ours)")
     upsampling: Upsampling = Field(default="resize", description="resize: no checkerboard")
     height: int = Field(default=128, ge=32, multiple_of=4, description="of the crops, pixels")
     width: int = Field(default=64, ge=16, multiple_of=4, description="of the crops, pixels")
-    steps: int = Field(default=1500, ge=1, description="generator updates in all")
+    steps: int = Field(default=1400, ge=1, description="generator updates in all")
     average_decay: float = Field(default=0.995, ge=0, lt=1, description="moving average of the generator's weights")
 
 
