@@ -125,6 +125,7 @@ def save_state(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
         # Copies, since safetensors refuses tensors that share their memory, as tied weights do.
         own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         save_file(own, temporary, metadata=entry)
+        temporary.chmod(0o644)  # safetensors makes files for their owner alone; weights are for sharing
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
