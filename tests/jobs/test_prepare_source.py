@@ -69,7 +69,7 @@ def test_the_job_writes_a_data_set_and_says_what_is_in_it(duke: Path, tmp_path: 
     assert frame["consent_basis"].to_list() == ["no person"] * 6
     record = json.loads((output / "run.json").read_text())
     assert record["run"]["settings"]["licence"] == "drawn"
-    assert record["run"]["inputs"][0]["dataset_id"] == "duke-mini"
+    assert record["run"]["inputs"][0]["id"] == "duke-mini"
     assert record["counts"]["reasons"] == {"corrupt": 1}
 
 
