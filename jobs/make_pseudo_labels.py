@@ -28,7 +28,10 @@ class Settings(JobSettings):
 
     source: list[str] = Field(min_length=1, description="URIs of source manifests")
     teachers: Path = Field(description="folder with bodypix/, mediapipe/ and movenet/")
-    output: Path = Field(description="file to write (.npz)")
+    output: Path = Field(description="file of masks and agreed keypoints, for train_sam_tiny.py (.npz)")
+    opinions: Path | None = Field(
+        None, description="file of every teacher's keypoints by DOMAIN/path of the crop, for train_pose_tiny.py (.npz)"
+    )
     hold_out: list[str] = Field([], description="identities that training must leave out")
     least_agreement: float = Field(0.65, ge=0, le=1, description="IoU of the two masks below which a crop is dropped")
 
@@ -39,13 +42,15 @@ def main(settings: Settings) -> None:
         name: [] for name in ("images", "masks", "keypoints", "held_out", "names")
     }
     dropped = 0
+    opinions: dict[str, np.ndarray] = {}
     for uri in settings.source:
         dataset = open_dataset(uri)
         with Progress("pseudo-labels", dataset.snapshot.rows) as progress:
-            for shard in dataset.shards(["image", "identity", "relative_path"]):
+            for shard in dataset.shards(["image", "identity", "domain", "relative_path"]):
                 for row in shard.to_pylist():
                     image = decode(row["image"]["bytes"])
                     label = teachers.label(image)
+                    opinions[f"{row['domain']}/{row['relative_path']}"] = label.opinions
                     progress.advance()
                     if label.agreement < settings.least_agreement:
                         dropped += 1
@@ -58,12 +63,19 @@ def main(settings: Settings) -> None:
                     columns["names"].append(row["relative_path"])
     if not columns["images"]:
         raise UserError(f"the teachers agree on none of the {dropped} crops")
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = settings.output.with_name(f".{settings.output.stem}.partial.npz")
-    np.savez(temporary, **{name: np.stack(values) for name, values in columns.items()})
-    temporary.replace(settings.output)
+    _write(settings.output, {name: np.stack(values) for name, values in columns.items()})
+    if settings.opinions is not None:
+        _write(settings.opinions, {"files": np.array(list(opinions)), "keypoints": np.stack(list(opinions.values()))})
     held = int(np.sum(columns["held_out"]))
     print(f"{len(columns['images'])} crops labelled ({held} held out), {dropped} dropped: {settings.output}")
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An ``.npz``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.partial.npz")
+    np.savez(temporary, **arrays)
+    temporary.replace(path)
 
 
 if __name__ == "__main__":

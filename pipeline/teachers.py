@@ -32,11 +32,15 @@ Points = NDArray[np.float32]
 
 
 class PseudoLabel(NamedTuple):
-    """``mask`` (H, W) bool, ``agreement`` of the teachers' masks (IoU), ``keypoints`` (17, 3): x, y, 1 if agreed."""
+    """``mask`` (H, W) bool, ``agreement`` of the teachers' masks (IoU), ``keypoints`` (17, 3): x, y, 1 if agreed.
+
+    ``opinions`` (3, 17, 3): x, y, score by MoveNet, MediaPipe and BodyPix, in pixels of the crop.
+    """
 
     mask: NDArray[np.bool_]
     agreement: float
     keypoints: Points
+    opinions: Points
 
 
 class Teachers:
@@ -80,7 +84,7 @@ class Teachers:
         agreed = (far < spread * image.shape[0]) & (points[:, :, 2].mean(axis=0) > 0.3)
         keypoints = np.column_stack([mean, agreed]).astype(np.float32)
         overlap = float(agreement.sum() / max(1, either.sum()))
-        return PseudoLabel((first + second) / 2 > 0.5, overlap, keypoints)
+        return PseudoLabel((first + second) / 2 > 0.5, overlap, keypoints, points)
 
     def masks(self, image: RgbImage) -> tuple[Chance, Chance]:
         """Chance of being person, (H, W) in [0, 1], by MediaPipe and by BodyPix."""
