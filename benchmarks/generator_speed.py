@@ -82,7 +82,7 @@ def main(settings: Settings) -> int:
 
 def _flops(recipe: PTGAN, settings: Settings) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        recipe.build_generator()(torch.zeros(1, 3, settings.height, settings.width))
+        recipe.build_generator((settings.height, settings.width))(torch.zeros(1, 3, settings.height, settings.width))
     return float(counter.get_total_flops())
 
 
@@ -98,7 +98,9 @@ def _generation_seconds(recipe: PTGAN, settings: Settings, precision: Precision,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generator.safetensors"
-        save_generator(path, recipe.build_generator(), recipe, settings.height, settings.width)
+        save_generator(
+            path, recipe.build_generator((settings.height, settings.width)), recipe, settings.height, settings.width
+        )
         generator = load_generator(path, settings.device, precision, batch)
     return _fastest(lambda: generator.translate(images), settings)
 

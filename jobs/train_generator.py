@@ -20,11 +20,12 @@ from pydantic import Field, create_model
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.errors import UserError
 from pipeline.recipes import RECIPES, find_recipe
 from pipeline.recipes.base import Recipe
 from pipeline.settings import JobSettings, run_job
 from pipeline.training import Training, TrainingSettings
-from pipeline.training_data import UnpairedDomains
+from pipeline.training_data import DomainData
 from pipeline.training_result import write_result
 from pipeline.training_source import load_domain
 
@@ -33,8 +34,8 @@ class TrainJob(TrainingSettings):
     """Train a generator. The recipe's own numbers are settings too: --recipe NAME --help lists them."""
 
     recipe: str = Field(default="ptgan", description=f"one of {', '.join(sorted(RECIPES))}")
-    source: str = Field(description="URI of the source manifest of domain A (what is restyled)")
-    target: str = Field(description="URI of the source manifest of domain B (whose style is learned)")
+    source: str = Field(description="URI of the source manifest to train on; of domain A, where there are two")
+    target: str | None = Field(default=None, description="URI of the manifest of domain B, whose style is learned")
     source_annotations: str | None = Field(default=None, description="URI of A's annotations (for masks)")
     target_annotations: str | None = Field(default=None, description="URI of B's annotations (for masks)")
     output: Path = Field(description="folder for weights, card, checkpoints, samples and TensorBoard files")
@@ -54,17 +55,22 @@ def main(settings: TrainJob) -> int:
         torch.set_num_threads(settings.threads)
     model = find_recipe(settings.recipe)
     recipe = model(_part(settings, model.settings_model))
-    masks = recipe.needs_masks()
-    size = settings.height, settings.width
-    source = load_domain(settings.source, settings.source_annotations, *size, masks, settings.images)
-    target = load_domain(settings.target, settings.target_annotations, *size, masks, settings.images)
-    print(f"train: {len(source)} source and {len(target)} target images", flush=True)
-    batches = UnpairedDomains(source, target, *size, settings.seed)
+    data = {role: _load(settings, role, recipe) for role in recipe.roles}
+    print(f"train: {' and '.join(f'{len(part)} {role}' for role, part in data.items())} images", flush=True)
+    recipe = recipe.fitted(data)
+    batches = recipe.batches(data, (settings.height, settings.width), settings.seed)
     training = Training(recipe, batches, settings.output, _part(settings, TrainingSettings))
     training.run()
-    card = write_result(training, {"source": source, "target": target}, {}, settings.licence)
+    card = write_result(training, data, {}, settings.licence)
     print(f"generator: {settings.output / 'generator.safetensors'}\ncard: {card}")
     return 0
+
+
+def _load(settings: TrainJob, role: str, recipe: Recipe) -> DomainData:
+    uri, annotations = getattr(settings, role), getattr(settings, f"{role}_annotations")
+    if uri is None:
+        raise UserError(f"{recipe.name} learns from two domains: give --{role} URI")
+    return load_domain(uri, annotations, settings.height, settings.width, recipe.needs, settings.images)
 
 
 def _part(settings: TrainJob, model: type[JobSettings]) -> JobSettings:

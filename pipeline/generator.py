@@ -21,14 +21,14 @@ from pipeline.checkpoints import resolve
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes import find_recipe
 from pipeline.recipes.base import Recipe
-from pipeline.tensors import to_signed, to_uint8
+from pipeline.tensors import to_batch, to_uint8
 
 FILE_NAME = "generator.safetensors"
 
 
 @dataclass(frozen=True)
 class Generator:
-    """An image-to-image generator on one device, in one precision, with one batch shape for ever."""
+    """A generator on one device, in one precision, with one batch shape for ever."""
 
     name: str
     recipe: str
@@ -45,31 +45,72 @@ class Generator:
     _network: nn.Module
     _device: torch.device
 
-    def translate(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(N, H, W, 3) uint8 RGB -> the same shape, restyled. A row's bytes depend on that row alone.
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns that `generate` reads."""
+        return self._recipe.inputs
 
+    def translate(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(N, H, W, 3) uint8 RGB -> the same shape, restyled; for recipes that read nothing but the source image."""
+        return self.generate({"source": images})
+
+    def generate(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        """N rows of each input column -> (N, H, W, 3) uint8 RGB. A row's bytes depend on that row alone.
+
+        Images and drawings are (N, H, W, 3) uint8, masks (N, H, W) bool, conditions (N,) int64, noise (N, D) float32.
         The network always sees ``batch_size`` rows (the last batch is filled up), so that the libraries below
         choose the same arithmetic however a caller cuts the work.
 
         Raises:
-            ValueError: another shape or type, or a side that 4 does not divide.
+            ValueError: a column is missing, of another shape or type, or has a side that 4 does not divide.
         """
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-            raise ValueError(f"images must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}")
-        if images.shape[1] % 4 or images.shape[2] % 4:
-            raise ValueError(f"height and width must be divisible by 4, got {images.shape[1:3]}")
-        made = np.empty_like(images)
-        for start in range(0, len(images), self.batch_size):
-            part = images[start : start + self.batch_size]
-            made[start : start + len(part)] = self._batch(part)[: len(part)]
-        return made
+        used = {name: columns[name] for name in self.inputs if name in columns}
+        if len(used) < len(self.inputs):
+            raise ValueError(f"{self.recipe} reads the columns {self.inputs}, got {tuple(columns)}")
+        for name, column in used.items():
+            _check_column(name, column)
+        rows = {len(column) for column in used.values()}
+        if len(rows) != 1:
+            raise ValueError(f"columns of different lengths: {sorted(rows)}")
+        count = rows.pop()
+        made = [
+            self._batch({name: column[start : start + self.batch_size] for name, column in used.items()})
+            for start in range(0, count, self.batch_size)
+        ]
+        return np.concatenate(made)[:count] if made else self._nothing(used)
 
-    def _batch(self, part: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        filled = np.zeros((self.batch_size, *part.shape[1:]), np.uint8)
-        filled[: len(part)] = part
+    def _batch(self, part: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        filled = {name: _filled(column, self.batch_size) for name, column in part.items()}
+        dtype = getattr(torch, self.precision)
         with torch.inference_mode():
-            source = to_signed(filled, self._device).to(getattr(torch, self.precision))
-            return to_uint8(self._recipe.generate(self._network, {"source": source}))
+            batch = to_batch(filled, self._device)
+            batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
+            made = to_uint8(self._recipe.generate(self._network, batch))
+        return made[: len(next(iter(part.values())))]
+
+    def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]
+        return np.empty((0, *(sides[0] if sides else (self.height, self.width)), 3), np.uint8)
+
+
+def _check_column(name: str, column: NDArray[Any]) -> None:
+    picture = column.ndim == 4 and column.shape[3] == 3 and column.dtype == np.uint8
+    mask = column.ndim == 3 and column.dtype == np.bool_
+    numbers = column.ndim <= 2 and column.dtype in (np.int64, np.float32)
+    if not (picture or mask or numbers):
+        raise ValueError(
+            f"{name} must be (N, H, W, 3) uint8 or another kind of input, got {column.shape} {column.dtype}"
+        )
+    if column.ndim > 2 and (column.shape[1] % 4 or column.shape[2] % 4):
+        raise ValueError(f"height and width must be divisible by 4, got {column.shape[1:3]}")
+
+
+def _filled(column: NDArray[Any], rows: int) -> NDArray[Any]:
+    if len(column) == rows:
+        return column
+    filled = np.zeros((rows, *column.shape[1:]), column.dtype)
+    filled[: len(column)] = column
+    return filled
 
 
 def save_generator(
@@ -114,7 +155,7 @@ def load_generator(
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
     state, metadata = load_state(path), load_metadata(path)
     recipe = _recipe_of(path, metadata)
-    network = recipe.build_generator()
+    network = recipe.build_generator((int(metadata["height"]), int(metadata["width"])))
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except RuntimeError as error:

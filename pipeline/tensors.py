@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +15,19 @@ def to_signed(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory; converted on ``device``."""
     pixels = torch.as_tensor(images).to(device, non_blocking=True)
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+def to_batch(columns: Mapping[str, NDArray[Any]], device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Columns as `pipeline.recipes.base.Batch` wants them: images travel as uint8, masks as bool, all else as it is."""
+    batch: dict[str, Tensor] = {}
+    for name, column in columns.items():
+        if column.dtype == np.uint8:
+            batch[name] = to_signed(column, device)
+        elif column.dtype == np.bool_:
+            batch[name] = torch.as_tensor(column).to(device).float().unsqueeze(1)
+        else:
+            batch[name] = torch.as_tensor(column).to(device)
+    return batch
 
 
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:

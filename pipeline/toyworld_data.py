@@ -1,4 +1,4 @@
-"""A toy world's folder as training data: images with their true masks, and the people kept out of training."""
+"""A toy world's folder as training data: its images with the truth about them, and people kept out of training."""
 
 from __future__ import annotations
 
@@ -26,16 +26,20 @@ def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int |
     truth = folder / "ground_truth" / "annotations.parquet"
     if not truth.is_file():
         raise UserError(f"no toy world domain at {folder}: {truth} is missing; make one with jobs/make_toyworld.py")
-    table = pq.read_table(truth, columns=["path", "split", "identity", "kind", "mask"])
+    table = pq.read_table(truth, columns=["path", "split", "identity", "camera", "kind", "mask", "keypoints"])
     rows = [row for row in table.to_pylist() if row["split"] in splits and row["identity"] > 0]
     if limit is not None and limit < len(rows):
         rows = [rows[index] for index in np.linspace(0, len(rows) - 1, limit).astype(int)]
     if not rows:
         raise UserError(f"no people in the splits {', '.join(sorted(splits))} of {folder}")
     subjects = sorted({subject_key(f"toyworld/{domain}", str(row["identity"])) for row in rows})
+    identities = np.array([row["identity"] for row in rows], np.int64)
     return DomainData(
         images=np.stack([decode((folder / row["path"]).read_bytes()) for row in rows]),
         masks=np.stack([decode_mask(row["mask"]) for row in rows]),
+        keypoints=np.array([[tuple(point.values()) for point in row["keypoints"]] for row in rows], np.float32),
+        identities=np.unique(identities, return_inverse=True)[1].astype(np.int64),
+        cameras=np.array([row["camera"] for row in rows], np.int64),
         provenance={
             "images": len(rows),
             "dataset_ids": [f"toyworld/{domain}"],

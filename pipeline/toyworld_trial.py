@@ -9,7 +9,7 @@ from pipeline.generator import load_generator
 from pipeline.recipes.base import Recipe
 from pipeline.toyworld_data import load_toyworld
 from pipeline.training import Training, TrainingSettings
-from pipeline.training_data import DomainData, UnpairedDomains
+from pipeline.training_data import DomainData
 from pipeline.training_result import write_result
 from pipeline.transfer_quality import (
     PlaceJudge,
@@ -46,8 +46,8 @@ class ToyTrial:
         """Train (or go on) in ``output`` at the world's own size and write the result; returns its card."""
         height, width = self.train["source"].images.shape[1:3]
         settings = settings.model_copy(update={"height": height, "width": width})
-        batches = UnpairedDomains(self.train["source"], self.train["target"], height, width, settings.seed)
-        training = Training(recipe, batches, output, settings)
+        recipe = recipe.fitted(self.train)
+        training = Training(recipe, recipe.batches(self.train, (height, width), settings.seed), output, settings)
         training.run()
         return write_result(training, self.train, {}, LICENCE)
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -23,8 +20,8 @@ from pipeline.networks.blocks import HistoryPool
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes.base import Recipe, StepContext
 from pipeline.settings import JobSettings
-from pipeline.tensors import to_signed
-from pipeline.training_data import random_generator
+from pipeline.tensors import to_batch
+from pipeline.training_data import BatchSource, random_generator
 from pipeline.training_log import TrainingLog, total
 from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
 
@@ -49,14 +46,6 @@ class TrainingSettings(JobSettings):
     sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
 
 
-class BatchSource(Protocol):
-    """Where batches come from: each a function of its step, so that nothing need be remembered."""
-
-    def batch(self, step: int, size: int) -> dict[str, NDArray[Any]]: ...
-    def preview(self, count: int) -> dict[str, NDArray[Any]]: ...
-    def digests(self) -> dict[str, str]: ...
-
-
 class Training:
     """One run of one recipe. `run` trains (or goes on) to the last step; the networks are then in ``networks``."""
 
@@ -65,7 +54,7 @@ class Training:
         self.device = torch.device(settings.device)
         self.dtype = resolve_precision(settings.precision, self.device)
         weights = torch.Generator().manual_seed(settings.seed)
-        networks = recipe.build(weights).to(self.device)
+        networks = recipe.build(weights, (settings.height, settings.width)).to(self.device)
         self.networks: nn.ModuleDict = networks.to(memory_format=torch.channels_last)
         self.averages = self._copy_exports() if settings.average_decay else None
         self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
@@ -107,7 +96,7 @@ class Training:
 
     def _train_step(self) -> dict[str, Tensor]:
         columns = self.data.batch(self.step, self.settings.batch_size)
-        batch = self._to_device(columns)
+        batch = to_batch(columns, self.device)
         rng = random_generator(self.settings.seed, _STEP_STREAM, self.step)
         moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
         self._set_learning_rate()
@@ -129,18 +118,6 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    def _to_device(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-        """Columns as `pipeline.recipes.base.Batch` wants them; images travel as uint8."""
-        batch: dict[str, Tensor] = {}
-        for name, column in columns.items():
-            if column.dtype == np.uint8:
-                batch[name] = to_signed(column, self.device)
-            elif column.dtype == np.bool_:
-                batch[name] = torch.as_tensor(column).to(self.device).float().unsqueeze(1)
-            else:
-                batch[name] = torch.as_tensor(column).to(self.device)
-        return batch
 
     def _optimizer(self, names: tuple[str, ...]) -> torch.optim.Adam:
         parameters = itertools.chain.from_iterable(self.networks[name].parameters() for name in names)
@@ -178,7 +155,7 @@ class Training:
     def _preview(self) -> dict[str, Tensor]:
         networks = nn.ModuleDict({**self.networks, **(self.averages or {})})
         with self._autocast():
-            return self.recipe.preview(networks, self._to_device(self.data.preview(self.settings.sample_count)))
+            return self.recipe.preview(networks, to_batch(self.data.preview(self.settings.sample_count), self.device))
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a run to be taken up again."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,16 @@ class DomainData:
     """Crops of one domain, all of one size.
 
     ``images`` (N, H, W, 3) uint8 RGB; ``masks`` (N, H, W) bool, True on the person; ``keypoints`` (N, 17, 3) float32
-    x, y (pixels), score. ``provenance`` (data set ids, digests, subject keys) goes into the generator's card.
+    x, y (pixels), score; ``identities`` (N,) int64 class numbers, -1 where unknown; ``cameras`` (N,) int64, as the set
+    numbers them, -1 where unknown. ``provenance`` (data set ids, digests, subject keys) goes into the generator's card.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_] | None = None
     keypoints: NDArray[np.float32] | None = None
     provenance: Mapping[str, Any] | None = None
+    identities: NDArray[np.int64] | None = None
+    cameras: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
@@ -44,6 +47,9 @@ class DomainData:
             raise ValueError(f"masks must be {self.images.shape[:3]}, got {self.masks.shape}")
         if self.keypoints is not None and self.keypoints.shape != (len(self), 17, 3):
             raise ValueError(f"keypoints must be {(len(self), 17, 3)}, got {self.keypoints.shape}")
+        for name, column in (("identities", self.identities), ("cameras", self.cameras)):
+            if column is not None and column.shape != (len(self),):
+                raise ValueError(f"{name} must be {(len(self),)}, got {column.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,14 +66,14 @@ class DomainData:
 
     def take(self, rows: NDArray[np.int64]) -> DomainData:
         """Some of the rows, in the order asked for."""
-        masks = None if self.masks is None else self.masks[rows]
-        keypoints = None if self.keypoints is None else self.keypoints[rows]
-        return replace(self, images=self.images[rows], masks=masks, keypoints=keypoints)
+        kept = {name: getattr(self, name) for name in ("masks", "keypoints", "identities", "cameras")}
+        kept = {name: array[rows] for name, array in kept.items() if array is not None}
+        return replace(self, images=self.images[rows], **kept)
 
     def digest(self) -> str:
         """SHA-256, hex, over shapes and bytes of all arrays: names the data in the card and in checkpoints."""
         digest = hashlib.sha256()
-        for array in (self.images, self.masks, self.keypoints):
+        for array in (self.images, self.masks, self.keypoints, self.identities, self.cameras):
             if array is not None:
                 digest.update(repr((array.shape, array.dtype.str)).encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -111,6 +117,19 @@ def _move(points: NDArray[np.float32], crop: Crop, height: int, width: int) -> N
     outside = (moved[:, :2] < 0).any(axis=1) | (moved[:, 0] > width - 1) | (moved[:, 1] > height - 1)
     moved[outside, 2] = 0
     return np.asarray(moved, dtype=np.float32)
+
+
+class BatchSource(Protocol):
+    """Where batches come from: each a function of its step, so that nothing need be remembered."""
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``: uint8 images, bool masks, numbers by column name."""
+
+    def preview(self, count: int) -> Columns:
+        """``count`` rows with the columns that the recipe's `preview` reads, always the same."""
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the data by role."""
 
 
 class UnpairedDomains:

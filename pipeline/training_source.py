@@ -1,7 +1,9 @@
-"""From manifests to training data: the crops of a source manifest and the masks of its annotations, in memory."""
+"""From manifests to training data: the crops of a source manifest with what is known of them, in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,48 +12,81 @@ from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.soft_labels import ClassMap
 from manifests.store import open_dataset
-from pipeline.annotations import Annotations
+from pipeline.annotations import Annotation, Annotations
 from pipeline.digests import content_id, subject_key
-from pipeline.images import BoolMask, ImageError, RgbImage, decode, resize, resize_mask
+from pipeline.images import ImageError, RgbImage, decode, resize, resize_mask
+from pipeline.recipes.base import Need
 from pipeline.training_data import LOAD_SCALE, DomainData
 
-_COLUMNS = ["image", "image_sha256", "identity", "dataset_id", "domain", "licence", "split", "role"]
+_COLUMNS = ["image", "image_sha256", "identity", "camera", "dataset_id", "domain", "licence", "split", "role"]
 
 
 def load_domain(
-    uri: str, annotations_uri: str | None, height: int, width: int, with_masks: bool, limit: int | None = None
+    uri: str,
+    annotations_uri: str | None,
+    height: int,
+    width: int,
+    needs: Collection[Need] = (),
+    limit: int | None = None,
 ) -> DomainData:
     """The people of the training split at ``uri``, decoded once and kept at 1.117 x (height, width).
 
-    With ``with_masks``, images without a mask are left out; ``limit`` keeps rows spread evenly over the split.
+    Images that lack what ``needs`` names (a mask, keypoints, a camera, an identity) are left out; masks and keypoints
+    are loaded only if needed. ``limit`` keeps rows spread evenly over the split.
 
     Raises:
-        UserError: no such data set, no training rows, masks asked for and not there, an image that does not decode.
+        UserError: no such data set, no training rows, annotations needed and not there, an image that does not decode.
     """
     source = _open(uri, "source")
-    annotations = None
-    if with_masks:
-        annotations = _open_annotations(uri, annotations_uri)
+    annotated = {"masks", "keypoints"} & set(needs)
+    annotations = _open_annotations(uri, annotations_uri) if annotated else None
     size = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
     images: list[RgbImage] = []
-    masks: list[BoolMask] = []
+    known: list[Annotation] = []
     used: list[dict[str, Any]] = []
     for row in _training_rows(source, limit):
-        mask = None
-        if annotations is not None:
-            found = annotations.get(row["image_sha256"])
-            mask = found.mask if found else None
-            if mask is None:
-                continue
-            masks.append(resize_mask(mask, *size))
-        images.append(resize(_decoded(row, uri), *size))
+        found = annotations.get(row["image_sha256"]) if annotations is not None else None
+        if not _complete(row, found, needs):
+            continue
+        image = _decoded(row, uri)
+        if found is not None:
+            known.append(_scaled(found, image, size))
+        images.append(resize(image, *size))
         used.append(row)
     if not images:
-        needed = " that have masks" if with_masks else ""
-        raise UserError(f"no images of people in the training split of {uri}{needed}")
-    provenance = _provenance(source, annotations, used)
-    return DomainData(np.stack(images), np.stack(masks) if masks else None, None, provenance)
+        lacking = f" with {', '.join(sorted(needs))}" if needs else ""
+        raise UserError(f"no images of people{lacking} in the training split of {uri}")
+    identities = [row["identity"] for row in used]
+    return DomainData(
+        images=np.stack(images),
+        masks=np.stack([one.mask for one in known if one.mask is not None]) if "masks" in needs else None,
+        keypoints=np.stack([one.keypoints for one in known if one.keypoints is not None])
+        if "keypoints" in needs
+        else None,
+        provenance=_provenance(source, annotations, used),
+        identities=ClassMap.of(identities).numbers(identities).astype(np.int64),
+        cameras=np.array([-1 if row["camera"] is None else row["camera"] for row in used], np.int64),
+    )
+
+
+def _complete(row: dict[str, Any], found: Annotation | None, needs: Collection[Need]) -> bool:
+    """Whether the image has all that is needed of it."""
+    have = {
+        "masks": found is not None and found.mask is not None,
+        "keypoints": found is not None and found.keypoints is not None,
+        "identities": row["identity"] is not None,
+        "cameras": row["camera"] is not None,
+    }
+    return all(have[need] for need in needs)
+
+
+def _scaled(found: Annotation, image: RgbImage, size: tuple[int, int]) -> Annotation:
+    """The annotation for the image at ``size``."""
+    scale = np.array([size[1] / image.shape[1], size[0] / image.shape[0], 1.0], np.float32)
+    mask = None if found.mask is None else resize_mask(found.mask, *size)
+    return replace(found, mask=mask, keypoints=None if found.keypoints is None else found.keypoints * scale)
 
 
 def _open(uri: str, kind: str) -> Dataset:
@@ -64,8 +99,8 @@ def _open(uri: str, kind: str) -> Dataset:
 def _open_annotations(source_uri: str, uri: str | None) -> Annotations:
     if uri is None:
         raise UserError(
-            f"this recipe needs masks: run `python jobs/annotate.py --source {source_uri} --output URI` and give "
-            "the result as --source-annotations (or --target-annotations)"
+            f"this recipe needs masks or keypoints: run `python jobs/annotate.py --source {source_uri} --output URI` "
+            "and give the result as --source-annotations (or --target-annotations)"
         )
     return Annotations(_open(uri, "annotation"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -17,9 +17,15 @@ from torch import Tensor, nn
 
 from pipeline.networks.blocks import HistoryPool
 from pipeline.settings import JobSettings
+from pipeline.training_data import BatchSource, DomainData, UnpairedDomains
 
 Batch = Mapping[str, Tensor]
 """Columns by name. Images (N, 3, H, W) in [-1, 1], masks (N, 1, H, W) 0 or 1, all on the networks' device."""
+
+Size = tuple[int, int]
+"""Height and width of the images in pixels."""
+
+Need = Literal["masks", "keypoints", "identities", "cameras"]
 
 Terms = dict[str, Tensor]
 """Weighted loss terms by name; the loss is their sum."""
@@ -50,8 +56,14 @@ class Recipe(ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     settings_model: ClassVar[type[RecipeSettings]]
+    roles: ClassVar[tuple[str, ...]] = ("source", "target")
+    """The sets that it trains on."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What must be known of each training image beside its pixels."""
     columns: ClassVar[tuple[str, ...]]
     """Batch columns that `step` reads."""
+    inputs: ClassVar[tuple[str, ...]] = ("source",)
+    """Batch columns that `generate` reads."""
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """Who trains what: for each optimiser, by name, the networks it moves."""
     pool_names: ClassVar[tuple[str, ...]] = ()
@@ -63,9 +75,17 @@ class Recipe(ABC):
     def __init__(self, settings: RecipeSettings | None = None) -> None:
         self.settings = settings if settings is not None else self.settings_model()
 
+    def fitted(self, data: Mapping[str, DomainData]) -> Self:
+        """This recipe with the settings that follow from its training sets (which cameras there are, ...)."""
+        return self
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        """Where its batches come from, given the training set of each role."""
+        return UnpairedDomains(data["source"], data["target"], *size, seed)
+
     @abstractmethod
-    def build(self, generator: torch.Generator) -> nn.ModuleDict:
-        """All networks, initialised from ``generator`` alone."""
+    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
+        """All networks for images of ``size``, initialised from ``generator`` alone."""
 
     @abstractmethod
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
@@ -75,16 +95,12 @@ class Recipe(ABC):
         """
 
     @abstractmethod
-    def build_generator(self) -> nn.Module:
+    def build_generator(self, size: Size) -> nn.Module:
         """The network of one export, uninitialised: what a trained file is loaded into."""
 
     @abstractmethod
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1]: a pure function, row by row, of the arguments."""
-
-    @classmethod
-    def needs_masks(cls) -> bool:
-        return any(column.endswith("_mask") for column in cls.columns)
 
     @abstractmethod
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from pipeline.losses import least_squares, mean_absolute
 from pipeline.networks.blocks import Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
-from pipeline.recipes.base import Batch, Recipe, RecipeSettings, StepContext, Terms
+from pipeline.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms
 
 
 class CycleGANSettings(RecipeSettings):
@@ -66,12 +66,12 @@ class CycleGAN(Recipe):
     exports: ClassVar[Mapping[str, str]] = {"generator": "source_to_target", "generator_back": "target_to_source"}
     label_rule = "lsr"
 
-    def build(self, generator: torch.Generator) -> nn.ModuleDict:
-        networks = {name: self.build_generator() for name in self.players["generators"]}
+    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
+        networks = {name: self.build_generator(size) for name in self.players["generators"]}
         networks |= {name: PatchDiscriminator(self.settings.ndf) for name in self.players["discriminators"]}
         return nn.ModuleDict({name: initialize(network, generator) for name, network in networks.items()})
 
-    def build_generator(self) -> nn.Module:
+    def build_generator(self, size: Size) -> nn.Module:
         settings = self.settings
         return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip)
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.losses import MaskAverage, MaskForm, identity_mask
-from pipeline.recipes.base import Batch, Terms
+from pipeline.recipes.base import Batch, Need, Terms
 from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings, Translations
 
 
@@ -41,6 +41,7 @@ class PTGAN(CycleGAN):
     paper = "Wei et al., CVPR 2018"
     settings_model: ClassVar[type[CycleGANSettings]] = PTGANSettings
     settings: PTGANSettings
+    needs: ClassVar[frozenset[Need]] = frozenset({"masks"})
     columns: ClassVar[tuple[str, ...]] = ("source", "target", "source_mask", "target_mask")
 
     def generator_terms(self, networks: nn.ModuleDict, batch: Batch, made: Translations) -> Terms:

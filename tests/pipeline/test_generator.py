@@ -22,7 +22,7 @@ from pipeline.tensors import to_signed, to_uint8
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of a training whose generator changes pictures strongly."""
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=2, ndf=8))
-    network = initialize(recipe.build_generator(), torch.Generator().manual_seed(3), deviation=0.3)
+    network = initialize(recipe.build_generator((32, 16)), torch.Generator().manual_seed(3), deviation=0.3)
     output = tmp_path_factory.mktemp("generator")
     save_generator(output / "generator.safetensors", network, recipe, 32, 16)
     return output
@@ -63,7 +63,7 @@ def test_precisions_agree_but_for_rounding(folder: Path) -> None:
 
 def test_it_is_the_network_that_was_saved(folder: Path) -> None:
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=2, ndf=8))
-    network = initialize(recipe.build_generator(), torch.Generator().manual_seed(3), deviation=0.3)
+    network = initialize(recipe.build_generator((32, 16)), torch.Generator().manual_seed(3), deviation=0.3)
     with torch.no_grad():
         expected = to_uint8(network(to_signed(crops(2))))
     generator = load(folder)
@@ -91,13 +91,13 @@ def test_mistakes_are_user_errors(folder: Path, tmp_path: Path) -> None:
         load_generator(foreign)
     misfit = tmp_path / "misfit.safetensors"
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=2))
-    save_generator(misfit, PTGAN(PTGANSettings(ngf=4, blocks=2)).build_generator(), recipe, 32, 16)
+    save_generator(misfit, PTGAN(PTGANSettings(ngf=4, blocks=2)).build_generator((32, 16)), recipe, 32, 16)
     with pytest.raises(UserError, match="does not fit its own settings"):
         load_generator(misfit)
 
 
 def test_same_weights_same_bytes(folder: Path, tmp_path: Path) -> None:
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=2, ndf=8))
-    network = initialize(recipe.build_generator(), torch.Generator().manual_seed(3), deviation=0.3)
+    network = initialize(recipe.build_generator((32, 16)), torch.Generator().manual_seed(3), deviation=0.3)
     sha256 = save_generator(tmp_path / "again.safetensors", network, recipe, 32, 16)
     assert sha256 == load(folder).sha256

@@ -17,6 +17,7 @@ from manifests.errors import UserError
 from pipeline.images import decode
 from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.recipes.ptgan import PTGAN, PTGANSettings
+from pipeline.tensors import to_batch
 from pipeline.training import Training, TrainingSettings
 from pipeline.training_data import DomainData, UnpairedDomains
 
@@ -112,7 +113,7 @@ def test_it_learns_the_colour_and_keeps_the_person(tmp_path: Path) -> None:
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8, learning_rate=2e-3))
     run = training(tmp_path, recipe, steps=150, batch_size=2, average_decay=0.9)
     run.run()
-    columns = run._to_device(run.data.preview(6))
+    columns = to_batch(run.data.preview(6))
     with torch.no_grad():
         made = run.exported()["generator"](columns["source"])
     inside = columns["source_mask"].bool().expand_as(made)
