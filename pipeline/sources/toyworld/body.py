@@ -49,6 +49,7 @@ _EASE = {
     "jacket": 0.018,
     "coat": 0.022,
 }
+_TURNED = np.r_[COLUMNS - 1, : COLUMNS - 1]
 _LEG_EASE = {"trousers": (0.008, 0.016), "jeans": (0.004, 0.007), "shorts": (0.014, 0.010), "leggings": (0.001, 0.002)}
 
 
@@ -66,10 +67,10 @@ def dressed_mesh(person: Person, world: Joints, rng: np.random.Generator, tag: f
 
 
 def folds(rng: np.random.Generator, rings: int, amount: float) -> Floats:
-    """Radius factors (rings x 17) of wrinkled cloth."""
+    """Radius factors (rings x (COLUMNS + 1)) of wrinkled cloth."""
     noise = rng.normal(0, amount, (rings, COLUMNS)).astype(np.float32)
-    noise = noise + 0.6 * np.roll(noise, 1, axis=1)
-    noise[1:] += 0.6 * np.roll(noise[:-1], 1, axis=1)
+    noise += 0.6 * noise[:, _TURNED]
+    noise[1:] += 0.6 * noise[:-1, _TURNED]
     return 1 + np.concatenate([noise, noise[:, :1]], axis=1)
 
 

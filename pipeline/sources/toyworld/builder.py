@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Floats
 from .materials import Material
-from .mesh import Loft, Mesh, build_lofts, build_quads, join
+from .mesh import COLUMNS, Loft, Mesh, build_lofts, build_quads, join
 
 
 class Builder:
@@ -86,8 +86,8 @@ class Builder:
         left, forward = np.tile([-1.0, 0, 0], (count, 1)), np.tile([0, -1.0, 0], (count, 1))
         bump = None
         if lumpy:
-            bump = 1 + lumpy * self.rng.normal(size=(count, 17))
-            bump[:, 16] = bump[:, 0]
+            bump = 1 + lumpy * self.rng.normal(size=(count, COLUMNS + 1))
+            bump[:, -1] = bump[:, 0]
         around = 2 * np.pi * float(radii.max())
         tall = float(heights[-1] - heights[0])
         v = (heights[-1] - heights) / max(tall, 1e-6)

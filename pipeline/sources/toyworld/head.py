@@ -31,7 +31,7 @@ def head_lofts(person: Person, world: Joints) -> list[Loft]:
     level, width, front, back = _HEAD.T
     path = origin + np.outer(level * tall, up)
     bump = np.ones((len(level), COLUMNS + 1), np.float32)
-    bump[4, 8], bump[3, 8], bump[5, 8] = 1.16, 1.05, 0.97  # nose, lips and its root
+    bump[4, COLUMNS // 2], bump[3, COLUMNS // 2], bump[5, COLUMNS // 2] = 1.16, 1.05, 0.97  # nose, lips and its root
     lofts = [
         tube(path, left, width * unit, front * unit, 0.98 - 0.96 * level, TILES["head"], back=back * unit, bump=bump)
     ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .arrays import Floats
 
-COLUMNS = 16
+COLUMNS = 12
 _ANGLES = np.linspace(0.0, 2 * np.pi, COLUMNS + 1, dtype=np.float32)
 _SIN, _COS = np.sin(_ANGLES), np.cos(_ANGLES)
 _COLUMN_U = np.linspace(0.0, 1.0, COLUMNS + 1, dtype=np.float32)
@@ -75,7 +75,7 @@ def tube(
 
 
 def build_lofts(lofts: list[Loft]) -> Mesh:
-    """Evaluate all lofts at once. A ``bump`` (R x 17) scales the radius of each vertex."""
+    """Evaluate all lofts at once. A ``bump`` (R x (COLUMNS + 1)) scales the radius of each vertex."""
     counts = np.array([len(loft.centers) for loft in lofts])
     last = np.cumsum(counts) - 1
     rings = np.arange(counts.sum())

@@ -9,7 +9,7 @@ from .render import STRANGERS
 from .settings import CAMERAS, ToyWorldSettings
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-CHUNK = 96
+CHUNK = 320
 
 
 class Task(NamedTuple):

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from .arrays import Floats
-from .mesh import Mesh
+from .mesh import Mesh, cross
 
 NEAR, FAR = 0.05, 400.0
+_UP = np.array([0.0, 0.0, 1.0])
 
 
 class View(NamedTuple):
@@ -90,9 +91,9 @@ def shadow(
     Returns:
         H x W float32, 1 in shadow, 0 elsewhere.
     """
-    aside = np.cross([0.0, 0.0, 1.0], light)
+    aside = cross(_UP, light)
     aside = aside / np.linalg.norm(aside) if np.linalg.norm(aside) > 1e-3 else np.array([1.0, 0.0, 0.0])
-    basis = np.stack([aside, np.cross(aside, light), -light]).astype(np.float32)
+    basis = np.stack([aside, cross(aside, light), -light]).astype(np.float32)
     low, high = bounds(mesh.vertices)
     middle = (low + high) / 2
     away = 60.0

@@ -32,6 +32,8 @@ STRANGERS = 100_000
 _DEPTH_OF_JOINT = np.array([0.05] * 5 + [0.13] * 2 + [0.10] * 2 + [0.08] * 2 + [0.16] * 2 + [0.12] * 4)
 
 
+_AROUND = np.array([(x, y, z) for x in (-0.9, 0.9) for y in (-0.9, 0.9) for z in (0.0, 2.1)])
+"""Corners of the space that a walking person may fill, metres from where they stand."""
 _ABOVE = np.array([0.12, 0.08, 0.9895], np.float32)
 
 
@@ -138,13 +140,20 @@ def _passers_by(scene: Scene, main: _Actor, box: Box, rng: np.random.Generator, 
             if np.hypot(x - at[0], y - at[1]) < 0.8:
                 continue
         person = make_person(seed, domain, STRANGERS + int(rng.integers(0, 48)))
+        reach = np.array([x, y, 0.0]) + _AROUND
+        if not _may_be_seen(reach, scene.camera.view, box):
+            continue
         other = _act(person, float(x), float(y), rng, variety, 2.0 + len(others))
-        pixels = scene.camera.view.project(other.mesh.vertices)
-        low, high = bounds(pixels)
-        apart = low[0] > box[2] or high[0] < box[0] or low[1] > box[3] or high[1] < box[1]
-        if not apart and low[2] > 0.7:
+        if _may_be_seen(other.mesh.vertices, scene.camera.view, box):
             others.append(other)
     return others
+
+
+def _may_be_seen(points: Floats, view: View, box: Box) -> bool:
+    """Whether the hull of ``points`` reaches into ``box``, at a distance that the rasteriser can draw."""
+    low, high = bounds(view.project(points))
+    apart = low[0] > box[2] or high[0] < box[0] or low[1] > box[3] or high[1] < box[1]
+    return bool(not apart and low[2] > 0.7)
 
 
 def _paint(
@@ -161,21 +170,26 @@ def _paint(
     hidden = _shadow(mesh, light.direction, view, depth, light.softness * 0.02 * height)
     # Little of the sky reaches the ground between the feet: a blurred shadow from above, at half the size.
     half = view.cropped((0, 0, width, height), height // 2, width // 2)
-    contact = _shadow(mesh, _ABOVE, half, depth[: height // 2 * 2 : 2, : width // 2 * 2 : 2], 0.006 * height)
+    contact = _shadow(mesh, _ABOVE, half, depth[: height // 2 * 2 : 2, : width // 2 * 2 : 2], 0.006 * height, 96)
     contact = cv2.resize(contact, (width, height))
     people = owner > 0
     contact = np.where(people, 0, contact * (0.30 + 0.3 * light.softness))
     ground = ground * ((1 - share * hidden) * (1 - contact))[..., None]
     in_sun = _sun_at(scene, actors[0])
-    person = _shade(attributes, normals, actors, light, 1 - np.maximum(hidden, 1 - in_sun))
+    lit = 1 - np.maximum(hidden, 1 - in_sun)
+    person = np.zeros_like(ground)
+    left, top, wide, tall = cv2.boundingRect(people.astype(np.uint8))
+    part = np.s_[top : top + tall, left : left + wide]
+    if wide:
+        person[part] = _shade(attributes[part], normals[part], actors, light, lit[part])
     alpha = people.astype(np.float32)
     return _moving(person * alpha[..., None], alpha, ground, scene, actors[0], height), owner, depth
 
 
-def _shadow(mesh: Mesh, direction: Floats, view: View, depth: Floats, blur: float) -> Floats:
+def _shadow(mesh: Mesh, direction: Floats, view: View, depth: Floats, blur: float, size: int = 160) -> Floats:
     low, high = bounds(mesh.vertices)
     reach = 0.62 * float((high - low).max()) + 0.2
-    cast = shadow(mesh, direction, view, depth, size=160, bias=0.045, reach=reach, closed=True)
+    cast = shadow(mesh, direction, view, depth, size=size, bias=0.045, reach=reach, closed=True)
     return cv2.GaussianBlur(cast, (0, 0), max(0.8, blur))
 
 
@@ -196,7 +210,7 @@ def _shade(attributes: Floats, normals: Floats, actors: list[_Actor], light: Lig
     return albedo * cv2.transform(amount, colours)
 
 
-@lru_cache(maxsize=96)
+@lru_cache(maxsize=256)
 def _atlas(person: Person) -> Picture:
     return draw_atlas(person)
 

@@ -27,7 +27,8 @@ def develop(radiance: Floats, response: Response, rng: np.random.Generator, shar
     light = np.maximum(light * (1 - response.haze) + response.haze * response.haze_color, 0)
     tone = cv2.pow(light, 1 / response.gamma)
     tone = (tone - 0.5) * response.contrast + 0.5
-    tone = np.where(tone > 0.8, 0.8 + 0.2 * np.tanh((tone - 0.8) / 0.2), tone)  # shoulder: highlights roll off
+    bright = tone > 0.8
+    tone[bright] = 0.8 + 0.2 * np.tanh((tone[bright] - 0.8) / 0.2)  # shoulder: highlights roll off
     grain = rng.standard_normal(radiance.shape, np.float32) * np.float32(response.noise)
     picture = np.clip(tone * 255 + grain, 0, 255).astype(np.uint8)
     ok, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, response.quality])

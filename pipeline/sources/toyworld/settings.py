@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 DomainName = Literal["market-like", "duke-like"]
 CAMERAS: dict[str, int] = {"market-like": 6, "duke-like": 8}
-VERSION = 1
+VERSION = 2
 """Raised whenever the same settings would draw other pixels."""
 
 
