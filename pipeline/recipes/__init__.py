@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from manifests.errors import UserError
 from pipeline.recipes.base import Recipe
+from pipeline.recipes.cgan import CGAN
 from pipeline.recipes.cyclegan import CycleGAN
+from pipeline.recipes.gan_lsro import GanLsro
 from pipeline.recipes.ptgan import PTGAN
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (CycleGAN, PTGAN)}
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GanLsro, CGAN, CycleGAN, PTGAN)}
 
 
 def find_recipe(name: str) -> type[Recipe]:

@@ -41,7 +41,7 @@ SMALL = {"ngf": 4, "blocks": 1, "ndf": 4}
 
 
 def test_each_players_loss_reaches_its_networks_only() -> None:
-    for model in RECIPES.values():
+    for model in (CycleGAN, PTGAN):
         recipe = model(model.settings_model.model_validate(SMALL))
         networks = networks_of(recipe)
         for player, terms in recipe.step(networks, batch(), context(recipe)):
@@ -110,7 +110,7 @@ def test_published_average_counts_all_pixels() -> None:
 
 def test_table_of_recipes() -> None:
     assert find_recipe("ptgan") is PTGAN
-    with pytest.raises(UserError, match="unknown recipe 'gan'; known: cyclegan, ptgan"):
+    with pytest.raises(UserError, match="unknown recipe 'gan'; known: .*cyclegan.*ptgan"):
         find_recipe("gan")
     assert all(recipe.label_rule in LABEL_RULES for recipe in RECIPES.values())
     assert ["masks" in model.needs for model in (CycleGAN, PTGAN)] == [False, True]

@@ -1,0 +1,90 @@
+"""Batches of one training set: the images in random order, each with its conditions as class numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.training_data import (
+    COCO_MIRROR,
+    LOAD_SCALE,
+    Columns,
+    Crop,
+    DomainData,
+    crop_together,
+    random_generator,
+)
+
+_CROP_STREAM = 300
+_ORDER_STREAM = 400
+
+
+class TrainingCrops:
+    """Column ``image`` and one int64 column for each of ``conditions``, whatever the batch size.
+
+    ``conditions`` by name: (N,) class numbers, or (N, 2) where a mirrored image is of another class (a pose): the
+    second column is then that of the mirrored image. The set is walked through in a new random order every epoch;
+    crops and mirroring are those of `pipeline.training_data`.
+    """
+
+    def __init__(
+        self,
+        data: DomainData,
+        height: int,
+        width: int,
+        seed: int,
+        conditions: Mapping[str, NDArray[np.int64]] | None = None,
+    ) -> None:
+        self.height, self.width, self.seed = height, width, seed
+        enlarged = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
+        self._digest = data.digest()
+        # Masks and keypoints have said what they had to: only pixels are cut from here on.
+        self.data = replace(data, masks=None, keypoints=None).resized(*enlarged)
+        self.conditions = {name: _of_both(classes) for name, classes in (conditions or {}).items()}
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``: uint8 images and class numbers by column name."""
+        rows = np.array([self._row(step * size + place) for place in range(size)], np.int64)
+        rng = random_generator(self.seed, _CROP_STREAM, step)
+        crops = [self._crop(rng) for _ in rows]
+        images = crop_together(self.data.take(rows), crops, self.height, self.width).images
+        flips = np.array([crop.flip for crop in crops], np.int64)
+        return {"image": images} | {name: classes[rows, flips] for name, classes in self.conditions.items()}
+
+    def preview(self, count: int) -> Columns:
+        """``count`` rows spread evenly over the set, whole and unmirrored."""
+        rows = np.linspace(0, len(self.data) - 1, min(count, len(self.data))).astype(np.int64)
+        images = self.data.take(rows).resized(self.height, self.width).images
+        return {"image": images} | {name: classes[rows, 0] for name, classes in self.conditions.items()}
+
+    def digests(self) -> dict[str, str]:
+        return {"source": self._digest}
+
+    def _row(self, drawn: int) -> int:
+        epoch, place = divmod(drawn, len(self.data))
+        return int(_order(self.seed, epoch, len(self.data))[place])
+
+    def _crop(self, rng: np.random.Generator) -> Crop:
+        room_y = self.data.images.shape[1] - self.height
+        room_x = self.data.images.shape[2] - self.width
+        return Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
+
+
+def mirrored(keypoints: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Keypoints (N, 17, 3) of images ``width`` pixels wide as they are in the mirrored images."""
+    points = keypoints[:, COCO_MIRROR].copy()
+    points[:, :, 0] = width - 1 - points[:, :, 0]
+    return points
+
+
+def _of_both(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    return classes if classes.ndim == 2 else np.stack([classes, classes], axis=1)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return random_generator(seed, _ORDER_STREAM, epoch).permutation(rows)
