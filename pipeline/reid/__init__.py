@@ -1,0 +1,1 @@
+"""Person re-identification: the network that synthetic data are for, and that measures how good they are."""

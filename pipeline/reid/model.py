@@ -1,0 +1,131 @@
+"""A trained ReID network as a function of images: saved with how to build it, loaded by name or path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from manifests.errors import UserError
+from manifests.soft_labels import ClassMap
+from pipeline.checkpoint_download import file_sha256
+from pipeline.checkpoint_state import load_metadata, load_state, save_state
+from pipeline.checkpoints import resolve
+from pipeline.images import resize
+from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.tensors import to_signed
+
+FILE_NAME = "reid.safetensors"
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ReidModel:
+    """A ReID network on one device, in float32, with one batch shape for ever: a row of any result depends on that
+    row's image alone. Images are (N, H, W, 3) uint8 RGB of any size and are brought to the network's own."""
+
+    network: ReidNetwork
+    height: int
+    width: int
+    classes: ClassMap | None = None
+    """Who the classes are, where they are people."""
+    sha256: str = ""
+    """Of the weights file; empty for a network that was never written."""
+    batch_size: int = 32
+
+    def embed(self, images: Images) -> NDArray[np.float32]:
+        """(N, D) rows of Euclidean length 1: compare them by their inner product."""
+        return self._run(self.network.embed, images)[0]
+
+    def pooled(self, images: Images) -> NDArray[np.float32]:
+        """(N, D) features before the neck, of any length: what Fréchet distances are taken of."""
+        return self._run(self.network.pooled, images)[0]
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        """(N, K) scores of the classes."""
+        return self._run(self.network.logits, images)[0]
+
+    def probabilities(self, images: Images, temperature: float = 1.0) -> NDArray[np.float32]:
+        """(N, K): softmax of the scores over ``temperature``; above 1 flatter. Rows sum to 1."""
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        scores = torch.from_numpy(self.logits(images)).double() / temperature
+        return np.asarray(scores.softmax(dim=1).float().numpy())
+
+    def activations(self, images: Images) -> list[NDArray[np.float32]]:
+        """What each stage of the backbone gives: (N, C, h, w), from fine to coarse."""
+        return self._run(self.network.activations, images)
+
+    def _run(self, function: Callable[[Tensor], Tensor | list[Tensor]], images: Images) -> list[NDArray[np.float32]]:
+        """The outputs of ``function`` over all images, batch by batch; the last batch is filled up."""
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise ValueError(f"images must be (N, H, W, 3) uint8, got {images.shape} {images.dtype}")
+        device = next(self.network.parameters()).device
+        parts: list[list[Tensor]] = []
+        with torch.inference_mode():
+            for start in range(0, max(len(images), 1), self.batch_size):
+                part = images[start : start + self.batch_size]
+                filled = np.zeros((self.batch_size, self.height, self.width, 3), np.uint8)
+                for row, image in enumerate(part):
+                    filled[row] = resize(image, self.height, self.width)
+                made = function(to_signed(filled, device))
+                outputs = made if isinstance(made, list) else [made]
+                parts.append([output[: len(part)].float().cpu() for output in outputs])
+        return [torch.cat(outputs).numpy() for outputs in zip(*parts, strict=True)]
+
+
+def as_model(network: ReidNetwork, height: int, width: int, classes: ClassMap | None = None) -> ReidModel:
+    """A trained network in memory as a model."""
+    return ReidModel(network.eval().requires_grad_(False), height, width, classes)
+
+
+def save_reid(
+    path: Path,
+    network: ReidNetwork,
+    height: int,
+    width: int,
+    classes: ClassMap | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> str:
+    """Write ``network``, how to build it and whom its classes name; returns the file's SHA-256."""
+    state = {name: one.to(dtype) if one.is_floating_point() else one for name, one in network.state_dict().items()}
+    metadata = {
+        "reid_network": network.settings.model_dump_json(),
+        "num_classes": str(network.classes),
+        "height": str(height),
+        "width": str(width),
+        **({ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}),
+    }
+    save_state(state, path, metadata)
+    return file_sha256(path)
+
+
+def load_reid(name_or_path: str | Path, device: torch.device | str = "cpu", batch_size: int = 32) -> ReidModel:
+    """A shipped model by name, a file, or the output folder of a training.
+
+    Raises:
+        UserError: not found, wrong digest, or no ReID network of this project.
+    """
+    given = Path(name_or_path).expanduser()
+    path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
+    state, metadata = load_state(path), load_metadata(path)
+    if not {"reid_network", "num_classes", "height", "width"} <= set(metadata):
+        raise UserError(f"{path} is no ReID network of this project: it does not say how to build it")
+    try:
+        settings = NetworkSettings.model_validate_json(metadata["reid_network"])
+        classes = ClassMap.from_json(metadata[ClassMap.FOOTER_KEY]) if ClassMap.FOOTER_KEY in metadata else None
+        network = build_network(settings, int(metadata["num_classes"]))
+        network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in state.items()})
+    except (ValidationError, ValueError, RuntimeError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} does not fit its own settings: {reason}") from None
+    network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    height, width = int(metadata["height"]), int(metadata["width"])
+    return ReidModel(network, height, width, classes, file_sha256(path), batch_size)

@@ -1,0 +1,149 @@
+"""The IDE baseline: a ReID network learns to name its training identities, by soft labels.
+
+Warm-up, cosine, crop, flip and erasing as in Luo et al. (CVPR workshops 2019). On a CPU, a run that was stopped and
+taken up again ends with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.precision import Precision, resolve_precision
+from pipeline.reid.data import ReidBatches
+from pipeline.reid.network import ReidNetwork
+from pipeline.settings import JobSettings
+from pipeline.tensors import to_batch
+from pipeline.training_log import TrainingLog
+from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
+
+
+class ReidTrainingSettings(JobSettings):
+    """How long and how a ReID network is trained."""
+
+    steps: int = Field(default=1000, ge=1, description="optimizer steps")
+    batch_size: int = Field(default=32, ge=2, description="images in a step")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: Nesterov momentum 0.9")
+    learning_rate: float = Field(default=2e-3, gt=0, description="at its peak")
+    weight_decay: float = Field(default=0.05, ge=0, description="on matrices and kernels only; sgd: 5e-4 is usual")
+    warm_up: float = Field(default=0.1, ge=0, le=1, description="share of the steps until the peak")
+    seed: int = Field(default=0, ge=0, description="first weights, order and augmentation follow from it")
+    precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
+    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    checkpoint_every: int = Field(default=200, ge=1, description="steps between checkpoints")
+
+
+class ReidTraining:
+    """One training of ``network`` on ``batches``. `run` trains (or goes on) to the last step."""
+
+    def __init__(self, network: ReidNetwork, batches: ReidBatches, settings: ReidTrainingSettings) -> None:
+        self.batches, self.settings = batches, settings
+        self.device = torch.device(settings.device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = _optimizer(self.network, settings)
+        self.step = 0
+        self.losses: dict[str, float] = {}
+        self._dtype = resolve_precision(settings.precision, self.device)
+
+    def run(self, output: Path | None = None, run: Mapping[str, Any] | None = None) -> ReidNetwork:
+        """Train and return the network, in eval mode. With ``output``, checkpoints, a progress line and TensorBoard
+        files; ``run`` is what a checkpoint there must have been started with, beside settings and data.
+
+        Raises:
+            UserError: ``output`` holds a run with other settings or data.
+            KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
+        """
+        if output is None:
+            while self.step < self.settings.steps:
+                self.train_step()
+        else:
+            self._run_logged(output, self._identity(run or {}))
+        return self.network.eval()
+
+    def train_step(self) -> Tensor:
+        """One update from the batch of this step; returns its loss."""
+        settings = self.settings
+        batch = to_batch(self.batches.batch(self.step, settings.batch_size), self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.network.train()
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            logits = self.network(batch["image"])
+        loss = soft_cross_entropy(logits, batch["target"], batch["weight"])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        return loss.detach()
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then half a cosine to 0."""
+        settings = self.settings
+        warm = settings.warm_up * settings.steps
+        if self.step < warm:
+            return settings.learning_rate * (self.step + 1) / (warm + 1)
+        done = (self.step - warm) / max(1.0, settings.steps - warm)
+        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _run_logged(self, output: Path, identity: dict[str, Any]) -> None:
+        self._restore(output, identity)
+        log = TrainingLog(output, self.step, self.settings.steps)
+        try:
+            with stop_between_steps() as stop:
+                while self.step < self.settings.steps:
+                    loss = self.train_step()
+                    log.add(self.step, {"cross_entropy": loss}, self.learning_rate())
+                    self.losses = log.means
+                    last = self.step == self.settings.steps
+                    if last or stop.received or self.step % self.settings.checkpoint_every == 0:
+                        self._save(output, identity)
+                    if stop.received and not last:
+                        raise KeyboardInterrupt
+        finally:
+            log.close()
+
+    def _identity(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        settings = self.settings.model_dump(mode="json", exclude={"checkpoint_every", "device"})
+        network = self.network.settings.model_dump(mode="json")
+        return {**settings, **network, **run, "data": self.batches.digest()}
+
+    def _save(self, output: Path, identity: dict[str, Any]) -> None:
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
+        save_checkpoint(output / "checkpoints", self.step, {"identity": identity, **state})
+
+    def _restore(self, output: Path, identity: dict[str, Any]) -> None:
+        state = load_checkpoint(output / "checkpoints", self.device)
+        if state is None:
+            return
+        check_same_run(state["identity"], identity, output)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.losses = int(state["step"]), state["losses"]
+        print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """``- sum_i w_i sum_k q_i(k) log p_i(k)``: logits and targets ``q`` (N, K), weights ``w`` (N,).
+
+    One-hot ``q`` gives the ordinary loss, LSR's and LSRO's give theirs (Zheng et al., ICCV 2017, equation 5).
+    """
+    entropy = F.cross_entropy(logits.float(), targets, reduction="none")
+    return (entropy * weights).sum()
+
+
+def _optimizer(network: nn.Module, settings: ReidTrainingSettings) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [one for one in trained if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, settings.learning_rate)
