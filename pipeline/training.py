@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from pipeline.data_parallel import Workers
 from pipeline.networks.blocks import HistoryPool
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes.base import Recipe, StepContext
@@ -26,6 +27,7 @@ from pipeline.training_log import TrainingLog, total
 from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
 
 _STEP_STREAM = 200
+ALONE = Workers()
 
 
 class TrainingSettings(JobSettings):
@@ -49,8 +51,17 @@ class TrainingSettings(JobSettings):
 class Training:
     """One run of one recipe. `run` trains (or goes on) to the last step; the networks are then in ``networks``."""
 
-    def __init__(self, recipe: Recipe, data: BatchSource, output: Path, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: BatchSource,
+        output: Path,
+        settings: TrainingSettings,
+        workers: Workers = ALONE,
+    ) -> None:
+        workers.check(settings.batch_size)
         self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
+        self.workers = workers
         self.device = torch.device(settings.device)
         self.dtype = resolve_precision(settings.precision, self.device)
         weights = torch.Generator().manual_seed(settings.seed)
@@ -71,23 +82,25 @@ class Training:
             KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
         """
         self._restore()
-        log = TrainingLog(self.output, self.step, self.settings.steps)
+        log = TrainingLog(self.output, self.step, self.settings.steps) if self.workers.rank == 0 else None
         try:
             with stop_between_steps() as stop:
                 while self.step < self.settings.steps:
                     terms = self._train_step()
                     self.step += 1
-                    log.add(self.step, terms, self._learning_rate())
-                    self.losses = log.means
+                    if log is not None:
+                        log.add(self.step, terms, self._learning_rate())
+                        self.losses = log.means
                     last = self.step == self.settings.steps
                     if last or stop.received or self.step % self.settings.checkpoint_every == 0:
                         self._save()
-                    if last or self.step % self.settings.sample_every == 0:
+                    if log is not None and (last or self.step % self.settings.sample_every == 0):
                         log.show(self.step, self._preview())
                     if stop.received and not last:
                         raise KeyboardInterrupt
         finally:
-            log.close()
+            if log is not None:
+                log.close()
 
     def exported(self) -> dict[str, nn.Module]:
         """The networks to keep, by file stem: averaged ones where an average was kept."""
@@ -95,9 +108,10 @@ class Training:
         return {stem: kept[name] for stem, name in self.recipe.exports.items()}
 
     def _train_step(self) -> dict[str, Tensor]:
-        columns = self.data.batch(self.step, self.settings.batch_size)
+        columns = self.workers.share(self.data.batch(self.step, self.settings.batch_size))
         batch = to_batch(columns, self.device)
-        rng = random_generator(self.settings.seed, _STEP_STREAM, self.step)
+        mine = (self.workers.rank,) if self.workers.rank else ()
+        rng = random_generator(self.settings.seed, _STEP_STREAM, self.step, *mine)
         moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
         self._set_learning_rate()
         seen: dict[str, Tensor] = {}
@@ -111,6 +125,7 @@ class Training:
             optimizer = self.optimizers[player]
             optimizer.zero_grad(set_to_none=True)
             total(terms).backward()
+            self.workers.average_gradients(itertools.chain(*(group["params"] for group in optimizer.param_groups)))
             optimizer.step()
             seen |= terms
         self._average()
@@ -162,15 +177,20 @@ class Training:
         free = {"checkpoint_every", "sample_every", "sample_count", "device"}
         settings = self.settings.model_dump(mode="json", exclude=free)
         recipe = {"recipe": self.recipe.name, **self.recipe.settings.model_dump(mode="json")}
+        recipe["workers"] = self.workers.count
         return {**settings, **recipe, **{f"{name} data": sha for name, sha in self.data_sha256.items()}}
 
     def _save(self) -> None:
+        self.workers.average_buffers(self.networks)
+        pools = {name: self.workers.gather(pool.state_dict()) for name, pool in self.pools.items()}
+        if self.workers.rank:
+            return
         state: dict[str, Any] = {
             "identity": self._identity(),
             "networks": self.networks.state_dict(),
             "averages": None if self.averages is None else self.averages.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+            "pools": pools,
         }
         save_checkpoint(self.output / "checkpoints", self.step, state)
 
@@ -185,6 +205,6 @@ class Training:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         for name, pool in self.pools.items():
-            pool.load_state_dict(state["pools"][name])
+            pool.load_state_dict(state["pools"][name][self.workers.rank])
         self.step = int(state["step"])
         print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)

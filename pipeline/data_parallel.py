@@ -1,0 +1,68 @@
+"""Several workers that train one model: each takes its share of every batch, gradients are averaged.
+
+What DistributedDataParallel does, for networks that a step calls in any order and as often as it likes. All
+workers begin with equal weights (equal seeds) and stay equal, since they apply equal gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Which worker this process is, of how many; more than one need an initialised ``torch.distributed``."""
+
+    rank: int = 0
+    count: int = 1
+
+    def check(self, batch_size: int) -> None:
+        """Raises UserError where ``batch_size`` cannot be shared evenly: the mean of means would not be the mean."""
+        if batch_size % self.count:
+            raise UserError(
+                f"--batch-size {batch_size} cannot be shared by {self.count} workers; take a multiple of it"
+            )
+
+    def share(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """This worker's rows of a whole batch."""
+        if self.count == 1:
+            return dict(columns)
+        return {name: column[self._rows(len(column))] for name, column in columns.items()}
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the workers; one message for all."""
+        self._average([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+    def average_buffers(self, network: nn.Module) -> None:
+        """The same for running statistics, which each worker has from its own rows."""
+        self._average([buffer for buffer in network.buffers() if buffer.is_floating_point()])
+
+    def gather(self, value: Any) -> list[Any]:
+        """The ``value`` of every worker, in order of rank, on every worker."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def _rows(self, total: int) -> slice:
+        each = total // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def _average(self, tensors: list[Tensor]) -> None:
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
