@@ -17,6 +17,7 @@ from pydantic import Field
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.store import open_dataset
 from pipeline.reid.data import AugmentationSettings, LabelledBatches, load_labelled
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.result import evaluate_on, write_card, write_reid
@@ -55,10 +56,12 @@ def main(settings: Settings) -> int:
     training.run(settings.output, {**augmentation.model_dump(), "pretrained": settings.pretrained})
     sets = {"source": data}
     model = write_reid(training, sets, settings.output)
-    metrics = {settings.eval: evaluate_on(model, settings.eval).as_dict()} if settings.eval else {}
+    metrics: dict[str, float | str] = {}
+    if settings.eval is not None:
+        found = evaluate_on(model, settings.eval).as_dict()
+        metrics = {**found, "manifest_sha256": open_dataset(settings.eval).digest()}
+        print(f"{settings.eval}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
     card = write_card(training, sets, model, metrics, settings.output)
-    for uri, found in metrics.items():
-        print(f"{uri}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
     print(f"network: {settings.output / 'reid.safetensors'}\ncard: {card}")
     return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.fingerprint import environment
 from pipeline.reid.data import LabelledImages, load_people
@@ -46,7 +45,7 @@ def write_card(
     training: ReidTraining,
     data: Mapping[str, LabelledImages],
     model: ReidModel,
-    metrics: Mapping[str, Any],
+    metrics: Mapping[str, float | str],
     output: Path,
 ) -> Path:
     """Write the card beside the weights; ``data`` are the training sets by name, ``metrics`` what was measured."""

@@ -1,0 +1,168 @@
+"""How good a set of generated images is as a set: like real ones, as varied, and seen by the camera it was asked for.
+
+All features are a ReID network's own, so nothing is downloaded and figures compare only under one network
+(`ReidModel.sha256`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages
+from pipeline.reid.model import ReidModel, as_model
+from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.training_data import DomainData, random_generator
+
+Images = NDArray[np.uint8]
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class GenerationQuality:
+    """Distances of sets of ``images`` images each, so that their biases are alike."""
+
+    fid: float
+    """Fréchet distance, generated to one half of the real images"""
+    real_fid: float
+    """the same between the two halves of the real images: the floor"""
+    kid: float
+    """kernel distance, generated to the same half; unbiased, so its floor is 0"""
+    real_kid: float
+    diversity: float
+    """mean perceptual distance of two generated images; near 0: the generator makes one image"""
+    real_diversity: float
+    images: int
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def measure_generation(model: ReidModel, generated: Images, real: Images, seed: int = 0) -> GenerationQuality:
+    """``generated`` and ``real`` (N, H, W, 3) uint8, at least 2 and 4 images; which of them are used follows from
+    ``seed`` where there are too many."""
+    rng = random_generator(seed, 500)
+    order = rng.permutation(len(real))
+    count = min(len(real) // 2, len(generated))
+    halves = [real[np.sort(order[start : start + count])] for start in (0, count)]
+    made = generated[np.sort(rng.permutation(len(generated))[:count])]
+    reference, other, features = (model.pooled(images) for images in (*halves, made))
+    return GenerationQuality(
+        fid=frechet_distance(reference, features),
+        real_fid=frechet_distance(reference, other),
+        kid=kernel_distance(reference, features),
+        real_kid=kernel_distance(reference, other),
+        diversity=diversity(model, made, seed=seed),
+        real_diversity=diversity(model, halves[0], seed=seed),
+        images=count,
+    )
+
+
+def frechet_distance(first: Features, second: Features) -> float:
+    """Between the Gaussians of two sets of features (N, D) and (M, D) (FID: Heusel et al., NeurIPS 2017, equation 6).
+
+    Biased upwards for few images: compare only distances of sets of equal size.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_Given(first.shape[1]))
+    metric.set_dtype(torch.float64)
+    metric.update(torch.from_numpy(first).double(), real=True)
+    metric.update(torch.from_numpy(second).double(), real=False)
+    return float(metric.compute())
+
+
+def kernel_distance(first: Features, second: Features) -> float:
+    """Squared maximum mean discrepancy of two sets of features (N, D) each under the kernel ``(x.y / D + 1)^3``
+    (KID: Bińkowski et al., ICLR 2018, section 4): unbiased, for sets too small for a covariance. Negative values are
+    chance."""
+    from torchmetrics.image.kid import poly_mmd
+
+    return float(poly_mmd(torch.from_numpy(first).double(), torch.from_numpy(second).double()))
+
+
+class _Given(nn.Module):
+    """Stands where torchmetrics wants a feature extractor: the features are computed already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+
+def perceptual_distances(model: ReidModel, first: Images, second: Images) -> NDArray[np.float64]:
+    """LPIPS-like distances (N,) of image pairs, in [0, 2]: the cosine distance of the activations at each pixel,
+    averaged over the pixels of each stage of the network, then over the stages.
+
+    It is LPIPS (Zhang et al., CVPR 2018, section 3.2, equation 1) with all channel weights equal and a network
+    trained for ReID, halved: ``|a - b|^2 = 2 (1 - a.b)`` for ``a``, ``b`` of length 1.
+    """
+    found: list[NDArray[np.float64]] = []
+    for start in range(0, len(first), 64):
+        part = slice(start, start + 64)
+        stages = [
+            1.0 - (_unit(one) * _unit(other)).sum(axis=1).mean(axis=(1, 2), dtype=np.float64)
+            for one, other in zip(model.activations(first[part]), model.activations(second[part]), strict=True)
+        ]
+        found.append(np.mean(stages, axis=0))
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def diversity(model: ReidModel, images: Images, pairs: int = 500, seed: int = 0) -> float:
+    """Mean perceptual distance of ``pairs`` random pairs of different images of the set (N, H, W, 3), N >= 2."""
+    if len(images) < 2:
+        raise ValueError("diversity needs at least two images")
+    rng = random_generator(seed, 501)
+    first = rng.integers(len(images), size=pairs)
+    second = (first + rng.integers(1, len(images), size=pairs)) % len(images)
+    return float(perceptual_distances(model, images[first], images[second]).mean())
+
+
+@dataclass(frozen=True)
+class CameraClassifier:
+    """Names the camera that took an image, among ``cameras``."""
+
+    cameras: tuple[int, ...]
+    model: ReidModel
+
+    def predict(self, images: Images) -> NDArray[np.int64]:
+        """(N, H, W, 3) uint8 -> (N,) camera numbers, as the set numbers them."""
+        return np.array(self.cameras, np.int64)[self.model.logits(images).argmax(axis=1)]
+
+
+def train_camera_classifier(
+    data: DomainData, seed: int = 0, steps: int = 200, height: int = 128, width: int = 64
+) -> CameraClassifier:
+    """A small network trained on whole real images and their cameras; images without a camera are left out.
+
+    Raises:
+        ValueError: fewer than two cameras are known.
+    """
+    if data.cameras is None or len(np.unique(data.cameras[data.cameras >= 0])) < 2:
+        raise ValueError("a camera classifier needs images of at least two cameras")
+    known = data.take(np.flatnonzero(data.cameras >= 0)).resized(height, width)
+    assert known.cameras is not None
+    cameras, numbers = np.unique(known.cameras, return_inverse=True)
+    targets = np.eye(len(cameras), dtype=np.float32)[numbers]
+    batches = LabelledBatches(LabelledImages(known.images, targets), seed, AugmentationSettings(erasing=0.0))
+    network = build_network(NetworkSettings(channels=16), len(cameras), seed)
+    ReidTraining(network, batches, ReidTrainingSettings(steps=steps, seed=seed)).run()
+    return CameraClassifier(tuple(cameras.tolist()), as_model(network, height, width))
+
+
+def camera_accuracy(classifier: CameraClassifier, images: Images, asked: Sequence[int] | NDArray[np.int64]) -> float:
+    """Share of ``images`` (N, H, W, 3) that the classifier gives to the camera ``asked`` (N,) of each."""
+    return float((classifier.predict(images) == np.asarray(asked)).mean())
+
+
+def _unit(activations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each pixel's channels (N, C, h, w) scaled to length 1."""
+    return activations / np.maximum(np.linalg.norm(activations, axis=1, keepdims=True), 1e-8)

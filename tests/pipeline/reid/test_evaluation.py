@@ -1,0 +1,94 @@
+"""CMC, mAP and mINP against cases worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.reid.evaluation import evaluate, retrieval_rate
+
+
+def on_circle(*degrees: float) -> NDArray[np.float32]:
+    """Features on the unit circle: the nearer in angle, the more alike."""
+    angle = np.deg2rad(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def ids(*numbers: int) -> NDArray[np.int64]:
+    return np.array(numbers, np.int64)
+
+
+# One query of person 1 by camera 1; the gallery by its distance from the query.
+GALLERY = on_circle(1, 2, 3, 4, 5, 6)
+PEOPLE = ids(1, -1, 2, 1, 0, 1)
+CAMERAS = ids(1, 2, 2, 2, 2, 3)
+
+
+def test_same_camera_and_junk_are_passed_over_and_distractors_stay() -> None:
+    found = evaluate(on_circle(0), ids(1), ids(1), GALLERY, PEOPLE, CAMERAS)
+    # Left: wrong person, hit, distractor, hit.
+    assert (found.rank1, found.rank5, found.rank10) == (0, 1, 1)
+    assert found.mean_ap == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert found.mean_inp == pytest.approx(2 / 4)
+    assert found.queries == 1
+
+
+def test_another_camera_of_the_query_changes_what_counts() -> None:
+    found = evaluate(on_circle(0), ids(1), ids(2), GALLERY, PEOPLE, CAMERAS)
+    # Left: hit at 1 (camera 1), wrong person, distractor, hit (camera 3).
+    assert found.rank1 == 1
+    assert found.mean_ap == pytest.approx((1 + 2 / 4) / 2)
+
+
+def test_means_over_queries_and_those_without_an_answer_are_left_out() -> None:
+    queries = on_circle(0, 0, 3)
+    found = evaluate(queries, ids(1, 7, 2), ids(1, 1, 1), GALLERY, PEOPLE, CAMERAS)
+    assert found.queries == 2
+    assert found.rank1 == 0.5
+    assert found.mean_ap == pytest.approx((0.5 + 1) / 2)
+    with pytest.raises(ValueError, match="no query has an answer"):
+        evaluate(on_circle(0), ids(7), ids(1), GALLERY, PEOPLE, CAMERAS)
+
+
+def test_ranks_end_where_they_say() -> None:
+    gallery = on_circle(*range(1, 12))
+    people = ids(*[2] * 10, 1)
+    found = evaluate(on_circle(0), ids(1), ids(1), gallery, people, ids(*[2] * 11))
+    assert (found.rank5, found.rank10, found.mean_ap) == (0, 0, pytest.approx(1 / 11))
+    found = evaluate(on_circle(0), ids(1), ids(1), gallery[1:], people[1:], ids(*[2] * 10))
+    assert (found.rank5, found.rank10) == (0, 1)
+
+
+def brute_force(queries, q_ids, q_cams, gallery, g_ids, g_cams) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    """Rank-1 and mAP one query and one gallery image at a time, as the protocol says it in words."""
+    first, precisions = [], []
+    for feature, identity, camera in zip(queries, q_ids, q_cams, strict=True):
+        hits = []
+        for item in sorted(range(len(gallery)), key=lambda item: -float(feature @ gallery[item])):
+            if g_ids[item] != -1 and not (g_ids[item] == identity and g_cams[item] == camera):
+                hits.append(g_ids[item] == identity)
+        if any(hits):
+            first.append(hits[0])
+            ranks = [rank for rank, hit in enumerate(hits, 1) if hit]
+            precisions.append(np.mean([number / rank for number, rank in enumerate(ranks, 1)]))
+    return float(np.mean(first)), float(np.mean(precisions))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_as_brute_force_whatever_the_chunk(chunk: int) -> None:
+    rng = np.random.Generator(np.random.Philox(3))
+    sets = []
+    for count, lowest in ((20, 1), (90, -1)):
+        features = rng.normal(size=(count, 5)).astype(np.float32)
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+        sets += [features, rng.integers(lowest, 8, count), rng.integers(1, 4, count)]
+    found = evaluate(*sets, chunk=chunk)
+    assert (found.rank1, found.mean_ap) == pytest.approx(brute_force(*sets), abs=1e-9)
+
+
+def test_retrieval_rate() -> None:
+    gallery, people = on_circle(0, 90, 180), ids(5, 6, 7)
+    assert retrieval_rate(on_circle(10, 80, 100, 170), ids(5, 6, 7, 7), gallery, people) == 0.75
+    with pytest.raises(ValueError, match="at least one"):
+        retrieval_rate(on_circle(), ids(), gallery, people)

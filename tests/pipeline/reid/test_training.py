@@ -1,0 +1,211 @@
+"""The ReID training: its loss, its batches, learning, stopping and going on."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from manifests.errors import UserError
+from manifests.soft_labels import ClassMap, expand, lsro, one_hot
+from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages, erase
+from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
+from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.reid.training import ReidTraining, ReidTrainingSettings, soft_cross_entropy
+from pipeline.training_data import Columns
+
+SMALL = NetworkSettings(channels=4)
+
+
+def people(rows: int = 12) -> LabelledImages:
+    """Three people in noise, told by the channel that is bright."""
+    rng = np.random.Generator(np.random.Philox(0))
+    images = rng.integers(0, 90, (rows, 32, 16, 3), dtype=np.uint8)
+    numbers = np.arange(rows) % 3
+    images[np.arange(rows), ..., numbers] += 150
+    return LabelledImages(images, expand(one_hot(numbers, 3)), ClassMap(("a", "b", "c")))
+
+
+def training(batches: LabelledBatches | None = None, **changed: Any) -> ReidTraining:
+    settings = {"steps": 6, "batch_size": 4, "precision": "float32", **changed}
+    batches = batches or LabelledBatches(people(), seed=1)
+    return ReidTraining(build_network(SMALL, 3, seed=2), batches, ReidTrainingSettings.model_validate(settings))
+
+
+class StopsAt(LabelledBatches):
+    """Sends this process SIGTERM when the batch of step 2 is asked for."""
+
+    def batch(self, step: int, size: int) -> Columns:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().batch(step, size)
+
+
+def test_loss_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]))
+    hard = torch.from_numpy(expand(one_hot([0, 2], 3)))
+    even = torch.full((2,), 0.5)
+    assert float(soft_cross_entropy(logits, hard, even)) == pytest.approx(-(math.log(0.5) + math.log(0.7)) / 2)
+    uniform = torch.from_numpy(expand(lsro(2, 3)))
+    first, second = math.log(0.5 * 0.25 * 0.25) / 3, math.log(0.1 * 0.2 * 0.7) / 3
+    assert float(soft_cross_entropy(logits, uniform, even)) == pytest.approx(-(first + second) / 2)
+    # Two means added, as CamStyle adds real to generated: each row alone in its mean.
+    assert float(soft_cross_entropy(logits, uniform, torch.ones(2))) == pytest.approx(-(first + second))
+
+
+def test_batches_are_functions_of_seed_and_step() -> None:
+    batches, again = (LabelledBatches(people(), seed=1) for _ in range(2))
+    batches.batch(0, 5)
+    one, other = batches.batch(3, 5), again.batch(3, 5)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert not np.array_equal(one["image"], LabelledBatches(people(), seed=2).batch(3, 5)["image"])
+    assert one["weight"].sum() == pytest.approx(1)
+    # An epoch shows each image once: 12 rows, 4 of each person.
+    epoch = sum(batches.batch(step, 4)["target"].sum(axis=0) for step in range(3))
+    assert epoch.tolist() == [4, 4, 4]
+
+
+def test_augmentation_keeps_person_and_label_together() -> None:
+    data = people()
+    plain = LabelledBatches(data, 1, AugmentationSettings(padding=0, flip=0, erasing=0)).batch(0, 12)
+    for image, target in zip(plain["image"], plain["target"], strict=True):
+        row = next(row for row in range(12) if np.array_equal(data.images[row], image))
+        assert np.array_equal(data.targets[row], target)
+    varied = LabelledBatches(data, 1).batch(0, 12)
+    assert (varied["image"].mean(axis=(1, 2)).argmax(axis=1) == varied["target"].argmax(axis=1)).all()
+    mirrored = LabelledBatches(data, 1, AugmentationSettings(padding=0, flip=1, erasing=0)).batch(0, 12)
+    assert np.array_equal(mirrored["image"], plain["image"][:, :, ::-1])
+
+
+def test_erasing_paints_one_rectangle_of_the_asked_size() -> None:
+    rng = np.random.Generator(np.random.Philox(5))
+    shares = []
+    for _ in range(50):
+        image = np.zeros((64, 32, 3), np.uint8)
+        erase(image, rng)
+        rows, columns = np.nonzero(image[..., 0])
+        assert (image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] > 0).all()
+        shares.append(len(rows) / (64 * 32))
+    assert 0.01 < min(shares) < 0.1
+    assert 0.3 < max(shares) < 0.42
+
+
+def test_stopped_and_taken_up_again_is_as_unbroken(tmp_path: Path) -> None:
+    unbroken = training().run(tmp_path / "unbroken").state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        training(StopsAt(people(), seed=1)).run(tmp_path / "stopped")
+    resumed = training()
+    found = resumed.run(tmp_path / "stopped").state_dict()
+    assert resumed.step == 6
+    assert all(torch.equal(tensor, found[name]) for name, tensor in unbroken.items())
+    files = [tmp_path / name for name in ("one.safetensors", "two.safetensors")]
+    assert save_reid(files[0], training().run(), 32, 16) == save_reid(files[1], resumed.network, 32, 16)
+    with pytest.raises(UserError, match="started with learning_rate"):
+        training(learning_rate=1e-3).run(tmp_path / "stopped")
+    with pytest.raises(UserError, match="started with data="):
+        training(LabelledBatches(people(9), seed=1)).run(tmp_path / "stopped")
+
+
+def test_warm_up_then_cosine_to_nothing() -> None:
+    run = training(steps=100, warm_up=0.1, learning_rate=1.0)
+    rates = []
+    for run.step in range(101):
+        rates.append(run.learning_rate())
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert max(rates) == rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_it_learns_who_is_who(optimizer: str) -> None:
+    rate, decay = (5e-3, 0.05) if optimizer == "adamw" else (0.1, 5e-4)
+    run = training(steps=40, batch_size=12, optimizer=optimizer, learning_rate=rate, weight_decay=decay)
+    model = as_model(run.run(), 32, 16)
+    data = people(24)
+    assert (model.probabilities(data.images).argmax(axis=1) == data.targets.argmax(axis=1)).all()
+    assert not run.network.neck.bias.any(), "the neck has no shift"
+
+
+@pytest.fixture(scope="module")
+def model() -> ReidModel:
+    """A network of random weights: real arithmetic."""
+    return as_model(build_network(SMALL, 3, seed=7), 32, 16)
+
+
+def test_a_row_depends_on_its_image_alone(model: ReidModel) -> None:
+    rng = np.random.Generator(np.random.Philox(1))
+    images = rng.integers(0, 256, (40, 32, 16, 3), dtype=np.uint8)
+    whole = model.embed(images)
+    assert whole.shape == (40, model.network.num_features)
+    assert np.linalg.norm(whole, axis=1) == pytest.approx(np.ones(40), abs=1e-6)
+    for rows in (np.array([33]), np.array([39, 5, 12]), np.arange(3, 38)):
+        assert np.array_equal(model.embed(images[rows]), whole[rows])
+    assert model.embed(images[:0]).shape == (0, model.network.num_features)
+
+
+def test_images_of_another_size_are_brought_to_its_own(model: ReidModel) -> None:
+    coarse = np.random.Generator(np.random.Philox(2)).integers(0, 256, (2, 32, 16, 3), dtype=np.uint8)
+    fine = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    assert np.allclose(model.embed(fine), model.embed(coarse), atol=1e-5)
+    with pytest.raises(ValueError, match="must be"):
+        model.embed(coarse.astype(np.float32))
+
+
+def test_probabilities_flatten_with_temperature(model: ReidModel) -> None:
+    images = people().images
+    sharp, flat = model.probabilities(images, 0.01), model.probabilities(images, 100.0)
+    assert sharp.sum(axis=1) == pytest.approx(np.ones(12), abs=1e-6)
+    assert flat.max() < sharp.max()
+    expected = torch.from_numpy(model.logits(images)).div(100.0).softmax(dim=1).numpy()
+    assert np.allclose(flat, expected, atol=1e-6)
+
+
+def test_saved_and_loaded_is_the_same(model: ReidModel, tmp_path: Path) -> None:
+    classes = ClassMap(("a", "b", "c"))
+    digest = save_reid(tmp_path / "reid.safetensors", model.network, 32, 16, classes)
+    loaded = load_reid(tmp_path)
+    assert (loaded.sha256, loaded.classes, loaded.height, loaded.width) == (digest, classes, 32, 16)
+    images = people().images
+    assert np.array_equal(loaded.embed(images), model.embed(images))
+    (tmp_path / "other.safetensors").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no checkpoint, or damaged"):
+        load_reid(tmp_path / "other.safetensors")
+
+
+def test_networks_follow_from_their_seed_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    one = build_network(SMALL, 3, seed=1).state_dict()
+    torch.manual_seed(99)
+    other = build_network(SMALL, 3, seed=1).state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    torch.manual_seed(0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_resnet50_keeps_the_resolution_of_its_last_stage_and_takes_torchvision_weights(tmp_path: Path) -> None:
+    from torchvision.models import resnet50
+
+    weights = resnet50(weights=None).state_dict()
+    torch.save(weights, tmp_path / "weights.pth")
+    settings = NetworkSettings(backbone="resnet50")
+    network = build_network(settings, 5, pretrained=str(tmp_path / "weights.pth")).eval()
+    assert torch.equal(network.stages[3][0].conv2.weight, weights["layer4.0.conv2.weight"])
+    with torch.inference_mode():
+        last = network.activations(torch.zeros(1, 3, 64, 32))[-1]
+        assert last.shape == (1, 2048, 4, 2)
+    with pytest.raises(UserError, match="does not fit a resnet18"):
+        build_network(SMALL, 5, pretrained=str(tmp_path / "weights.pth"))
+
+
+def test_type_of_network(model: ReidModel) -> None:
+    assert isinstance(model.network, ReidNetwork)
+    assert not model.network.training
