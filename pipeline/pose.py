@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_metadata, load_state, resolve
 from pipeline.images import RgbImage, resize
+from pipeline.keypoints import COCO_MIRROR
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 KEYPOINTS = 17
-MIRRORED = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
-"""Which COCO keypoint each becomes when the picture is mirrored."""
 BATCH = 32
 
 
@@ -185,7 +184,7 @@ def average_mirrored(
     """Mean of the outputs for crops and for their mirror images, as mmpose tests its models (``flip_test``)."""
     from mmpose.models.utils.tta import flip_heatmaps, flip_vectors
 
-    swapped = MIRRORED.tolist()
+    swapped = COCO_MIRROR.tolist()
     if isinstance(outputs, tuple) and isinstance(mirrored, tuple):
         x, y = flip_vectors(*mirrored, flip_indices=swapped)
         return (outputs[0] + x) / 2, (outputs[1] + y) / 2

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.images import RgbImage
-from pipeline.pose import MIRRORED
+from pipeline.keypoints import COCO_MIRROR
 from pipeline.pose_data import ABSENT, HIDDEN, PoseCrops
 
 Keypoints = NDArray[np.float32]
@@ -31,7 +31,7 @@ def _moved(image: RgbImage, keypoints: Keypoints, rng: np.random.Generator) -> t
     points = keypoints.copy()
     if rng.random() < 0.5:
         image = image[:, ::-1]
-        points = points[MIRRORED]
+        points = points[COCO_MIRROR]
         points[:, 0] = width - points[:, 0]
     angle = np.radians(rng.uniform(-20, 20)) * (rng.random() < 0.5)
     scale = np.exp(rng.uniform(np.log(0.75), np.log(1.25)))

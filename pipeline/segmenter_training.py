@@ -20,10 +20,11 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from pipeline.foreground import KEYPOINTS, predict_masks
+from pipeline.keypoints import COCO_MIRROR
 from pipeline.networks.sam_tiny import CANVAS, build_sam_tiny
 from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
-from pipeline.training_data import COCO_MIRROR, random_generator
+from pipeline.training_data import random_generator
 
 STATE = "state.pt"
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from pipeline.images import RgbImage, resize
-from pipeline.training_data import COCO_MIRROR
+from pipeline.keypoints import COCO_MIRROR
 
 FILES = {
     "bodypix": "bodypix/MobileNetV1-x050-stride8-pads.onnx",

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.keypoints import COCO_MIRROR
 from pipeline.training_data import (
-    COCO_MIRROR,
     LOAD_SCALE,
     Columns,
     Crop,

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.images import resize, resize_mask
+from pipeline.keypoints import COCO_MIRROR
 
 LOAD_SCALE = 286 / 256
-COCO_MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
-"""COCO-17 keypoint order after a flip: left and right change places."""
 
 Columns = dict[str, NDArray[Any]]
 

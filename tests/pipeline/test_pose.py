@@ -15,7 +15,8 @@ import torch
 from manifests.errors import UserError
 from pipeline.checkpoint_table import WEIGHTS_FOLDER, read_card
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, save_state
-from pipeline.pose import BATCH, MIRRORED, PoseEstimator, build_model, find_config, letterbox, load_pose_estimator
+from pipeline.keypoints import COCO_MIRROR
+from pipeline.pose import BATCH, PoseEstimator, build_model, find_config, letterbox, load_pose_estimator
 
 RgbImage = np.ndarray[Any, np.dtype[np.uint8]]
 LIGHT = ("rtmpose-t", "simplebaseline-res50", "hrnet-w32", "vitpose-s")
@@ -176,7 +177,7 @@ def test_a_pose_does_not_depend_on_what_else_is_in_the_call(tiny: PoseEstimator)
 def test_a_mirrored_crop_gives_the_mirrored_pose(tiny: PoseEstimator) -> None:
     images = [crop.image for crop in people(8)]
     found = tiny.estimate(images)
-    mirrored = tiny.estimate([np.ascontiguousarray(image[:, ::-1]) for image in images])[:, MIRRORED]
+    mirrored = tiny.estimate([np.ascontiguousarray(image[:, ::-1]) for image in images])[:, COCO_MIRROR]
     np.testing.assert_allclose(64 - mirrored[..., 0], found[..., 0], atol=0.51)  # by half a bin of the codec
     np.testing.assert_allclose(mirrored[..., 1:], found[..., 1:], atol=1e-3)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from manifests.errors import UserError
-from pipeline.pose import MIRRORED
+from pipeline.keypoints import COCO_MIRROR
 from pipeline.pose_augmentation import augment
 from pipeline.pose_data import (
     ABSENT,
@@ -71,7 +71,7 @@ def test_joints_move_with_their_pixels() -> None:
 
 
 def test_a_mirrored_person_has_its_left_on_the_other_side() -> None:
-    assert (MIRRORED[MIRRORED] == np.arange(17)).all()
+    assert (COCO_MIRROR[COCO_MIRROR] == np.arange(17)).all()
     crops = marked_crops(1)
     crops.keypoints[0, :, 0] = np.where(np.arange(17) % 2 == 1, 50, 14)  # odd numbers are the left side
     crops.keypoints[0, 0, 0] = 32
