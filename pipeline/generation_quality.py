@@ -38,6 +38,9 @@ class GenerationQuality:
     diversity: float
     """mean perceptual distance of two generated images; near 0: the generator makes one image"""
     real_diversity: float
+    coverage: float
+    """share of real images that have a generated one in their neighbourhood; low: few of the modes are made"""
+    real_coverage: float
     images: int
 
     def as_dict(self) -> dict[str, float]:
@@ -45,8 +48,12 @@ class GenerationQuality:
 
 
 def measure_generation(model: ReidModel, generated: Images, real: Images, seed: int = 0) -> GenerationQuality:
-    """``generated`` and ``real`` (N, H, W, 3) uint8, at least 2 and 4 images; which of them are used follows from
-    ``seed`` where there are too many."""
+    """``generated`` and ``real`` (N, H, W, 3) uint8, at least 6 and 12 images; which of them are used follows from
+    ``seed`` where there are too many.
+
+    A network knows the people that it was trained on: it sets their images apart from those of others. ``real`` should
+    be images that the network and the generator stand to alike (neither was trained on them, or both were).
+    """
     rng = random_generator(seed, 500)
     order = rng.permutation(len(real))
     count = min(len(real) // 2, len(generated))
@@ -60,6 +67,8 @@ def measure_generation(model: ReidModel, generated: Images, real: Images, seed: 
         real_kid=kernel_distance(reference, other),
         diversity=diversity(model, made, seed=seed),
         real_diversity=diversity(model, halves[0], seed=seed),
+        coverage=coverage(reference, features),
+        real_coverage=coverage(reference, other),
         images=count,
     )
 
@@ -85,6 +94,25 @@ def kernel_distance(first: Features, second: Features) -> float:
     from torchmetrics.image.kid import poly_mmd
 
     return float(poly_mmd(torch.from_numpy(first).double(), torch.from_numpy(second).double()))
+
+
+def coverage(real: Features, generated: Features, neighbours: int = 5) -> float:
+    """Share of ``real`` features (N, D) with one of ``generated`` (M, D) at most as far as their ``neighbours``-th
+    real neighbour (Naeem et al., "Reliable Fidelity and Diversity Metrics", ICML 2020, equation 9). A generator of a
+    few good pictures has a low distance to all and a low coverage.
+
+    Raises:
+        ValueError: there are not more real features than ``neighbours``, or nothing generated.
+    """
+    if len(real) <= neighbours or not len(generated):
+        raise ValueError(f"coverage needs more than {neighbours} real features and one generated")
+    covered = 0
+    everyone, made = torch.from_numpy(real).double(), torch.from_numpy(generated).double()
+    for some in everyone.split(1024):
+        # The nearest of all is the feature itself, at 0.
+        radius = torch.cdist(some, everyone).kthvalue(neighbours + 1, dim=1).values
+        covered += int((torch.cdist(some, made).amin(dim=1) <= radius).sum())
+    return covered / len(real)
 
 
 class _Given(nn.Module):

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.generation_quality import (
     camera_accuracy,
+    coverage,
     diversity,
     frechet_distance,
     kernel_distance,
@@ -67,6 +68,17 @@ def test_diversity_of_one_image_over_and_over_is_nothing(model: ReidModel) -> No
         diversity(model, images[:1])
 
 
+def test_coverage_by_hand() -> None:
+    real = np.array([[0.0], [1.0], [3.0], [10.0]], np.float32)
+    # To the nearest other real one: 1, 1, 2, 7.
+    made = np.array([[1.9], [3.5]], np.float32)
+    assert coverage(real, made, neighbours=1) == 0.75
+    assert coverage(real, made[:1], neighbours=1) == 0.5
+    assert coverage(real, made[:1] - 100, neighbours=1) == 0
+    with pytest.raises(ValueError, match="more than 4"):
+        coverage(real, made, neighbours=4)
+
+
 def test_generation_is_held_against_a_real_floor(model: ReidModel) -> None:
     real = noise(3, 160)
     alike = measure_generation(model, noise(4), real)
@@ -78,6 +90,10 @@ def test_generation_is_held_against_a_real_floor(model: ReidModel) -> None:
     assert other.kid > 3 * abs(other.real_kid)
     collapsed = measure_generation(model, np.repeat(noise(4)[:1], 80, axis=0), real)
     assert collapsed.diversity < 0.1 * collapsed.real_diversity
+    few = measure_generation(model, np.repeat(noise(4)[:4], 20, axis=0), real)
+    assert few.diversity > 0.01
+    assert few.coverage < 0.5 * few.real_coverage
+    assert alike.coverage > 0.8 * alike.real_coverage
     assert measure_generation(model, noise(4), real) == alike
 
 
