@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -24,6 +25,7 @@ from pipeline.settings import JobSettings
 from pipeline.training_data import Columns, Crop, DomainData, crop_together, random_generator
 
 _STREAM = 400
+_PART = 1024
 _SOURCE = ["image", "image_sha256", "identity", "camera", "split", "role", "dataset_id", "licence"]
 _SYNTHETIC = ["image", "image_sha256", "split", "soft_label", "soft_label_rest", "num_classes", "subject_keys"]
 
@@ -78,9 +80,7 @@ def load_labelled(uri: str, height: int, width: int, classes: ClassMap | None = 
     dataset = open_dataset(uri)
     if dataset.kind == "synthetic":
         return _load_synthetic(dataset, height, width, classes)
-    rows = [
-        row for row in _rows(dataset, _SOURCE, ["train"]) if row["role"] == "person" and row["identity"] is not None
-    ]
+    rows = _training_rows(dataset)
     if not rows:
         raise UserError(f"nobody with an identity in the training split of {uri}")
     numbering = classes or ClassMap.of(row["identity"] for row in rows)
@@ -94,8 +94,7 @@ def load_labelled(uri: str, height: int, width: int, classes: ClassMap | None = 
 
 
 def _load_synthetic(dataset: Dataset, height: int, width: int, classes: ClassMap | None) -> LabelledImages:
-    table = dataset.read(_SYNTHETIC)
-    table = table.filter(pa.array(np.asarray(table.column("split").to_pylist()) == "train"))
+    table = _filtered(dataset.read(_SYNTHETIC), ["train"])
     if not table.num_rows:
         raise UserError(f"no rows in the training split of {dataset.uri}")
     own = dataset.classes
@@ -110,8 +109,9 @@ def _load_synthetic(dataset: Dataset, height: int, width: int, classes: ClassMap
     return LabelledImages(_decode(rows, dataset.uri, height, width), targets, own, _provenance(dataset, rows, subjects))
 
 
-def load_people(uri: str, splits: Sequence[str], height: int, width: int) -> dict[str, People]:
-    """The images of each of ``splits`` (query, gallery) of a source manifest, one numbering of people for all.
+def stream_people(uri: str, splits: Sequence[str], height: int, width: int) -> Iterator[tuple[str, People]]:
+    """The images of ``splits`` (query, gallery) of a source manifest, a part of one split at a time so that a large
+    gallery need not fit in memory; one numbering of people for all.
 
     Raises:
         UserError: no such data set, of another kind, a split that is empty, a broken image.
@@ -119,26 +119,32 @@ def load_people(uri: str, splits: Sequence[str], height: int, width: int) -> dic
     dataset = open_dataset(uri)
     if dataset.kind != "source":
         raise UserError(f"{uri} holds {dataset.kind} rows; source rows are needed here")
-    rows = {split: _rows(dataset, _SOURCE, [split]) for split in splits}
-    classes = ClassMap.of(row["identity"] for part in rows.values() for row in part)
-    people = {}
-    for split, part in rows.items():
-        if not part:
+    known = _filtered(dataset.read(["identity", "split"]), splits)
+    classes = ClassMap.of(known.column("identity").to_pylist())
+    for split in splits:
+        if split not in known.column("split").to_pylist():
             raise UserError(f"nobody in the {split} split of {uri}")
-        kinds = {"junk": JUNK, "distractor": DISTRACTOR}
-        numbers = [kinds.get(row["role"], classes.number(row["identity"]) + 1) for row in part]
-        cameras = [-1 if row["camera"] is None else row["camera"] for row in part]
-        images = _decode(part, uri, height, width)
-        people[split] = People(images, np.array(numbers, np.int64), np.array(cameras, np.int64))
-    return people
+        for table in dataset.shards(_SOURCE):
+            rows = _filtered(table, [split]).to_pylist()
+            for start in range(0, len(rows), _PART):
+                part = rows[start : start + _PART]
+                yield split, _people(part, classes, _decode(part, uri, height, width))
 
 
-def _rows(dataset: Dataset, columns: list[str], splits: Sequence[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for table in dataset.shards(columns):
-        wanted = np.isin(np.asarray(table.column("split").to_pylist(), dtype=str), splits)
-        rows += table.filter(pa.array(wanted)).to_pylist()
-    return rows
+def _people(rows: list[dict[str, Any]], classes: ClassMap, images: NDArray[np.uint8]) -> People:
+    kinds = {"junk": JUNK, "distractor": DISTRACTOR}
+    numbers = [kinds.get(row["role"], classes.number(row["identity"]) + 1) for row in rows]
+    cameras = [-1 if row["camera"] is None else row["camera"] for row in rows]
+    return People(images, np.array(numbers, np.int64), np.array(cameras, np.int64))
+
+
+def _filtered(table: pa.Table, splits: Sequence[str]) -> pa.Table:
+    return table.filter(pc.is_in(table.column("split"), value_set=pa.array(splits)))
+
+
+def _training_rows(dataset: Dataset) -> list[dict[str, Any]]:
+    rows = [row for table in dataset.shards(_SOURCE) for row in _filtered(table, ["train"]).to_pylist()]
+    return [row for row in rows if row["role"] == "person" and row["identity"] is not None]
 
 
 def _decode(rows: list[dict[str, Any]], uri: str, height: int, width: int) -> NDArray[np.uint8]:

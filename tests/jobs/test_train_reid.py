@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+import jobs.train_reid as job
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
-from pipeline.reid.data import load_labelled, load_people
+from manifests.schema import SYNTHETIC_SCHEMA
+from manifests.soft_labels import ClassMap, lsr, lsro, one_hot
+from manifests.store import DatasetRun, open_dataset
+from pipeline.reid.data import load_labelled, stream_people
 from pipeline.reid.model import load_reid
 from pipeline.reid.result import evaluate_on
 from pipeline.settings import parse_settings
-from tests.jobs.test_train_generator import load_job
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources
-
-job = load_job("train_reid")
 
 
 def arguments(source: str, output: Path, *more: str) -> list[str]:
@@ -57,12 +57,38 @@ def test_labels_and_people_are_those_of_the_manifest(toy_sources: ToySources) ->
     trained = frame.filter((frame["split"] == "train") & (frame["role"] == "person"))
     assert [data.classes.identities[number] for number in data.targets.argmax(axis=1)] == trained["identity"].to_list()
     assert (data.targets.sum(axis=1) == 1).all()
-    people = load_people(toy_sources.market, ("query", "gallery"), 64, 32)
+    people = dict(stream_people(toy_sources.market, ("query", "gallery"), 64, 32))
     gallery = frame.filter(frame["split"] == "gallery")
     for role, number in (("junk", -1), ("distractor", 0)):
         assert (people["gallery"].identities == number).tolist() == (gallery["role"] == role).to_list()
     assert set(people["query"].identities) <= set(people["gallery"].identities)
     assert np.array_equal(people["gallery"].cameras, gallery["camera"].to_numpy())
+
+
+def test_soft_labels_come_from_the_rows(toy_sources: ToySources, tmp_path: Path) -> None:
+    """Three generated rows with a label each of another rule, one of them outside of the training split."""
+    picture = open_dataset(toy_sources.market).read(["image"]).column("image")[0].as_py()
+    labels = [lsr([1], 3, 0.3), lsro(1, 3), one_hot([2], 3)]
+    rows = []
+    for number, columns in enumerate(labels):
+        row = {name: array[0].as_py() for name, array in columns.items()}
+        split = "train" if number < 2 else "query"
+        row |= {"sample_id": str(number), "image": picture, "split": split, "subject_keys": ["someone"]}
+        row |= dict.fromkeys(("image_sha256", "pixel_sha256", "recipe", "recipe_version"), "0")
+        row |= dict.fromkeys(("settings_sha256", "plan_id", "digital_source_type"), "0")
+        rows.append({**row, "width": 64, "height": 128, "sources": [], "checkpoint_sha256s": [], "seed": 0, "draw": 0})
+    classes = ClassMap(("a", "b", "c"))
+    footer = {ClassMap.FOOTER_KEY: classes.to_json()}
+    run = DatasetRun.start(str(tmp_path / "made"), "synthetic", "test", {0: 3}, footer=footer)
+    run.sink.commit(0, pa.Table.from_pylist(rows, schema=SYNTHETIC_SCHEMA))
+    run.close()
+    data = load_labelled(run.uri, 64, 32)
+    assert data.classes == classes
+    assert data.images.shape == (2, 64, 32, 3)
+    assert data.targets == pytest.approx(np.array([[0.1, 0.8, 0.1], [1 / 3] * 3]), abs=1e-6)
+    assert data.provenance["subjects"] == ["someone"]
+    with pytest.raises(UserError, match="over other classes"):
+        load_labelled(run.uri, 64, 32, ClassMap(("a", "b", "d")))
 
 
 def test_mistakes_are_one_line(toy_sources: ToySources, tmp_path: Path) -> None:
