@@ -15,7 +15,16 @@ import pyarrow as pa
 from PIL import Image
 
 from manifests.faults import Report
-from manifests.schema import LABEL_RULES, REQUIRED, ROLES, ROW_ID, SPLITS, TRAINED_ALGORITHMIC_MEDIA, Kind
+from manifests.schema import (
+    LABEL_RULES,
+    NOISE_RECIPES,
+    REQUIRED,
+    ROLES,
+    ROW_ID,
+    SPLITS,
+    TRAINED_ALGORITHMIC_MEDIA,
+    Kind,
+)
 from manifests.soft_labels import NO_LABEL, ClassMap
 
 LABEL_TOLERANCE = 1e-6
@@ -168,6 +177,8 @@ def _check_label(row: Row, classes: ClassMap | None) -> Iterator[Finding]:
         yield "classes", f"num_classes {count}, the class map has {len(classes)}"
     if classes is not None and row["identity"] is not None and hard != classes.number(row["identity"]):
         yield "label", f"hard_label {hard} is not the class of identity {row['identity']!r}"
+    if row["identity"] is None and hard != NO_LABEL:
+        yield "label", f"hard_label {hard} without an identity"
     if not NO_LABEL <= hard < count:
         yield "label", f"hard_label {hard} is outside of {count} classes"
     if len(set(index)) != len(index) or any(not 0 <= number < count for number in index):
@@ -197,6 +208,10 @@ def _check_provenance(row: Row, plan_id: str | None) -> Iterator[Finding]:
     sources = row["sources"] or []
     if not sources and row["identity"] is not None:
         yield "provenance", "an identity without the source images it comes from"
+    if bool(sources) == (row["recipe"] in NOISE_RECIPES):
+        yield "provenance", f"{len(sources)} source images, by recipe {row['recipe']!r}"
+    if not sources and row["subject_keys"]:
+        yield "provenance", "keys of people without the source images that show them"
     if any(not _SHA256.fullmatch(source["sha256"] or "") or not source["role"] for source in sources):
         yield "provenance", "a source without a SHA-256 or a role"
     if sources and not (row["subject_keys"] and all(row["subject_keys"])):

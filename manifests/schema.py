@@ -3,6 +3,12 @@
 Each schema carries three metadata entries: ``reid_synth.kind``, ``reid_synth.schema_version`` and
 ``huggingface``. The last makes ``datasets.load_dataset("parquet", ...)`` show images as pictures. All Arrow
 fields are nullable, since that reader takes a field's feature only then; `REQUIRED` says which may not be null.
+
+On a synthetic row ``sources`` names each image that went in by its role: ``content`` (whose person is shown) or
+``pose`` (whose pose was asked for), and ``subject_keys`` the people on them. A row made from noise alone
+(`NOISE_RECIPES`) has no source image: it shows nobody, so both are empty, its identity is null and its hard label -1.
+Its generator did learn from people. They stand on the generator's card and not on every row, and whoever erases a
+person from such rows goes by ``checkpoint_sha256s``: the generator has to be trained again without them.
 """
 
 from __future__ import annotations
@@ -25,6 +31,8 @@ VERSION_KEY = b"reid_synth.schema_version"
 SPLITS = ("train", "query", "gallery")
 ROLES = ("person", "distractor", "junk")
 LABEL_RULES = ("one_hot", "lsr", "lsro", "teacher", "mprl")
+NOISE_RECIPES = ("gan_lsro", "cgan")
+"""Recipes whose images are made from no image; rows of all others must name theirs."""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
 """IPTC digital source type of an image made by a trained model; on every synthetic row."""
 

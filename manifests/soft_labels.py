@@ -53,9 +53,9 @@ def lsr(hard_labels: ArrayLike, num_classes: int, epsilon: float = 0.1) -> Label
     return _columns("lsr", labels, num_classes, labels[:, None], top, rest, epsilon)
 
 
-def lsro(rows: int, num_classes: int) -> LabelColumns:
-    """``q(k) = 1 / K`` for ``rows`` images that show nobody in particular; their hard label is -1."""
-    labels = np.full(rows, NO_LABEL, np.int32)
+def lsro(rows: int, num_classes: int, hard_labels: ArrayLike | None = None) -> LabelColumns:
+    """``q(k) = 1 / K`` for ``rows`` images that show nobody in particular; ``hard_labels`` default to -1."""
+    labels = _optional_labels(hard_labels, rows, num_classes)
     nothing = np.empty((rows, 0))
     return _columns("lsro", labels, num_classes, nothing.astype(np.int32), nothing, 1.0 / num_classes)
 

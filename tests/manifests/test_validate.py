@@ -24,6 +24,7 @@ from tests.manifests.manifest_rows import (
     PLAN_ID,
     annotation_rows,
     mask,
+    name,
     picture,
     sha,
     source_rows,
@@ -75,6 +76,14 @@ def test_good_data_sets_of_every_kind_pass(dataset: Dataset, tmp_path: Path) -> 
         assert validate(closed(str(tmp_path / kind), kind, rows).uri).faults == []  # type: ignore[arg-type]
 
 
+def test_images_of_nobody_made_from_noise_pass(uri: str) -> None:
+    table = synthetic_rows(0, 3)
+    for row in range(3):
+        table = edited(table, row, made_of_noise)
+    report = validate(closed(uri, "synthetic", table.sort_by("sample_id")).uri)
+    assert (report.faults, report.rows) == ([], 3)
+
+
 def test_a_data_set_of_thousands_of_rows_is_checked_in_batches(uri: str) -> None:
     dataset = closed(uri, "annotation", annotation_rows(2100))
     assert validate(dataset.uri).rows == 2100
@@ -87,6 +96,13 @@ def set_label(row: dict[str, Any], entries: list[tuple[int, float]], rest: float
 def put(row: dict[str, Any], data: bytes) -> None:
     row["image"]["bytes"] = data
     row["image_sha256"] = hashlib.sha256(data).hexdigest()
+
+
+def made_of_noise(row: dict[str, Any], **wrong: Any) -> None:
+    nobody = {"identity": None, "hard_label": -1, "sources": [], "subject_keys": [], "recipe": "gan_lsro"}
+    third = float(np.float32(1 / 3))
+    label = {"soft_label": [], "soft_label_rest": third, "label_rule": "lsro", "label_epsilon": None}
+    row.update({**nobody, **label, **wrong})
 
 
 def lsr_entries(row: dict[str, Any]) -> list[tuple[int, float]]:
@@ -127,6 +143,10 @@ SYNTHETIC_FAULTS: dict[str, tuple[str, Edit]] = {
     ),
     "quality is NaN": ("quality", lambda row: row["quality"].update(sharpness=float("nan"))),
     "no sources": ("provenance", lambda row: row.update(sources=[])),
+    "nobody's image from another's pixels": ("provenance", lambda row: made_of_noise(row, recipe="ptgan")),
+    "sources of what is made from noise": ("provenance", lambda row: row.update(recipe="gan_lsro")),
+    "people of what is made from noise": ("provenance", lambda row: made_of_noise(row, subject_keys=[name("x")])),
+    "a class of nobody": ("label", lambda row: made_of_noise(row, hard_label=2)),
     "source without digest": ("provenance", lambda row: row["sources"][0].update(sha256=None)),
     "nobody's key": ("provenance", lambda row: row.update(subject_keys=[])),
     "no recipe": ("provenance", lambda row: row.update(recipe="")),
