@@ -186,6 +186,8 @@ class Annotation:
     mask: BoolMask | None
     mask_quality: float | None
     keypoints: NDArray[np.float32] | None
+    size: tuple[int, int] | None = None
+    """Height and width of the image in pixels."""
 
 
 class Annotations:
@@ -193,7 +195,7 @@ class Annotations:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        columns = ["image_sha256", "mask", "mask_quality", "keypoints"]
+        columns = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
         self._table = dataset.read(columns)
         # Where several pairs of models annotated an image, the latest wins.
         self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
@@ -209,7 +211,7 @@ class Annotations:
         values = self._table.slice(row, 1).to_pylist()[0]
         mask = decode_mask(values["mask"]) if values["mask"] else None
         keypoints = keypoint_array(values["keypoints"]) if values["keypoints"] else None
-        return Annotation(mask, values["mask_quality"], keypoints)
+        return Annotation(mask, values["mask_quality"], keypoints, (values["height"], values["width"]))
 
 
 def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:

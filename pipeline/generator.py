@@ -154,7 +154,7 @@ def load_generator(
     given = Path(name_or_path).expanduser()
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
     state, metadata = load_state(path), load_metadata(path)
-    recipe = _recipe_of(path, metadata)
+    recipe = recipe_of(path, metadata)
     network = recipe.build_generator((int(metadata["height"]), int(metadata["width"])))
     try:
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -178,7 +178,12 @@ def load_generator(
     )
 
 
-def _recipe_of(path: Path, metadata: Mapping[str, str]) -> Recipe:
+def recipe_of(path: Path, metadata: Mapping[str, str]) -> Recipe:
+    """The recipe that a weights file's metadata name, with its settings.
+
+    Raises:
+        UserError: they name none, or one that this version does not know.
+    """
     if not {"recipe", "settings", "height", "width"} <= set(metadata):
         raise UserError(f"{path} is no generator of this project: it does not say how to build it")
     model = find_recipe(metadata["recipe"])

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.images import BoolMask, RgbImage
 
+_LEAST_SCORE = 0.3
+
 
 def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
     """Mean absolute difference inside ``mask``, as a share of the full range, in [0, 1]; None if it is empty.
@@ -44,6 +46,18 @@ def _gradients(image: RgbImage) -> NDArray[np.float32]:
     horizontal = cv2.Sobel(luminance, cv2.CV_32F, 1, 0)
     vertical = cv2.Sobel(luminance, cv2.CV_32F, 0, 1)
     return np.stack([horizontal, vertical], axis=-1)
+
+
+def pose_error(asked: NDArray[np.float32], found: NDArray[np.float32], height: int) -> float | None:
+    """Mean distance between the joints of two poses ``(17, 3)`` in pixels, as a share of the image's ``height``.
+
+    Joints that were asked for without being seen (score under 0.3) do not count; None if none is left. What the
+    estimator is unsure of does count: an image without a person in that pose should not score well.
+    """
+    seen = asked[:, 2] >= _LEAST_SCORE
+    if not seen.any():
+        return None
+    return float(np.linalg.norm(asked[seen, :2] - found[seen, :2], axis=1).mean() / height)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def untrained_generator(tmp_path_factory: pytest.TempPathFactory) -> str:
     from pipeline.recipes.ptgan import PTGAN, PTGANSettings
 
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8))
-    network = recipe.build(torch.Generator().manual_seed(0))["source_to_target"]
+    network = recipe.build(torch.Generator().manual_seed(0), (128, 64))["source_to_target"]
     folder = tmp_path_factory.mktemp("generator")
     save_generator(folder / "generator.safetensors", network, recipe, 128, 64)
     return str(folder)
@@ -68,3 +68,33 @@ def toy_people(toy_sources: ToySources) -> int:
     """How many labelled training images the market-like domain has."""
     frame = open_dataset(toy_sources.market).scan().select("split", "role").collect()
     return frame.filter((frame["split"] == "train") & (frame["role"] == "person")).height
+
+
+@pytest.fixture(scope="session")
+def toy_annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The truth about every market-like image in the place of what the shipped models would find, in their names."""
+    import hashlib
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from manifests.schema import ANNOTATION_SCHEMA
+    from manifests.store import DatasetRun
+    from pipeline.annotations import AnnotationSettings, model_digests
+
+    folder = toy_sources.world / "market-like"
+    drawn = pq.read_table(folder / "ground_truth" / "annotations.parquet").to_pylist()
+    truth = {hashlib.sha256((folder / row["path"]).read_bytes()).hexdigest(): row for row in drawn}
+    segmenter, pose = model_digests(AnnotationSettings())
+    made = {"mask_quality": 1.0, "segmenter": "sam_tiny", "segmenter_sha256": segmenter}
+    made |= {"pose_model": "pose_tiny", "pose_sha256": pose}
+    rows = []
+    for row in open_dataset(toy_sources.market).read(["image_id", "image_sha256", "width", "height"]).to_pylist():
+        known = truth[row["image_sha256"]]
+        points = [dict(zip(("x", "y", "score"), point.values(), strict=True)) for point in known["keypoints"]]
+        rows.append({**row, **made, "mask": known["mask"], "keypoints": points})
+    uri = str(tmp_path_factory.mktemp("truth") / "annotations")
+    run = DatasetRun.start(uri, "annotation", "truth", {0: len(rows)})
+    run.sink.commit(0, pa.Table.from_pylist(rows, schema=ANNOTATION_SCHEMA))
+    run.close()
+    return uri
