@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -37,3 +39,25 @@ def identity_mask(
     each = change.sum(dim=(1, 2, 3)) / pixels
     # The small number keeps the gradient of the root finite where nothing changed.
     return (each if form == "squared" else (each + 1e-8).sqrt() - 1e-4).mean()
+
+
+def contrastive(first: Tensor, second: Tensor, alike: bool, margin: float) -> Tensor:
+    """SPGAN's pair loss (Deng et al., CVPR 2018, equation 5): mean of ``d^2`` over pairs that should be alike, of
+    ``max(0, margin - d)^2`` over others; ``d`` is the distance of embeddings (N, D).
+    """
+    squared = (first.float() - second.float()).square().sum(dim=1)
+    if alike:
+        return squared.mean()
+    # Where two embeddings are the same the root has no gradient; the small number stands in for it.
+    return (margin - squared.clamp_min(1e-12).sqrt()).clamp_min(0).square().mean()
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al., NeurIPS 2017, equation 3): ``mean (|grad critic(x)|_2 - 1)^2`` at mixtures
+    ``share * real + (1 - share) * fake``; ``share`` (N, 1, 1, 1) in [0, 1]. Computed in float32: a gradient of a
+    gradient has no digits to spare.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        mixed = (share * real.float() + (1 - share) * fake.detach().float()).requires_grad_(True)
+        (slope,) = torch.autograd.grad(critic(mixed).float().sum(), mixed, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()

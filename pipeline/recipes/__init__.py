@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from manifests.errors import UserError
 from pipeline.recipes.base import Recipe
+from pipeline.recipes.camstyle import CamStyle
+from pipeline.recipes.camstyle_multidomain import CamStyleMultidomain
 from pipeline.recipes.cgan import CGAN
 from pipeline.recipes.cyclegan import CycleGAN
 from pipeline.recipes.gan_lsro import GanLsro
 from pipeline.recipes.ptgan import PTGAN
+from pipeline.recipes.spgan import SPGAN
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (GanLsro, CGAN, CycleGAN, PTGAN)}
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.name: recipe for recipe in (GanLsro, CGAN, CycleGAN, CamStyle, CamStyleMultidomain, PTGAN, SPGAN)
+}
 
 
 def find_recipe(name: str) -> type[Recipe]:

@@ -110,7 +110,7 @@ def test_published_average_counts_all_pixels() -> None:
 
 def test_table_of_recipes() -> None:
     assert find_recipe("ptgan") is PTGAN
-    with pytest.raises(UserError, match="unknown recipe 'gan'; known: .*cyclegan.*ptgan"):
+    with pytest.raises(UserError, match=r"unknown recipe 'gan'; known: .*cyclegan.*ptgan"):
         find_recipe("gan")
     assert all(recipe.label_rule in LABEL_RULES for recipe in RECIPES.values())
     assert ["masks" in model.needs for model in (CycleGAN, PTGAN)] == [False, True]
