@@ -1,7 +1,9 @@
-"""Trains a generator: one recipe, a source and a target domain, weights with their card.
+"""Trains a generator: one recipe, one or two sets of images, weights with their card.
 
 python jobs/train_generator.py --recipe ptgan --source runs/a --target runs/b --output runs/ptgan \
     --source-annotations runs/a-annotations --target-annotations runs/b-annotations
+python jobs/train_generator.py --recipe camstyle --source runs/a --output runs/camstyle    # all pairs of cameras
+python jobs/train_generator.py --recipe cgan --source runs/a --output runs/cgan --workers 4 --batch-size 64
 
 A stopped training is taken up again by the same command.
 """
@@ -11,8 +13,10 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import torch
 import yaml
 from pydantic import Field, create_model
@@ -21,13 +25,17 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
+from manifests.store import open_dataset
+from pipeline.cluster.session import ray_session
+from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
+from pipeline.data_parallel import Workers
 from pipeline.recipes import RECIPES, find_recipe
 from pipeline.recipes.base import Recipe
+from pipeline.recipes.camstyle import CamStyle
 from pipeline.settings import JobSettings, run_job
-from pipeline.training import Training, TrainingSettings
-from pipeline.training_data import DomainData
-from pipeline.training_result import write_result
-from pipeline.training_source import load_domain
+from pipeline.training import TrainingSettings
+from pipeline.training_cameras import camera_pairs
+from pipeline.training_run import TrainingRun
 
 
 class TrainJob(TrainingSettings):
@@ -42,6 +50,11 @@ class TrainJob(TrainingSettings):
     images: int | None = Field(default=None, ge=1, description="use at most this many images of each domain")
     licence: str | None = Field(default=None, description="of the generator; by default what its data say")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
+    cameras: list[int] = Field(default=[], description="camstyle: these cameras only, by default all of --source")
+    ray_address: str | None = Field(
+        default=None, description="a running cluster; by default the submitted job's, or local"
+    )
 
 
 def settings_for(recipe: type[Recipe]) -> type[TrainJob]:
@@ -54,23 +67,57 @@ def main(settings: TrainJob) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     model = find_recipe(settings.recipe)
-    recipe = model(_part(settings, model.settings_model))
-    data = {role: _load(settings, role, recipe) for role in recipe.roles}
-    print(f"train: {' and '.join(f'{len(part)} {role}' for role, part in data.items())} images", flush=True)
-    recipe = recipe.fitted(data)
-    batches = recipe.batches(data, (settings.height, settings.width), settings.seed)
-    training = Training(recipe, batches, settings.output, _part(settings, TrainingSettings))
-    training.run()
-    card = write_result(training, data, {}, settings.licence)
+    run = TrainingRun(
+        recipe=model(_part(settings, model.settings_model)),
+        settings=_part(settings, TrainingSettings),
+        output=settings.output,
+        manifests=_manifests(settings),
+        images=settings.images,
+        licence=settings.licence,
+    )
+    if model is CamStyle and settings.target is None:
+        return _train_all_pairs(settings, run)
+    if settings.workers == 1:
+        card = run.train()
+    else:
+        Workers(count=settings.workers).check(settings.batch_size)
+        with ray_session(settings.ray_address):
+            train_on_workers(run.train, settings.workers, settings.device, settings.output)
+        card = settings.output / "generator.json"
     print(f"generator: {settings.output / 'generator.safetensors'}\ncard: {card}")
     return 0
 
 
-def _load(settings: TrainJob, role: str, recipe: Recipe) -> DomainData:
-    uri, annotations = getattr(settings, role), getattr(settings, f"{role}_annotations")
-    if uri is None:
-        raise UserError(f"{recipe.name} learns from two domains: give --{role} URI")
-    return load_domain(uri, annotations, settings.height, settings.width, recipe.needs, settings.images)
+def _train_all_pairs(settings: TrainJob, run: TrainingRun) -> int:
+    """One generator for every two cameras, as tasks side by side; each in its own folder."""
+    cameras = settings.cameras or _cameras_of(settings.source)
+    pairs = camera_pairs(cameras)
+    if not pairs:
+        raise UserError(f"camstyle needs two cameras or more, {settings.source} has {len(cameras)}")
+    print(f"train: {len(pairs)} pairs of the cameras {', '.join(map(str, cameras))}", flush=True)
+    trainings = {
+        f"cameras {first} and {second}": replace(
+            run, cameras=(first, second), output=settings.output.resolve() / f"{first}_{second}"
+        ).train
+        for first, second in pairs
+    }
+    with ray_session(settings.ray_address):
+        train_side_by_side(trainings, settings.device)
+    print(f"generators: {write_camstyle_card(settings.output, cameras, pairs)}")
+    return 0
+
+
+def _cameras_of(uri: str) -> list[int]:
+    """The cameras of the training split's people."""
+    rows = open_dataset(uri).scan().filter((pl.col("split") == "train") & (pl.col("role") == "person"))
+    return [int(camera) for camera in rows.select("camera").unique().collect()["camera"].drop_nulls().sort()]
+
+
+def _manifests(settings: TrainJob) -> dict[str, tuple[str, str | None]]:
+    given = {"source": (settings.source, settings.source_annotations)}
+    if settings.target is not None:
+        given["target"] = (settings.target, settings.target_annotations)
+    return given
 
 
 def _part(settings: TrainJob, model: type[JobSettings]) -> JobSettings:

@@ -40,6 +40,8 @@ STAGES: Mapping[tuple[str, str], StageResources] = {
     ("annotate", "cuda"): StageResources(cpus=4, gpus=1, memory=8 * GIB),
     ("synthesize", "cpu"): StageResources(cpus=1, memory=2 * GIB),
     ("synthesize", "cuda"): StageResources(cpus=4, gpus=1, memory=8 * GIB),
+    ("train", "cpu"): StageResources(cpus=1, memory=2 * GIB),
+    ("train", "cuda"): StageResources(cpus=4, gpus=1, memory=8 * GIB),
 }
 
 

@@ -1,0 +1,135 @@
+"""Training on Ray: one generator on several workers (Ray Train), or many generators side by side (tasks)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from manifests.errors import UserError
+from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
+from pipeline.cluster.session import ask_for_nodes, cluster_nodes
+from pipeline.data_parallel import Workers
+
+STAGE = "train"
+RETRIES = 3
+"""How often a worker that died is brought back; the training goes on from its newest checkpoint."""
+
+TrainOne = Callable[[Workers, str], Any]
+"""Trains (or goes on) as one of these workers on this device."""
+
+
+def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -> None:
+    """Run ``train`` on ``workers`` actors of Ray Train that form one process group; needs a Ray session.
+
+    ``train`` is sent to the workers by value; they must reach its inputs and outputs by the same names as here.
+
+    Raises:
+        UserError: the workers cannot be placed, meet a user's mistake, or keep dying.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    needs = stage_resources(STAGE, device)
+    _place(needs)
+    trainer = TorchTrainer(
+        lambda: _as_worker(train, device),
+        torch_config=TorchConfig(backend="nccl" if device.startswith("cuda") else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=workers,
+            use_gpu=needs.gpus > 0,
+            resources_per_worker={name: amount for name, amount in needs.as_demand().items() if name != "memory"},
+        ),
+        run_config=RunConfig(
+            name="ray_train", storage_path=str(output.resolve()), failure_config=FailureConfig(max_failures=RETRIES)
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        raise _as_user_error(error, STAGE) from None
+
+
+def _as_worker(train: TrainOne, device: str) -> None:
+    from ray.train import get_context
+    from ray.train.torch import get_device
+
+    context = get_context()
+    where = "cpu"
+    if device == "cpu":
+        torch.set_num_threads(1)  # as many threads as the stage's cores: more would fight over them
+    else:
+        where = str(get_device())
+    train(Workers(context.get_world_rank(), context.get_world_size()), where)
+
+
+def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:
+    """Run many trainings as Ray tasks, as many at a time as the cluster holds; says which is done, and time left.
+
+    Raises:
+        UserError: they cannot be placed, or one fails; the others are stopped, and go on when called again.
+    """
+    import ray
+
+    needs = stage_resources(STAGE, device)
+    _place(needs)
+    task = ray.remote(max_retries=RETRIES, **needs.as_options())(_as_task)
+    running = {task.remote(train, device): name for name, train in trainings.items()}
+    start = time.monotonic()
+    try:
+        while running:
+            finished = ray.wait(list(running), num_returns=1)[0]
+            for reference in finished:
+                ray.get(reference)
+                name = running.pop(reference)
+                done = len(trainings) - len(running)
+                left = (time.monotonic() - start) / done * len(running)
+                line = f"{STAGE}: {name} done, {done}/{len(trainings)} ({100 * done // len(trainings)}%)"
+                print(f"{line}, {timedelta(seconds=round(left))} left", flush=True)
+    except Exception as error:
+        for reference in running:
+            ray.cancel(reference, force=True)
+        raise _as_user_error(error, STAGE) from None
+
+
+def _as_task(train: TrainOne, device: str) -> None:
+    if device == "cpu":
+        torch.set_num_threads(1)
+    train(Workers(), device)
+
+
+def write_camstyle_card(output: Path, cameras: list[int], pairs: list[tuple[int, int]]) -> Path:
+    """``camstyle.json``: which generator takes images of one camera to another, by ``"from->to"``; written last."""
+    generators: dict[str, dict[str, str]] = {}
+    for first, second in pairs:
+        folder = f"{first}_{second}"
+        digests = json.loads((output / folder / "generator.json").read_text(encoding="utf-8"))["sha256"]
+        for name, stem in ((f"{first}->{second}", "generator"), (f"{second}->{first}", "generator_back")):
+            generators[name] = {"path": f"{folder}/{stem}.safetensors", "sha256": digests[stem]}
+    card = {"recipe": "camstyle", "cameras": cameras, "generators": generators}
+    path = output / "camstyle.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _place(needs: StageResources) -> None:
+    wait_for_placement(STAGE, needs, cluster_nodes, ask_for_nodes=ask_for_nodes)
+
+
+def _as_user_error(error: Exception, stage: str) -> UserError:
+    """What the user did wrong, if a worker said so; else the first line of what went wrong."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return seen
+        inner = getattr(seen, "worker_failures", None) or {}
+        seen = next(iter(inner.values()), None) or getattr(seen, "cause", None) or seen.__cause__
+    text = str(error).strip().splitlines() or ["no message"]
+    return UserError(f"stage {stage!r} failed: {type(error).__name__}: {text[0]}; the same command takes it up again")
