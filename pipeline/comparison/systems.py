@@ -1,0 +1,56 @@
+"""The systems as a table: what each is built on, what it adds, the gap it aims at, and a budget to show it on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from manifests.errors import UserError
+
+Gap = Literal["few images", "cameras", "domains", "poses"]
+_SMALL = {"ngf": 32, "blocks": 6, "ndf": 32, "upsampling": "resize"}
+_NOISE = {"ngf": 32, "ndf": 32, "upsampling": "resize"}
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison. ``steps`` of ``batch_size`` are the full budget; ``settings`` are those that make
+    the recipe small enough for it, and nothing else."""
+
+    recipe: str
+    base: str
+    adds: str
+    gap: Gap
+    steps: int
+    batch_size: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    average_decay: float = 0.99
+
+
+SYSTEMS: dict[str, System] = {
+    system.recipe: system
+    for system in (
+        System("gan_lsro", "DCGAN", "people out of noise, labelled 1/K for all", "few images", 3000, 32, _NOISE),
+        System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE),
+        System("pix2pix", "conditional GAN", "pairs: skeleton and mask to image, L1", "poses", 1500, 8, _SMALL),
+        System("cyclegan", "two GANs", "a cycle in place of pairs", "domains", 1400, 1, _SMALL, 0.995),
+        System("camstyle", "CycleGAN", "one for every two cameras, smoothed labels", "cameras", 700, 1, _SMALL, 0.995),
+        System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 8, _SMALL),
+        System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _SMALL, 0.995),
+        System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 1400, 1, _SMALL, 0.995),
+        System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 1500, 8, _SMALL),
+    )
+}
+
+
+def find_systems(names: list[str]) -> list[System]:
+    """The systems of these names, in the table's order; all for no names.
+
+    Raises:
+        UserError: there is no such system.
+    """
+    unknown = sorted(set(names) - set(SYSTEMS))
+    if unknown:
+        raise UserError(f"unknown system {unknown[0]!r}; known: {', '.join(SYSTEMS)}")
+    return [system for name, system in SYSTEMS.items() if not names or name in names]
