@@ -1,0 +1,54 @@
+"""Poses as pictures: the limbs of COCO-17 keypoints in fixed colours, for people's eyes and as input of networks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import RgbImage
+
+LEAST_SCORE = 0.3
+"""Joints under this score are left out, with their limbs."""
+
+# From joint, to joint (COCO's own 19 limbs), hue in degrees: left is cold, right is warm, across is green.
+_LIMB_HUES = (
+    *((0, 1, 180), (0, 2, 60), (1, 3, 190), (2, 4, 50), (1, 2, 100), (3, 5, 170), (4, 6, 70)),
+    *((5, 6, 120), (11, 12, 140)),
+    *((5, 11, 210), (5, 7, 225), (7, 9, 240), (11, 13, 260), (13, 15, 275)),
+    *((6, 12, 40), (6, 8, 25), (8, 10, 0), (12, 14, 340), (14, 16, 315)),
+)
+_HUES = np.array([[[hue // 2, 230, 255] for *_, hue in _LIMB_HUES]], np.uint8)
+LIMBS = tuple(
+    (first, second, tuple(color))
+    for (first, second, _), color in zip(_LIMB_HUES, cv2.cvtColor(_HUES, cv2.COLOR_HSV2RGB)[0].tolist(), strict=True)
+)
+_SUBPIXEL_BITS = 4
+
+
+def draw_skeleton(
+    keypoints: NDArray[np.float32], height: int, width: int, min_score: float = LEAST_SCORE
+) -> NDArray[np.uint8]:
+    """The pose alone, (``height``, ``width``, 3) uint8 RGB on black: what pose-guided recipes are given.
+
+    ``keypoints`` (17, 3) in pixels and score. The lines are ``height / 64`` pixels wide, so that a drawing means the
+    same at any size; a mirrored person gets another drawing than the mirror image of theirs (left stays cold).
+    """
+    return draw_limbs(np.zeros((height, width, 3), np.uint8), keypoints, max(1, round(height / 64)), min_score)
+
+
+def draw_limbs(
+    picture: RgbImage, keypoints: NDArray[np.float32], thickness: int, min_score: float = LEAST_SCORE
+) -> RgbImage:
+    """Draw the limbs whose two joints have ``min_score`` onto ``picture`` (changed in place); returns it.
+
+    Smooth lines, placed to a sixteenth of a pixel; coordinates count from the image's corner.
+    """
+    # OpenCV counts from the centre of the first pixel. Far outside, its integers would overflow.
+    places = np.clip(keypoints[:, :2] - 0.5, -10_000, 10_000)
+    fixed = np.rint(places * 2**_SUBPIXEL_BITS).astype(int).tolist()
+    seen = keypoints[:, 2] >= min_score
+    for first, second, color in LIMBS:
+        if seen[first] and seen[second]:
+            cv2.line(picture, fixed[first], fixed[second], color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return picture
