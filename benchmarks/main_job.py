@@ -36,6 +36,7 @@ from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.generator import load_generator
 from pipeline.plan import SynthesisSettings
+from pipeline.plan_kinds import TranslationSettings
 from pipeline.settings import JobSettings, run_job
 from pipeline.synthesis import STAGE, SynthesisWorker
 
@@ -86,9 +87,9 @@ def main(settings: Settings) -> None:
             rates["whole"].append(whole)
             shares.update(seconds)
     best = {name: max(values) for name, values in rates.items()}
-    print(f"\ngenerator alone ({job.generator.precision}): {best['bare']:.1f} images/s on {settings.workers} actors")
+    print(f"\ngenerator alone ({job.settings.precision}): {best['bare']:.1f} images/s on {settings.workers} actors")
     print(f"generator alone (float32): {best['float32']:.1f} images/s")
-    print(f"{job.generator.precision} against float32: {best['bare'] / best['float32']:.2f} x")
+    print(f"{job.settings.precision} against float32: {best['bare'] / best['float32']:.2f} x")
     print(f"whole synthesis: {best['whole']:.1f} images/s, {best['whole'] / best['bare']:.2f} of the generator alone")
     total = sum(shares.values())
     for part, seconds_spent in shares.most_common():
@@ -96,7 +97,7 @@ def main(settings: Settings) -> None:
 
 
 def _job(settings: Settings, market: str, duke: str, annotations: str, precision: str) -> Synthesis:
-    chosen = SynthesisSettings.model_validate(
+    chosen = TranslationSettings.model_validate(
         {"limit": settings.rows, "shard_size": 128, "precision": precision, "splits": ["train", "gallery"]}
     )
     job = prepare_synthesis(market, duke, settings.generator, chosen, annotations_uri=annotations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
+from pipeline.annotations import keypoint_array
 from pipeline.images import BoolMask, RgbImage, decode, decode_mask, draw_contact_sheet, encode, resize
+from pipeline.skeletons import draw_skeleton
 
 # Joints of the COCO-17 skeleton, by limb.
 LIMBS = (
@@ -52,27 +55,82 @@ def translation_sheet(dataset: Dataset, source: Dataset, people: int = 12) -> Rg
 
     Two people stand side by side in a line of the sheet.
     """
-    ids = dataset.scan().select("sample_id").collect().get_column("sample_id").to_list()
-    chosen = [ids[int(place)] for place in np.linspace(0, len(ids) - 1, min(people, len(ids)))]
-    columns = ("sample_id", "image", "mask", "keypoints", "sources", "draw")
-    rows = dataset.scan().select(columns).filter(pl.col("sample_id").is_in(chosen)).collect().to_dicts()
-    digests = [row["sources"][0]["sha256"] for row in rows]
-    originals = source.scan().select("image_sha256", "image").filter(pl.col("image_sha256").is_in(digests)).collect()
-    by_digest = {row["image_sha256"]: row["image"]["bytes"] for row in originals.to_dicts()}
+    samples = dataset.scan().select("sample_id").collect().get_column("sample_id")
+    rows = _rows(dataset, pl.col("sample_id").is_in(_spread(samples, people).implode()))
+    originals = _originals(source, rows)
     cells: list[list[RgbImage]] = []
     for row in rows:
         made = decode(row["image"]["bytes"])
-        before = resize(decode(by_digest[row["sources"][0]["sha256"]]), *made.shape[:2])
+        before = resize(originals[_content(row)], *made.shape[:2])
         # Mask and pose belong to the generated image's frame; only draw 0 shares it with the whole source.
         base = before if row["draw"] == 0 else made
         cells.append([before])
         if row["mask"]:
             cells[-1].append(draw_mask(base, decode_mask(row["mask"])))
         if row["keypoints"]:
-            points = np.array([[p["x"], p["y"], p["score"]] for p in row["keypoints"]], np.float32)
-            cells[-1].append(draw_pose(base, points))
+            cells[-1].append(draw_pose(base, keypoint_array(row["keypoints"])))
         cells[-1].append(made)
     return draw_contact_sheet([[*left, *right] for left, right in zip(cells[::2], [*cells[1::2], []], strict=False)])
+
+
+def variations_sheet(dataset: Dataset, source: Dataset, people: int = 8, most: int = 12) -> RgbImage:
+    """A line for each of ``people`` source images: source | up to ``most`` images made from it, by camera or pose.
+
+    Where poses were asked for, they stand in a line of their own above what was made.
+    """
+    digest = pl.col("sources").list.first().struct.field("sha256")
+    contents = dataset.scan().select(digest).collect().to_series().unique().sort()
+    rows = _rows(dataset, digest.is_in(_spread(contents, people).implode()))
+    lines: list[list[RgbImage]] = []
+    for content, image in _originals(source, rows).items():
+        made = [row for row in rows if _content(row) == content][:most]
+        pictures = [decode(row["image"]["bytes"]) for row in made]
+        before = resize(image, *pictures[0].shape[:2])
+        if made[0]["target"]["pose"] is not None:
+            size = before.shape[:2]
+            skeletons = [draw_skeleton(keypoint_array(row["keypoints"]), *size) for row in made]
+            lines.append([np.full_like(before, 255), *skeletons])
+        lines.append([before, *pictures])
+    return draw_contact_sheet(lines)
+
+
+def people_sheet(dataset: Dataset, _: Dataset, lines: int = 6, columns: int = 12) -> RgbImage:
+    """Generated images alone, spread over the data set: a line for each camera where cameras were asked for."""
+    samples = dataset.scan().select("sample_id", camera=pl.col("target").struct.field("camera")).collect()
+    cameras = samples.get_column("camera").unique().sort().to_list()
+    chosen = [
+        _spread(samples.filter(pl.col("camera").eq_missing(camera)).get_column("sample_id"), columns)
+        if len(cameras) > 1
+        else _spread(samples.get_column("sample_id"), lines * columns)
+        for camera in cameras
+    ]
+    rows = _rows(dataset, pl.col("sample_id").is_in(pl.concat(chosen).implode()))
+    pictures = [decode(row["image"]["bytes"]) for row in rows]
+    return draw_contact_sheet([pictures[start : start + columns] for start in range(0, len(pictures), columns)])
+
+
+def _spread(values: pl.Series, count: int) -> pl.Series:
+    """Up to ``count`` of ``values``, evenly spread."""
+    return values.gather(np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).astype(int)))
+
+
+def _rows(dataset: Dataset, wanted: pl.Expr) -> list[dict[str, Any]]:
+    """The ``wanted`` rows with what sheets show, ordered by what was asked for."""
+    columns = ("sample_id", "image", "mask", "keypoints", "sources", "target", "draw")
+    asked = [pl.col("target").struct.field(name) for name in ("camera", "pose")]
+    return dataset.scan().select(columns).filter(wanted).sort(*asked, "draw", maintain_order=True).collect().to_dicts()
+
+
+def _content(row: dict[str, Any]) -> str:
+    """Digest of the image that a row was made from."""
+    return str(row["sources"][0]["sha256"])
+
+
+def _originals(source: Dataset, rows: list[dict[str, Any]]) -> dict[str, RgbImage]:
+    """The images that ``rows`` were made from, by digest."""
+    wanted = pl.col("image_sha256").is_in(sorted({_content(row) for row in rows}))
+    found = source.scan().select("image_sha256", "image").filter(wanted).collect().to_dicts()
+    return {row["image_sha256"]: decode(row["image"]["bytes"]) for row in found}
 
 
 def write_picture(path: Path, picture: RgbImage) -> None:

@@ -1,14 +1,16 @@
 """The plan of a synthesis: one row for each image to be made, known in full before any is made.
 
-It is computed from the source manifest, the generator and the settings alone, so it is the same on any
-machine and with any number of workers; shards are cut from it at fixed places.
+It is computed from the source manifest, the generators and the settings alone, so it is the same on any
+machine and with any number of workers; shards are cut from it at fixed places. What is to be made differs by
+kind and is said in `pipeline.plan_kinds`; here samples get their names, seeds and places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,21 +22,21 @@ from manifests.errors import UserError
 from manifests.rows import index_rows
 from manifests.soft_labels import ClassMap
 from pipeline.digests import content_id, content_seed, plan_digest, settings_sha256
+from pipeline.generator_set import SINGLE, GeneratorSet
 from pipeline.images import ImageFormat
-from pipeline.settings import JobSettings
+from pipeline.labelling import LabelSettings
+from pipeline.precision import Precision
+from pipeline.sources.files import Split
 
 RECIPE_VERSION = "1.0"
-_SOURCE_COLUMNS = ("image_id", "image_sha256", "identity", "camera", "split", "role")
+_SOURCE_COLUMNS = ("image_id", "image_sha256", "identity", "camera", "split", "role", "dataset_id")
 
 
-class SynthesisSettings(JobSettings):
-    """What decides the bytes of a synthetic data set, beside its inputs and its generator."""
+class SynthesisSettings(LabelSettings):
+    """What decides the bytes of a synthetic data set, beside its inputs and its generators."""
 
-    per_image: int = Field(1, ge=1, description="images for each source image; draws after the first crop and flip it")
     seed: int = Field(0, ge=0, description="the run's seed")
-    splits: list[Literal["train", "query", "gallery"]] = Field(["train"], description="source splits to use")
-    label_rule: Literal["one_hot", "lsr"] = Field("lsr", description="label rule of the rows")
-    label_epsilon: float = Field(0.1, ge=0, le=1, description="epsilon of lsr (CamStyle, CVPR 2018, section 4.2)")
+    splits: list[Split] = Field(["train"], description="source splits to use")
     shard_size: int = Field(1000, ge=1, description="rows in a shard: the unit of commit and of resume")
     batch_size: int = Field(16, ge=1, description="images in a generator's batch; its shape never changes")
     height: int | None = Field(
@@ -43,18 +45,51 @@ class SynthesisSettings(JobSettings):
     width: int | None = Field(
         None, ge=16, multiple_of=4, description="width of the images in pixels; as the generator was trained"
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="arithmetic of the generator")
+    precision: Precision = Field("auto", description="arithmetic of the generator")
     image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
     quality: int = Field(95, ge=1, le=101, description="JPEG or WebP quality")
-    limit: int | None = Field(None, ge=1, description="use only the first N source images")
+
+    selecting: ClassVar[frozenset[str]] = frozenset({"shard_size"})
+    """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that a row's bytes depend on; the teacher counts by its digest, not by its path."""
+        return self.model_dump(mode="json", exclude={*self.selecting, "teacher"})
+
+
+@dataclass(frozen=True)
+class Person:
+    """A labelled source image: who, by which camera, and where its row lies (``file`` and ``row``)."""
+
+    image_id: str
+    image_sha256: str
+    identity: str
+    camera: int | None
+    split: str
+    dataset_id: str
+    file: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image to be made, before it has a name. What a kind does not ask for stays None."""
+
+    draw: int
+    content: Person | None = None
+    """Whose image is changed."""
+    target_camera: int | None = None
+    pose_class: int | None = None
+    """Number of a canonical pose, or of a class of poses."""
+    pose_of: Person | None = None
+    """Whose pose is asked for."""
+    generator: str = SINGLE
+    """Member of the generator set."""
 
 
 @dataclass(frozen=True)
 class SynthesisPlan:
-    """``rows``: sample_id, image_id, image_sha256, identity, camera, split, hard_label, draw, seed, file, row.
-
-    ``file`` and ``row`` say where the source row lies. Rows are sorted by (identity, sample_id).
-    """
+    """``rows`` as in `PLAN_SCHEMA`, sorted by (generator, identity, sample_id)."""
 
     plan_id: str
     settings_sha256: str
@@ -64,56 +99,80 @@ class SynthesisPlan:
 
     @property
     def shards(self) -> Mapping[int, pa.Table]:
-        """Shard number -> its rows."""
-        starts = range(0, self.rows.num_rows, self.shard_size)
-        return {start // self.shard_size: self.rows.slice(start, self.shard_size) for start in starts}
+        """Shard number -> its rows: of one generator each, so that a worker holds one, sorted by (identity, id)."""
+        names = self.rows.column("generator").to_numpy(zero_copy_only=False)
+        changes = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
+        cuts = [
+            (start, min(start + self.shard_size, end))
+            for begin, end in pairwise(changes)
+            for start in range(begin, end, self.shard_size)
+        ]
+        return {shard: self.rows.slice(start, end - start) for shard, (start, end) in enumerate(cuts)}
 
 
-def plan_translation(
-    source: Dataset,
+PLAN_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("sample_id", "image_id", "image_sha256", "identity", "split")),
+        *((name, pa.int32()) for name in ("camera", "hard_label", "draw", "file", "row")),
+        ("seed", pa.int64()),
+        *((name, pa.int32()) for name in ("target_camera", "pose_class")),
+        *((name, pa.string()) for name in ("pose_sha256", "pose_dataset_id", "pose_identity", "generator")),
+    ]
+)
+"""``image_*``, ``file``, ``row``, ``identity`` are null where nobody's image goes in; ``camera`` is whose style the
+image has, ``target_camera`` the one that was asked for."""
+
+
+def make_plan(
+    samples: Iterable[Sample],
     settings: SynthesisSettings,
-    recipe: str,
-    checkpoint_sha256s: list[str],
+    generators: GeneratorSet,
+    classes: ClassMap,
     decisive: Mapping[str, Any],
 ) -> SynthesisPlan:
-    """Every labelled person of the chosen splits of ``source``, ``per_image`` times, through one generator.
+    """Name, seed and sort ``samples``; ``classes`` is what their labels are over.
 
-    ``decisive`` holds whatever else decides a row (resolved size and precision, digests of other inputs).
-
-    Raises:
-        UserError: ``source`` has no labelled person in these splits.
+    ``decisive`` holds whatever else decides a row (digests of the inputs, the domain, a teacher). A sample's name
+    and seed follow from that, the settings that decide, the digest of its own generator, and the sample itself.
     """
-    people = select_people(source, settings)
-    identities = people.column("identity").to_pylist()
-    classes = ClassMap.of(identities)
-    digest = settings_sha256({**settings.model_dump(mode="json", exclude={"limit", "shard_size"}), **decisive})
-    samples: list[dict[str, Any]] = []
-    for person in people.to_pylist():
-        for draw in range(settings.per_image):
-            key = (recipe, RECIPE_VERSION, digest, *checkpoint_sha256s, person["image_id"], draw)
-            place = {name: person[name] for name in ("image_id", "image_sha256", "identity", "camera", "split")}
-            place |= {"file": person["file"], "row": person["row"], "draw": draw}
-            place |= {"hard_label": classes.number(person["identity"])}
-            place |= {"sample_id": content_id("sample", *key), "seed": content_seed("draw", settings.seed, *key)}
-            samples.append(place)
-    rows = pa.Table.from_pylist(samples, schema=_PLAN_SCHEMA).sort_by(
-        [("identity", "ascending"), ("sample_id", "ascending")]
+    digest = settings_sha256({**settings.deciding(), **decisive})
+    common = {
+        member: (generators.recipe.name, RECIPE_VERSION, digest, entry.sha256)
+        for member, entry in generators.members.items()
+    }
+    planned = [_planned(sample, common[sample.generator], settings.seed, classes) for sample in samples]
+    rows = pa.Table.from_pylist(planned, schema=PLAN_SCHEMA).sort_by(
+        [(name, "ascending") for name in ("generator", "identity", "sample_id")]
     )
     names = ["shard_size", str(settings.shard_size), *rows.column("sample_id").to_pylist()]
     return SynthesisPlan(plan_digest("synthesize", {"rows": digest}, names), digest, rows, classes, settings.shard_size)
 
 
-_PLAN_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("sample_id", "image_id", "image_sha256", "identity", "split")),
-        *((name, pa.int32()) for name in ("camera", "hard_label", "draw", "file", "row")),
-        ("seed", pa.int64()),
-    ]
-)
+def _planned(sample: Sample, common: tuple[str, ...], seed: int, classes: ClassMap) -> dict[str, Any]:
+    content, pose = sample.content, sample.pose_of
+    asked = (sample.target_camera, sample.pose_class, pose.image_id if pose else None)
+    made_from = content.image_id if content else "noise"
+    key = (*common, made_from, *("" if one is None else one for one in asked), sample.draw)
+    identity = content.identity if content else None
+    row = {name: value for name, value in asdict(content).items() if name != "dataset_id"} if content else {}
+    return row | {
+        "split": content.split if content else "train",
+        "camera": sample.target_camera if sample.target_camera is not None or not content else content.camera,
+        "draw": sample.draw,
+        "hard_label": classes.number(identity),
+        "sample_id": content_id("sample", *key),
+        "seed": content_seed("draw", seed, *key),
+        "target_camera": sample.target_camera,
+        "pose_class": sample.pose_class,
+        "pose_sha256": pose.image_sha256 if pose else None,
+        "pose_dataset_id": pose.dataset_id if pose else None,
+        "pose_identity": pose.identity if pose else None,
+        "generator": sample.generator,
+    }
 
 
-def select_people(source: Dataset, settings: SynthesisSettings) -> pa.Table:
-    """The source rows that a plan uses, without images: labelled persons of the chosen splits, in their order.
+def select_people(source: Dataset, settings: SynthesisSettings) -> list[Person]:
+    """The labelled persons of the chosen splits of ``source``, in their order there.
 
     Raises:
         UserError: there is none, or ``source`` is no source manifest.
@@ -129,7 +188,7 @@ def select_people(source: Dataset, settings: SynthesisSettings) -> pa.Table:
             f"{source.uri} has no person with an identity in split {', '.join(settings.splits)}; "
             "name others with --splits, or see `python -m manifests show`"
         )
-    return rows.slice(0, settings.limit) if settings.limit else rows
+    return [Person(**row) for row in rows.drop_columns(["role"]).to_pylist()]
 
 
 def expected_bytes(sizes: np.ndarray, rows: int) -> int:

@@ -8,44 +8,37 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from manifests import soft_labels
 from manifests.rows import fetch_rows
 from manifests.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
+from manifests.soft_labels import LabelColumns
 from manifests.store import ShardSink, open_dataset
 from pipeline.annotations import Annotation, Annotations, keypoint_structs, reject_row
 from pipeline.digests import subject_key
-from pipeline.generator import Generator, load_generator
-from pipeline.images import (
-    BoolMask,
-    ImageError,
-    RgbImage,
-    decode,
-    encode,
-    encode_mask,
-    pixel_sha256,
-    resize,
-    resize_mask,
-    sha256,
-)
+from pipeline.generator import Generator
+from pipeline.generator_set import GeneratorSet
+from pipeline.images import ImageError, RgbImage, decode, encode, encode_mask, pixel_sha256, sha256
+from pipeline.labelling import Labeller
 from pipeline.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
-from pipeline.quality import StyleStatistics, masked_change, structure_similarity, style_shift
-from pipeline.training_data import LOAD_SCALE, Crop, DomainData, crop_together, random_generator
+from pipeline.quality import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
+from pipeline.views import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
+
+if TYPE_CHECKING:
+    from pipeline.pose import PoseEstimator
 
 STAGE = "synthesize"
 _SOURCE_COLUMNS = ("image", "image_sha256", "dataset_id", "relative_path")
-_NO_ANNOTATION = Annotation(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -54,22 +47,16 @@ class SynthesisInputs:
 
     source_uri: str
     annotations_uri: str | None
-    generator: str
+    generators: GeneratorSet
     domain: str
-    target_style: StyleStatistics | None
+    target_domain: str | None = None
+    """The domain asked for, where that is what the generators change."""
+    styles: Mapping[int | None, StyleStatistics] = field(default_factory=dict)
+    """What a restyled image is measured against, by target camera; under None the target domain's."""
+    pose_model: str | None = None
+    """Estimator that looks for the asked pose in what was made."""
     device: str = "cpu"
     threads: int = 1
-
-
-@dataclass
-class View:
-    """A source image as the generator sees it, with what moved along: mask and keypoints in its pixels."""
-
-    source: dict[str, Any]
-    plan: dict[str, Any]
-    image: RgbImage
-    mask: BoolMask | None
-    keypoints: NDArray[np.float32] | None
 
 
 @dataclass
@@ -89,11 +76,12 @@ class StageClock:
 
 
 class SynthesisWorker:
-    """Holds the generator and the inputs; makes and commits one shard at a time."""
+    """Holds one generator and the inputs; makes and commits one shard at a time."""
 
     def __init__(
         self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: ShardSink
     ) -> None:
+        """``settings`` are resolved: size, precision and label rule are said."""
         self.inputs, self.settings, self.sink = inputs, settings, sink
         if inputs.device == "cpu":
             torch.set_num_threads(inputs.threads)
@@ -101,55 +89,65 @@ class SynthesisWorker:
         self.num_classes = len(plan.classes)
         self.source = open_dataset(inputs.source_uri)
         self.annotations = Annotations(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
+        self._loaded: tuple[str, Generator] | None = None
+
+    def generator(self, member: str) -> Generator:
+        """The member in hand, loaded by the worker that uses it; the one before it is let go."""
+        if self._loaded is None or self._loaded[0] != member:
+            self._loaded = None
+            settings = self.settings
+            loaded = self.inputs.generators.load(member, self.inputs.device, settings.precision, settings.batch_size)
+            self._loaded = member, loaded
+        return self._loaded[1]
 
     @cached_property
-    def generator(self) -> Generator:
-        """Loaded by the worker that uses it, never sent between processes."""
-        return load_generator(
-            self.inputs.generator, self.inputs.device, self.settings.precision, self.settings.batch_size
-        )
+    def labeller(self) -> Labeller:
+        return Labeller(self.settings, self.num_classes, self.inputs.device, self.settings.batch_size)
+
+    @cached_property
+    def pose_estimator(self) -> PoseEstimator | None:
+        """Loaded only where a score asks for it: mmpose takes long to import."""
+        if self.inputs.pose_model is None:
+            return None
+        from pipeline.pose import load_pose_estimator
+
+        return load_pose_estimator(self.inputs.pose_model, self.inputs.device)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
-        return self.settings.height or self.generator.height, self.settings.width or self.generator.width
+        generators = self.inputs.generators
+        return self.settings.height or generators.height, self.settings.width or generators.width
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""
         clock = StageClock()
         with clock.measure("load"):
-            _ = self.generator
-        rows: list[dict[str, Any]] = []
+            generator = self.generator(plan.column("generator")[0].as_py())
+            _ = self.labeller, self.pose_estimator
+        tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
         rejects: list[dict[str, Any]] = []
         with ThreadPoolExecutor(self.inputs.threads) as threads:
             for start in range(0, plan.num_rows, self.settings.batch_size):
                 part = plan.slice(start, self.settings.batch_size)
-                rows += self._make_batch(part, rejects, clock, threads.map)
+                with clock.measure("decode"):
+                    views = self._views(part, rejects, threads.map)
+                if views:
+                    tables.append(self._make_batch(views, generator, clock, threads.map))
                 yield part.num_rows
         with clock.measure("commit"):
-            self.sink.commit(shard, self._table(rows), _reject_table(rejects), clock.rounded())
+            rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
+            self.sink.commit(shard, pa.concat_tables(tables).combine_chunks(), rejected, clock.rounded())
 
-    def _make_batch(
-        self,
-        part: pa.Table,
-        rejects: list[dict[str, Any]],
-        clock: StageClock,
-        each: Callable[..., Iterator[Any]],
-    ) -> list[dict[str, Any]]:
-        """The rows of one batch; what cannot be read goes to ``rejects``."""
-        with clock.measure("decode"):
-            sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
-            made = list(each(self._view, sources, part.to_pylist()))
-            views = [view for view in made if isinstance(view, View)]
-            rejects += [reject for reject in made if not isinstance(reject, View)]
-        if not views:
-            return []
-        with clock.measure("generate"):
-            images = self.generator.translate(np.stack([view.image for view in views]))
-        with clock.measure("score"):
-            scores = list(each(self._score, views, images))
-        with clock.measure("encode"):
-            return list(each(self._row, views, images, scores))
+    def _views(self, part: pa.Table, rejects: list[dict[str, Any]], each: Callable[..., Iterator[Any]]) -> list[View]:
+        """What the rows of one batch are made from; what cannot be read goes to ``rejects``."""
+        plan = part.to_pylist()
+        if part.column("file").null_count:
+            return [View(row, pose=self._asked_pose(row)) for row in plan]
+        sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
+        made = list(each(self._view, sources, plan))
+        rejects += [reject for reject in made if not isinstance(reject, View)]
+        return [view for view in made if isinstance(view, View)]
 
     def _view(self, source: dict[str, Any], plan: dict[str, Any]) -> View | dict[str, Any]:
         """The decoded source at the generator's size, or the reject that it became."""
@@ -157,17 +155,55 @@ class SynthesisWorker:
             image = decode(source["image"]["bytes"])
         except ImageError as error:
             return reject_row(source, plan["sample_id"], "decode", error)
-        found = self.annotations.get(source["image_sha256"]) if self.annotations else None
-        return fit_view(source, plan, image, found or _NO_ANNOTATION, *self.size)
+        view = fit_view(source, plan, image, self._annotation(source["image_sha256"]) or NO_ANNOTATION, self.size)
+        view.pose = self._asked_pose(plan)
+        return view
+
+    def _annotation(self, image_sha256: str | None) -> Annotation | None:
+        return self.annotations.get(image_sha256) if self.annotations and image_sha256 else None
+
+    def _asked_pose(self, plan: dict[str, Any]) -> Pose | None:
+        return asked_pose(plan, self._annotation(plan["pose_sha256"]), self.inputs.generators, self.size)
+
+    def _make_batch(
+        self, views: list[View], generator: Generator, clock: StageClock, each: Callable[..., Iterator[Any]]
+    ) -> pa.Table:
+        """The finished rows of one batch."""
+        with clock.measure("generate"):
+            images = generator.generate(input_columns(views, self.inputs.generators, self.size))
+        with clock.measure("score"):
+            scores = list(each(self._score, views, images))
+            self._score_poses(views, images, scores)
+        with clock.measure("label"):
+            labels = self.labeller.columns([view.plan["hard_label"] for view in views], images)
+        with clock.measure("encode"):
+            rows = list(each(lambda *one: self._row(generator, *one), views, images, scores))
+            return _table(rows, labels)
 
     def _score(self, view: View, image: RgbImage) -> dict[str, float | None]:
-        return score(view, image, self.inputs.target_style)
+        return score(view, image, self.inputs.styles.get(view.plan["target_camera"]))
 
-    def _row(self, view: View, image: RgbImage, scores: dict[str, float | None]) -> dict[str, Any]:
+    def _score_poses(
+        self, views: Sequence[View], images: NDArray[np.uint8], scores: list[dict[str, float | None]]
+    ) -> None:
+        """How far the poses found in ``images`` are from those asked for."""
+        if self.pose_estimator is None:
+            return
+        found = self.pose_estimator.estimate(list(images))
+        for view, points, one in zip(views, found, scores, strict=True):
+            if view.pose is not None:
+                one["pose_error"] = pose_error(view.pose.keypoints, points, self.size[0])
+
+    def _row(
+        self, generator: Generator, view: View, image: RgbImage, scores: dict[str, float | None]
+    ) -> dict[str, Any]:
         """One row of the synthetic manifest, all but its label columns."""
-        plan, source = view.plan, view.source
+        plan = view.plan
         data = encode(image, self.settings.image_format, self.settings.quality)
         suffix = {"jpeg": "jpg"}.get(self.settings.image_format, self.settings.image_format)
+        # Mask and joints are known where they stayed as in the source; of an asked pose the joints.
+        mask = view.mask if view.pose is None else None
+        keypoints = view.keypoints if view.pose is None else view.pose.keypoints
         return {
             "sample_id": plan["sample_id"],
             "image": {"bytes": data, "path": f"{plan['sample_id']}.{suffix}"},
@@ -176,69 +212,65 @@ class SynthesisWorker:
             "width": image.shape[1],
             "height": image.shape[0],
             "identity": plan["identity"],
-            "hard_label": plan["hard_label"],
             "camera": plan["camera"],
             "domain": self.inputs.domain,
             "split": plan["split"],
-            "subject_keys": [subject_key(source["dataset_id"], plan["identity"])],
-            "sources": [
-                {"sha256": source["image_sha256"], "role": "content", "dataset_id": source["dataset_id"]},
-            ],
-            "recipe": self.generator.recipe,
+            **provenance(view),
+            "recipe": generator.recipe,
             "recipe_version": RECIPE_VERSION,
             "settings_sha256": self.settings_sha256,
             "seed": plan["seed"],
             "draw": plan["draw"],
             "plan_id": self.plan_id,
-            "checkpoint_sha256s": [self.generator.sha256],
-            "target": {"camera": None, "domain": self.inputs.domain, "pose": None},
-            "mask": encode_mask(view.mask) if view.mask is not None else None,
-            "keypoints": keypoint_structs(view.keypoints) if view.keypoints is not None else None,
+            "checkpoint_sha256s": [generator.sha256],
+            "target": {
+                "camera": plan["target_camera"],
+                "domain": self.inputs.target_domain,
+                "pose": target_pose(plan),
+            },
+            "mask": encode_mask(mask) if mask is not None else None,
+            "keypoints": keypoint_structs(keypoints) if keypoints is not None else None,
             "quality": {name: scores.get(name) for name in QUALITY_SCORES},
             "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
         }
 
-    def _table(self, rows: list[dict[str, Any]]) -> pa.Table:
-        """The rows with their label columns, in the schema's order."""
-        labels = label_columns([row["hard_label"] for row in rows], self.num_classes, self.settings)
-        names = [name for name in SYNTHETIC_SCHEMA.names if name not in labels]
-        bare = pa.schema([SYNTHETIC_SCHEMA.field(name) for name in names])
-        columns = dict(zip(names, pa.Table.from_pylist(rows, schema=bare).columns, strict=True)) | labels
-        return pa.table({name: columns[name] for name in SYNTHETIC_SCHEMA.names})
+
+def _table(rows: list[dict[str, Any]], labels: LabelColumns) -> pa.Table:
+    """The rows with their label columns, in the schema's order."""
+    names = [name for name in SYNTHETIC_SCHEMA.names if name not in labels]
+    bare = pa.schema([SYNTHETIC_SCHEMA.field(name) for name in names])
+    columns = dict(zip(names, pa.Table.from_pylist(rows, schema=bare).columns, strict=True)) | labels
+    return pa.table({name: columns[name] for name in SYNTHETIC_SCHEMA.names}).cast(SYNTHETIC_SCHEMA)
 
 
-def fit_view(
-    source: dict[str, Any], plan: dict[str, Any], image: RgbImage, known: Annotation, height: int, width: int
-) -> View:
-    """Bring an image and its annotation to ``height`` x ``width``.
+def provenance(view: View) -> dict[str, Any]:
+    """``sources`` by role and the keys of the people on them; both empty where the image was made from noise alone."""
+    plan, source = view.plan, view.source
+    sources, people = [], []
+    if source is not None:
+        sources.append({"sha256": source["image_sha256"], "role": "content", "dataset_id": source["dataset_id"]})
+        people.append(subject_key(source["dataset_id"], plan["identity"]))
+    if plan["pose_sha256"] is not None:
+        sources.append({"sha256": plan["pose_sha256"], "role": "pose", "dataset_id": plan["pose_dataset_id"]})
+        people.append(subject_key(plan["pose_dataset_id"], plan["pose_identity"]))
+    return {"sources": sources, "subject_keys": list(dict.fromkeys(people))}
 
-    Draw 0 is the whole image. A generator of this kind has no noise input, so later draws see another view: the
-    training augmentation (enlarge by 1.117, crop, mirror by chance), drawn from the row's own seed.
-    """
-    draw = plan["draw"]
-    size = (height, width) if draw == 0 else (round(height * LOAD_SCALE), round(width * LOAD_SCALE))
-    scale = np.array([size[1] / image.shape[1], size[0] / image.shape[0], 1.0], np.float32)
-    sized = DomainData(
-        images=resize(image, *size)[None],
-        masks=resize_mask(known.mask, *size)[None] if known.mask is not None else None,
-        keypoints=(known.keypoints * scale)[None] if known.keypoints is not None else None,
-    )
-    if draw > 0:
-        random = random_generator(plan["seed"])
-        top, left = (int(random.integers(room + 1)) for room in (size[0] - height, size[1] - width))
-        sized = crop_together(sized, [Crop(top, left, bool(random.random() < 0.5))], height, width)
-    return View(
-        source,
-        plan,
-        sized.images[0],
-        sized.masks[0] if sized.masks is not None else None,
-        sized.keypoints[0] if sized.keypoints is not None else None,
-    )
+
+def target_pose(plan: Mapping[str, Any]) -> str | None:
+    """The pose that a row asks for: the digest of the image that has it, or ``class N``; None if it asks for none."""
+    if plan["pose_sha256"] is not None:
+        return str(plan["pose_sha256"])
+    return None if plan["pose_class"] is None else f"class {plan['pose_class']}"
 
 
 def score(view: View, image: RgbImage, target_style: StyleStatistics | None) -> dict[str, float | None]:
-    """Quality of one generated image against the view that it was made from; None where it cannot be told."""
+    """Quality of one generated image against the view that it was made from; None where it cannot be told.
+
+    Pixels are compared in place, so a person in another pose than the source's gets none of these scores.
+    """
     scores: dict[str, float | None] = {}
+    if view.image is None or view.pose is not None:
+        return scores
     if view.mask is not None:
         scores["foreground_change"] = masked_change(view.image, image, view.mask)
         scores["foreground_fidelity"] = structure_similarity(view.image, image, view.mask)
@@ -246,14 +278,3 @@ def score(view: View, image: RgbImage, target_style: StyleStatistics | None) -> 
     if target_style is not None:
         scores["style_shift"] = style_shift(view.image, image, target_style)
     return scores
-
-
-def label_columns(hard_labels: Sequence[int], num_classes: int, settings: SynthesisSettings) -> dict[str, Any]:
-    """The label columns of the rows by the run's rule."""
-    if settings.label_rule == "one_hot":
-        return soft_labels.one_hot(hard_labels, num_classes)
-    return soft_labels.lsr(hard_labels, num_classes, settings.label_epsilon)
-
-
-def _reject_table(rejects: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)

@@ -7,56 +7,71 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.rows import fetch_rows, index_rows
 from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
+from pipeline.annotations import Annotations
+from pipeline.checkpoints import file_sha256, resolve
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
-from pipeline.generator import Generator, load_generator
+from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import ImageError, decode, encode, resize
-from pipeline.plan import SynthesisPlan, SynthesisSettings, expected_bytes, plan_translation
+from pipeline.labelling import check_label_rule
+from pipeline.plan import SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.plan_kinds import (
+    PEOPLE,
+    TRANSLATION,
+    CameraSettings,
+    PlanInputs,
+    PoseSettings,
+    check_kind,
+    kind_of,
+)
+from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
 from pipeline.quality import StyleStatistics
 from pipeline.synthesis import STAGE, SynthesisInputs, SynthesisWorker
 
 STYLE_IMAGES = 1000
-"""How many images of the target domain, evenly spread over it, its style statistics are taken from."""
+"""How many images of the target, evenly spread over it, style statistics are taken from."""
 SIZE_IMAGES = 32
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """A plan with all that its workers need."""
+    """A plan with all that its workers need; ``settings`` are resolved."""
 
     source: Dataset
     target: Dataset | None
-    generator: Generator
     settings: SynthesisSettings
     inputs: SynthesisInputs
     plan: SynthesisPlan
+    teacher_sha256: str | None = None
 
     def dry_run_lines(self) -> list[str]:
         """What would be made: samples, shards, estimated size."""
         rows = self.plan.rows
         size = expected_bytes(self._sample_sizes(), rows.num_rows)
+        used = rows.column("image_id")
+        sources = f"from {pc.count_distinct(used, mode='only_valid')} source images"
+        members = pc.count_distinct(rows.column("generator")).as_py()
         return [
             f"plan {self.plan.plan_id}",
-            f"samples: {rows.num_rows} ({self.settings.per_image} for each of "
-            f"{rows.num_rows // self.settings.per_image} source images, {len(self.plan.classes)} identities)",
-            f"shards: {len(self.plan.shards)} of up to {self.settings.shard_size} rows",
+            f"samples: {rows.num_rows} ({sources if used.null_count < rows.num_rows else 'from noise alone'}, "
+            f"labels by {self.settings.label_rule} over {len(self.plan.classes)} identities)",
+            f"shards: {len(self.plan.shards)} of up to {self.settings.shard_size} rows, by {members} generator(s)",
             f"estimated size: {size / 2**20:.1f} MiB",
         ]
 
     def _sample_sizes(self) -> np.ndarray:
         """Encoded sizes in bytes of a few sources at the output's size: a generated image weighs about the same."""
-        height = self.settings.height or self.generator.height
-        width = self.settings.width or self.generator.width
-        images = [resize(image, height, width) for image in _spread_images(self.source, SIZE_IMAGES)]
+        images = [resize(image, *_size(self.settings)) for image in _spread_images(self.source, SIZE_IMAGES)]
         sizes = [len(encode(image, self.settings.image_format, self.settings.quality)) for image in images]
         return np.array(sizes or [0])
 
@@ -64,43 +79,67 @@ class Synthesis:
 def prepare_synthesis(
     source_uri: str,
     target_uri: str | None,
-    generator_name: str,
+    generator: str,
     settings: SynthesisSettings,
     *,
     annotations_uri: str | None,
+    pose_model: str | None = None,
     device: str = "cpu",
 ) -> Synthesis:
-    """Open the inputs and compute the plan; writes nothing.
+    """Open the inputs and compute the plan; writes nothing. The class of ``settings`` says what kind it is.
 
     Raises:
-        UserError: an input is missing or of the wrong kind.
+        UserError: an input is missing, of the wrong kind, or not what the plan needs.
     """
     source = open_dataset(source_uri)
     target = open_dataset(target_uri) if target_uri else None
     annotations = open_dataset(annotations_uri) if annotations_uri else None
-    # The driver may stand on a node without the device: it loads the generator to know it, not to run it.
-    generator = load_generator(generator_name, "cpu", settings.precision, settings.batch_size)
-    settings = settings.model_copy(
-        update={
-            "height": settings.height or generator.height,
-            "width": settings.width or generator.width,
-            "precision": generator.precision if device == "cpu" else settings.precision,
-        }
-    )
-    digests = {"source": source.digest()}
-    digests |= {"target": target.digest()} if target else {}
-    digests |= {"annotations": annotations.digest()} if annotations else {}
-    domain = _domain(target or source)
+    generators = open_generators(generator)
+    kind = kind_of(settings)
+    check_kind(generators, kind)
+    settings = _resolved(settings, generators, device)
+    people = select_people(source, settings)
+    classes = ClassMap.of(person.identity for person in people)
+    teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
     inputs = SynthesisInputs(
         source_uri=source.uri,
         annotations_uri=annotations.uri if annotations else None,
-        generator=generator_name,
-        domain=domain,
-        target_style=_style(target, settings) if target else None,
+        generators=generators,
+        domain=_domain(target or source),
+        target_domain=_domain(target or source) if kind is TRANSLATION else None,
+        styles=_styles(source, target, settings),
+        pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
     )
-    plan = plan_translation(source, settings, generator.recipe, [generator.sha256], {**digests, "domain": domain})
-    return Synthesis(source, target, generator, settings, inputs, plan)
+    decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
+    decisive |= {"domain": inputs.domain, "teacher": teacher_sha256}
+    decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
+    from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
+    samples = kind.samples(PlanInputs(source.uri, people, generators, from_annotations), settings)
+    plan = make_plan(samples, settings, generators, classes, decisive)
+    return Synthesis(source, target, settings, inputs, plan, teacher_sha256)
+
+
+def _named(source: Dataset, target: Dataset | None, annotations: Dataset | None) -> list[tuple[str, Dataset]]:
+    named = (("source", source), ("target", target), ("annotations", annotations))
+    return [(name, dataset) for name, dataset in named if dataset is not None]
+
+
+def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str) -> SynthesisSettings:
+    """``settings`` with size, precision and label rule said; the driver may stand on a node without the device."""
+    dtype = resolve_precision(settings.precision, "cpu")
+    trained = generators.height, generators.width
+    asked = settings.height or trained[0], settings.width or trained[1]
+    if "noise" in generators.recipe.inputs and asked != trained:
+        raise UserError(f"{generators.name} makes {trained[0]} x {trained[1]} images: leave out --height and --width")
+    return settings.model_copy(
+        update={
+            "height": asked[0],
+            "width": asked[1],
+            "precision": str(dtype).removeprefix("torch.") if device == "cpu" else settings.precision,
+            "label_rule": settings.label_rule or generators.recipe.label_rule,
+        }
+    )
 
 
 def synthesize(
@@ -145,11 +184,24 @@ def _record(job: Synthesis) -> dict[str, Any]:
         "job": STAGE,
         "settings": job.settings.model_dump(mode="json"),
         "settings_sha256": job.plan.settings_sha256,
-        "checkpoints": [{"name": job.generator.name, "sha256": job.generator.sha256, "recipe": job.generator.recipe}],
+        "checkpoints": _checkpoints(job),
         "inputs": [described for dataset in used for described in _inputs(dataset)],
-        "target_style": job.inputs.target_style.as_dict() if job.inputs.target_style else None,
+        "styles": [{"camera": camera, **style.as_dict()} for camera, style in job.inputs.styles.items()],
         "environment": environment(job.inputs.device, job.inputs.threads),
     }
+
+
+def _checkpoints(job: Synthesis) -> list[dict[str, Any]]:
+    """The models whose work is in the rows: generators that the plan uses, and the teacher of its labels."""
+    generators, used = job.inputs.generators, set(job.plan.rows.column("generator").to_pylist())
+    models: list[dict[str, Any]] = [
+        {"name": f"{generators.name} {member}".strip(), "sha256": entry.sha256, "recipe": generators.recipe.name}
+        for member, entry in sorted(generators.members.items())
+        if member in used
+    ]
+    if job.teacher_sha256:
+        models.append({"name": job.settings.teacher, "sha256": job.teacher_sha256, "recipe": "reid"})
+    return models
 
 
 def _inputs(dataset: Dataset) -> list[dict[str, Any]]:
@@ -168,23 +220,40 @@ def _domain(dataset: Dataset) -> str:
     return str(domains[0]) if domains else "unknown"
 
 
-def _style(target: Dataset, settings: SynthesisSettings) -> StyleStatistics:
-    height, width = settings.height, settings.width
-    assert height is not None
-    assert width is not None
-    images = [resize(image, height, width) for image in _spread_images(target, STYLE_IMAGES)]
-    if not images:
-        raise UserError(f"the target {target.uri} holds no readable image")
-    return StyleStatistics.of(images)
+def _size(settings: SynthesisSettings) -> tuple[int, int]:
+    assert settings.height is not None
+    assert settings.width is not None
+    return settings.height, settings.width
 
 
-def _spread_images(dataset: Dataset, count: int) -> list[np.ndarray]:
+def _styles(source: Dataset, target: Dataset | None, settings: SynthesisSettings) -> dict[int | None, StyleStatistics]:
+    """What restyled images are measured against: the target domain, or each camera of the source."""
+    if target is not None:
+        images = [resize(image, *_size(settings)) for image in _spread_images(target, STYLE_IMAGES)]
+        if not images:
+            raise UserError(f"the target {target.uri} holds no readable image")
+        return {None: StyleStatistics.of(images)}
+    if not isinstance(settings, CameraSettings):
+        return {}
+    cameras = index_rows(source, ["camera"]).column("camera").unique().drop_null().sort().to_pylist()
+    found = {camera: _spread_images(source, STYLE_IMAGES // len(cameras), camera) for camera in cameras}
+    sized = {camera: [resize(image, *_size(settings)) for image in images] for camera, images in found.items()}
+    return {camera: StyleStatistics.of(images) for camera, images in sized.items() if images}
+
+
+def _spread_images(dataset: Dataset, count: int, camera: int | None = None) -> list[np.ndarray]:
     """Up to ``count`` readable images, evenly spread over the training split (all splits if it has none)."""
-    rows = index_rows(dataset, ["split"])
+    rows = index_rows(dataset, ["split", "camera"])
     if not rows.num_rows:
         return []
-    train = np.flatnonzero(np.array(rows.column("split").to_pylist()) == "train")
-    places = train if len(train) else np.arange(rows.num_rows)
+    wanted = np.array(rows.column("split").to_pylist()) == "train"
+    if not wanted.any():
+        wanted[:] = True
+    if camera is not None:
+        wanted &= np.array(rows.column("camera").to_pylist()) == camera
+    places = np.flatnonzero(wanted)
+    if not len(places):
+        return []
     chosen = places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))]
     images = []
     for image in fetch_rows(dataset, rows.take(chosen), ["image"]).column("image").to_pylist():

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
+from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.soft_labels import ClassMap
 from manifests.store import open_dataset
-from pipeline.plan import SynthesisPlan, SynthesisSettings, plan_translation
+from pipeline.generator_set import SINGLE, GeneratorSet, Member
+from pipeline.plan import Person, Sample, SynthesisPlan, make_plan, select_people
+from pipeline.plan_kinds import PlanInputs, TranslationSettings, translations
+from pipeline.recipes.ptgan import PTGAN
 from tests.conftest import ToySources
 
 
-def plan_of(sources: ToySources, checkpoint: str = "c" * 64, **settings: object) -> SynthesisPlan:
-    chosen = SynthesisSettings.model_validate(settings)
-    return plan_translation(open_dataset(sources.market), chosen, "ptgan", [checkpoint], {"domain": "duke-like"})
+def generators(*checkpoints: str) -> GeneratorSet:
+    members = {name or SINGLE: Member("there", name * 64 or "c" * 64) for name in checkpoints or ("",)}
+    return GeneratorSet("g", PTGAN(), 128, 64, members)
+
+
+def plan_of(sources: ToySources, checkpoint: str = "", **settings: object) -> SynthesisPlan:
+    chosen = TranslationSettings.model_validate(settings)
+    people = select_people(open_dataset(sources.market), chosen)
+    known = generators()
+    if checkpoint:
+        known = replace(known, members={SINGLE: Member("there", checkpoint)})
+    samples = translations(PlanInputs(sources.market, people, known), chosen)
+    return make_plan(samples, chosen, known, ClassMap.of(person.identity for person in people), {"domain": "duke-like"})
 
 
 def ids(plan: SynthesisPlan) -> list[str]:
@@ -36,28 +55,74 @@ def test_shards_cover_the_rows_in_order(toy_sources: ToySources) -> None:
     assert {shard.num_rows for shard in list(plan.shards.values())[:-1]} == {4}
 
 
+def people(count: int) -> list[Person]:
+    return [Person(f"{n:032x}", f"{n:064x}", f"{n % 5:04d}", n % 3, "train", "set", 0, n) for n in range(count)]
+
+
+def many_generators(samples: Sequence[Sample], shard_size: int) -> SynthesisPlan:
+    known = generators(*sorted({sample.generator for sample in samples}))
+    chosen = TranslationSettings(shard_size=shard_size)
+    return make_plan(samples, chosen, known, ClassMap.of(f"{n:04d}" for n in range(5)), {})
+
+
+def test_a_shard_is_of_one_generator_and_sorted() -> None:
+    samples = [Sample(0, person, generator="abc"[number % 3]) for number, person in enumerate(people(40))]
+    plan = many_generators(samples, shard_size=5)
+    cut = []
+    for shard in plan.shards.values():
+        assert shard.num_rows <= 5
+        assert len(set(shard.column("generator").to_pylist())) == 1
+        order = list(zip(shard.column("identity").to_pylist(), shard.column("sample_id").to_pylist(), strict=True))
+        assert order == sorted(order)
+        cut += shard.column("sample_id").to_pylist()
+    assert cut == ids(plan)
+    assert len(set(cut)) == 40
+    # Two full shards and a rest for each of 14, 13 and 13 rows: no generator is loaded twice.
+    assert len(plan.shards) == 9
+
+
+def test_a_sample_is_named_by_its_own_generator_and_by_what_is_asked() -> None:
+    person = people(1)[0]
+    asked = [
+        Sample(0, person, generator="a"),
+        Sample(0, person, generator="b"),
+        Sample(1, person, generator="a"),
+        Sample(0, person, target_camera=3, generator="a"),
+        Sample(0, person, pose_class=3, generator="a"),
+        Sample(0, person, pose_of=person, generator="a"),
+        Sample(0, generator="a"),
+    ]
+    plan = many_generators(asked, shard_size=100)
+    assert len(set(ids(plan))) == len(asked)
+    assert len(set(plan.rows.column("seed").to_pylist())) == len(asked)
+    alone = many_generators(asked[:1], shard_size=1)
+    assert ids(alone)[0] in ids(plan)  # what else is planned does not change it
+    assert Counter(plan.rows.column("camera").to_pylist()) == {0: 5, 3: 1, None: 1}
+
+
 def test_what_decides_a_row_names_it_and_what_does_not_does_not(toy_sources: ToySources) -> None:
     base = plan_of(toy_sources)
     for other in (
         plan_of(toy_sources, seed=1),
         plan_of(toy_sources, quality=90),
+        plan_of(toy_sources, label_rule="one_hot"),
         plan_of(toy_sources, checkpoint="d" * 64),
     ):
         assert not set(ids(base)) & set(ids(other))
     recut = plan_of(toy_sources, shard_size=3)
     assert ids(recut) == ids(base)
     assert recut.plan_id != base.plan_id
-    assert set(ids(plan_of(toy_sources, limit=5))) < set(ids(base))
+    for part, whole in ((plan_of(toy_sources, limit=5), base), (base, plan_of(toy_sources, per_image=2))):
+        assert set(ids(part)) < set(ids(whole))
+        assert part.classes == whole.classes
 
 
 def test_no_person_in_the_split_is_one_line(toy_sources: ToySources) -> None:
     with pytest.raises(UserError, match="needed"):
         # A plan needs a source manifest; an identity of query images is there, so ask for an empty selection.
-        plan_translation(_annotation_like(toy_sources), SynthesisSettings(), "ptgan", ["c"], {})
+        select_people(_annotation_like(toy_sources), TranslationSettings())
 
 
-def _annotation_like(sources: ToySources):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
+def _annotation_like(sources: ToySources) -> Dataset:
     dataset = open_dataset(sources.market)
     return replace(dataset, snapshot=replace(dataset.snapshot, kind="annotation"))

@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.quality import StyleStatistics, masked_change, structure_similarity, style_features, style_shift
+from pipeline.quality import (
+    StyleStatistics,
+    masked_change,
+    pose_error,
+    structure_similarity,
+    style_features,
+    style_shift,
+)
 
 
 def noise(seed: int, low: int = 0, high: int = 256) -> np.ndarray:
@@ -52,3 +59,15 @@ def test_style_shift_is_one_at_the_targets_centre_and_zero_where_it_began() -> N
     assert style_shift(noise(51, 0, 80), source, target) < 0
     with pytest.raises(ValueError, match="at least one"):
         StyleStatistics.of([])
+
+
+def test_pose_error_is_a_share_of_the_height_over_the_joints_that_were_asked_for() -> None:
+    asked = np.zeros((17, 3), np.float32)
+    asked[:4, 2] = 1
+    found = asked.copy()
+    found[:2, 0] = 10  # two of four joints are ten pixels off
+    found[5:, :2] = 1000
+    found[:, 2] = 0  # unsure of all of them
+    assert pose_error(asked, found, 100) == pytest.approx(0.05)
+    assert pose_error(asked, asked, 100) == 0
+    assert pose_error(np.zeros((17, 3), np.float32), found, 100) is None

@@ -15,14 +15,16 @@ from manifests.store import Dataset, DatasetRun, open_dataset
 from pipeline.annotations import Annotation
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.digests import subject_key
+from pipeline.generator_set import SINGLE
 from pipeline.images import decode, pixel_sha256
-from pipeline.plan import SynthesisSettings
-from pipeline.synthesis import SynthesisWorker, fit_view
+from pipeline.plan_kinds import TranslationSettings
+from pipeline.synthesis import SynthesisWorker
+from pipeline.views import fit_view
 from tests.conftest import ToySources
 
 
 def prepared(sources: ToySources, generator: str, **settings: object) -> Synthesis:
-    chosen = SynthesisSettings.model_validate({"shard_size": 5, "batch_size": 4, "precision": "float32", **settings})
+    chosen = TranslationSettings.model_validate({"shard_size": 5, "batch_size": 4, "precision": "float32", **settings})
     return prepare_synthesis(sources.market, sources.duke, generator, chosen, annotations_uri=None)
 
 
@@ -74,7 +76,7 @@ def test_rows_carry_labels_scores_and_provenance(
         source = by_digest[row["sources"][0]["sha256"]]
         assert (row["identity"], row["camera"]) == (source["identity"], source["camera"])
         assert row["subject_keys"] == [subject_key("toy-market-like", source["identity"])]
-        assert row["checkpoint_sha256s"] == [job.generator.sha256]
+        assert row["checkpoint_sha256s"] == [job.inputs.generators.members[SINGLE].sha256]
         assert row["domain"] == row["target"]["domain"] == "duke-like"
         assert row["quality"]["style_shift"] is not None
         assert row["quality"]["foreground_change"] is None  # no annotations were given
@@ -134,7 +136,7 @@ def test_a_later_draw_moves_image_mask_and_keypoints_together() -> None:
     keypoints[:, :2], keypoints[:, 2] = (29.5, 59.5), 1.0
     known = Annotation(image[:, :, 0] > 0, 1.0, keypoints)
     for seed in range(8):
-        view = fit_view({}, {"draw": 1, "seed": seed}, image, known, 128, 64)
+        view = fit_view({}, {"draw": 1, "seed": seed}, image, known, (128, 64))
         assert view.mask is not None
         assert view.keypoints is not None
         inside = view.image[:, :, 0] > 127

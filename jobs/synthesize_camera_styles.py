@@ -1,0 +1,35 @@
+"""Each labelled image as the other cameras of its place would show it: the camera gap closed.
+
+python jobs/synthesize_camera_styles.py --source runs/a --generator runs/camstyle --output runs/a-cameras
+python jobs/synthesize_camera_styles.py --source runs/a --generator runs/camstyle --cameras 3,6 --output runs/a-3-6
+
+Generators: the folder of a camstyle training (one generator for each pair of cameras), or camstyle_multidomain.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.cluster.synthesis_job import AnnotatedJobSettings, run_synthesis_job
+from pipeline.inspection import variations_sheet
+from pipeline.plan_kinds import CAMERAS, CameraSettings
+from pipeline.settings import run_job
+
+
+class Settings(AnnotatedJobSettings, CameraSettings):
+    """Make each image of a labelled source as its other cameras would show it, labels kept."""
+
+    output: str = Field("runs/camera-styles", description="URI of the data set to write")
+
+
+def main(settings: Settings) -> None:
+    run_synthesis_job(settings, CAMERAS, variations_sheet)
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

@@ -1,0 +1,35 @@
+"""Each labelled person in other poses: the canonical ones of the generator, or poses of other images.
+
+python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pngan --output runs/a-poses
+python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pix2pix --poses data --output runs/a-poses
+
+Generators: pngan, pix2pix.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.cluster.synthesis_job import AnnotatedJobSettings, run_synthesis_job
+from pipeline.inspection import variations_sheet
+from pipeline.plan_kinds import POSES, PoseSettings
+from pipeline.settings import run_job
+
+
+class Settings(AnnotatedJobSettings, PoseSettings):
+    """Make each person of a labelled source in other poses, labels kept."""
+
+    output: str = Field("runs/canonical-poses", description="URI of the data set to write")
+
+
+def main(settings: Settings) -> None:
+    run_synthesis_job(settings, POSES, variations_sheet)
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

@@ -1,0 +1,35 @@
+"""People who do not exist, made from noise: more training images, labelled over a labelled source's people.
+
+python jobs/synthesize_random_people.py --source runs/a --generator runs/gan_lsro --images 24000 --output runs/more
+
+Generators: gan_lsro (anyone), cgan (anyone, as each camera sees them in turn). Labels are uniform (LSRO) unless
+--label-rule teacher or mprl asks a ReID classifier (--teacher) whom the images resemble.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.cluster.synthesis_job import SynthesisJobSettings, run_synthesis_job
+from pipeline.inspection import people_sheet
+from pipeline.plan_kinds import PEOPLE, PeopleSettings
+from pipeline.settings import run_job
+
+
+class Settings(SynthesisJobSettings, PeopleSettings):
+    """Make images of people who do not exist, with labels over the people of a labelled source."""
+
+    output: str = Field("runs/random-people", description="URI of the data set to write")
+
+
+def main(settings: Settings) -> None:
+    run_synthesis_job(settings, PEOPLE, people_sheet)
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

@@ -1,0 +1,149 @@
+"""What every synthesis job does: inputs, annotations where they are needed, plan, images, contact sheet, report.
+
+A script says which kind it makes (`pipeline.plan_kinds`) and adds its settings; the rest is here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field
+
+from manifests.errors import UserError
+from manifests.store import Dataset, open_dataset
+from pipeline.annotations import AnnotationSettings
+from pipeline.cluster.annotate import annotate
+from pipeline.cluster.session import ClusterSettings, ray_session
+from pipeline.cluster.synthesize import Synthesis, prepare_synthesis, synthesize
+from pipeline.generator_set import open_generators
+from pipeline.images import RgbImage
+from pipeline.inspection import write_picture
+from pipeline.plan import SynthesisSettings, select_people
+from pipeline.plan_kinds import Kind, check_kind
+
+DEMO = Path("runs/demo")
+Sheet = Callable[[Dataset, Dataset], RgbImage]
+Sources = Callable[[Path], tuple[str, str | None]]
+
+
+class SynthesisJobSettings(SynthesisSettings, ClusterSettings):
+    """What all synthesis jobs are told beside what they make; each adds its own."""
+
+    source: str | None = Field(None, description="URI of the labelled source manifest")
+    generator: str | None = Field(None, description="shipped name, or what train_generator.py wrote")
+    output: str = Field(description="URI of the data set to write")
+    shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
+    device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
+    dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
+
+
+class AnnotatedJobSettings(SynthesisJobSettings):
+    """The same for jobs that look at masks and poses of the source."""
+
+    annotations: str | None = Field(None, description="URI of the source's annotations; by default made beside output")
+    segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint for images without annotation")
+    pose: str = Field("pose_tiny", description="mmpose checkpoint for images without annotation, and for scores")
+
+
+def run_synthesis_job(
+    settings: SynthesisJobSettings,
+    kind: Kind,
+    sheet: Sheet,
+    *,
+    target: str | None = None,
+    embedded: Sources | None = None,
+) -> None:
+    """Make a data set of ``kind``, or with ``--dry-run`` say what it would be; ``sheet`` draws what was made.
+
+    ``embedded`` makes the source and target that stand in, below a folder, where no source is named.
+
+    Raises:
+        UserError: an input is missing or does not fit the kind.
+    """
+    # A wrong path or name ends here, before anything is drawn and before Ray is started.
+    generator = _check(settings, kind, target, embedded)
+    chosen = kind.settings.model_validate(settings.model_dump(include=set(kind.settings.model_fields)))
+
+    annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
+
+    def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
+        pose_model = annotated.pose if annotated else None
+        return prepare_synthesis(
+            source,
+            target,
+            generator,
+            chosen,
+            annotations_uri=annotations,
+            pose_model=pose_model,
+            device=settings.device,
+        )
+
+    if settings.dry_run:
+        with tempfile.TemporaryDirectory() as scratch:
+            sources = _sources(settings, target, embedded, Path(scratch))
+            print("\n".join(prepare(*sources, annotated.annotations if annotated else None).dry_run_lines()))
+        return
+    source, target = _sources(settings, target, embedded, DEMO)
+    with ray_session(settings.ray_address):
+        job = prepare(source, target, _annotate(annotated, chosen, kind, source) if annotated else None)
+        dataset = synthesize(job, settings.output, where=settings)
+    _report(dataset, job, sheet)
+
+
+def _check(settings: SynthesisJobSettings, kind: Kind, target: str | None, embedded: Sources | None) -> str:
+    """The generator, after it and the named inputs were found to be there and of the right kind."""
+    if settings.generator is None or (settings.source is None and embedded is None):
+        recipe = kind.recipes[0]
+        raise UserError(
+            f"no generator of this kind is shipped: name --source and --generator; `python jobs/train_generator.py "
+            f"--recipe {recipe} --source URI --output runs/{recipe}` trains one ({' or '.join(kind.recipes)})"
+        )
+    check_kind(open_generators(settings.generator), kind)
+    for uri in filter(None, (settings.source, target)):
+        open_dataset(uri)
+    return settings.generator
+
+
+def _sources(
+    settings: SynthesisJobSettings, target: str | None, embedded: Sources | None, folder: Path
+) -> tuple[str, str | None]:
+    """URIs of source and target; the embedded default's, drawn and ingested below ``folder``, if none are given."""
+    if settings.source is not None:
+        return settings.source, target
+    assert embedded is not None
+    return embedded(folder)
+
+
+def _annotate(settings: AnnotatedJobSettings, chosen: SynthesisSettings, kind: Kind, source: str) -> str | None:
+    """Masks and poses of the source images that the plan needs: those given, completed where some are missing."""
+    people = kind.annotated(select_people(open_dataset(source), chosen), chosen)
+    if not people:
+        return settings.annotations
+    models = AnnotationSettings.model_validate(
+        settings.model_dump(include={"segmenter", "pose", "device", "shard_size"})
+    )
+    uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
+    only = frozenset(person.image_sha256 for person in people)
+    return annotate(source, uri, models, where=settings, only=only).uri
+
+
+def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:
+    """What was made, where it lies, and how to look at it."""
+    snapshot = dataset.snapshot
+    print(f"\n{snapshot.rows} images written, {snapshot.rejected} rejected of {snapshot.planned} planned")
+    for reason, count in snapshot.reasons.items():
+        print(f"  rejected: {reason} {count}")
+    means = dataset.scan().select("quality").unnest("quality").mean().collect().to_dicts()[0]
+    for name, value in means.items():
+        if value is not None:
+            print(f"  mean {name}: {value:.3f}")
+    print(f"data set: {dataset.uri}")
+    if "://" not in dataset.uri and snapshot.rows:
+        path = Path(f"{dataset.uri.rstrip('/')}-contact-sheet.png")
+        write_picture(path, sheet(dataset, job.source))
+        print(f"contact sheet: {path}")
+    print("look at it:\n  import polars as pl")
+    print(f'  rows = pl.scan_parquet("{dataset.uri}/data/*.parquet")')
+    print('  print(rows.group_by("camera", "label_rule").len().sort("camera").collect())')

@@ -1,0 +1,160 @@
+"""The synthesis jobs as a user runs them, each with a tiny generator of its kind, on one local Ray."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from manifests.soft_labels import ClassMap
+from manifests.store import open_dataset
+from manifests.validate import validate
+from pipeline.reid.model import load_reid, save_reid
+from pipeline.reid.network import NetworkSettings, build_network
+from tests.conftest import ToySources
+from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
+
+pytestmark = pytest.mark.timeout(300)
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+PEOPLE, CAMERAS, POSES = "synthesize_random_people.py", "synthesize_camera_styles.py", "synthesize_canonical_poses.py"
+
+
+class Runner:
+    """Runs a job in this process, as its command line would."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, job: str, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, stdout, stderr."""
+        self._monkeypatch.setattr(sys, "argv", [str(JOBS / job), *arguments])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(JOBS / job), run_name="__main__")
+        said = self._capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, said.out, said.err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Runner:
+    monkeypatch.chdir(tmp_path)
+    return Runner(monkeypatch, capsys)
+
+
+def check_job(run: Runner, job: str, output: Path, *arguments: str) -> pl.DataFrame:
+    """Dry run, run and rerun: the rows that the job wrote."""
+    arguments = (*arguments, "--output", str(output), "--shard-size", "6", "--batch-size", "4")
+    status, out, err = run(job, *arguments, "--dry-run")
+    assert status == 0, err
+    assert all(word in out for word in ("samples: ", "shards: ", "estimated size: "))
+    assert not output.exists()
+    planned = int(out.partition("samples: ")[2].split()[0])
+    status, out, err = run(job, *arguments, "--workers", "1")
+    assert status == 0, err
+    assert f"{planned} images written, 0 rejected of {planned} planned" in out
+    assert validate(str(output)).faults == []
+    assert output.with_name(f"{output.name}-contact-sheet.png").is_file()
+    status, out, err = run(job, *arguments)
+    assert status == 0, err
+    assert "nothing to do" in out
+    return open_dataset(str(output)).scan().collect()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("recipe", ["gan_lsro", "cgan"])
+def test_random_people(recipe: str, run: Runner, toy_sources: ToySources, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "g", recipe, **({"cameras": [1, 2]} if recipe == "cgan" else {}))
+    named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--images", "14")
+    rows = check_job(run, PEOPLE, tmp_path / "set", *named)
+    assert rows.height == 14
+    assert rows["recipe"].unique().to_list() == [recipe]
+    assert rows["label_rule"].unique().to_list() == ["lsro"]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_random_people_labelled_by_a_teacher(run: Runner, toy_sources: ToySources, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "g", "gan_lsro")
+    named = [
+        "--source",
+        toy_sources.market,
+        "--generator",
+        str(tmp_path / "g"),
+        "--images",
+        "8",
+        "--label-rule",
+        "mprl",
+    ]
+    status, out, _ = run(PEOPLE, *named[:-2], "--dry-run")
+    people = int(out.partition(" identities")[0].rpartition(" ")[2])
+    assert status == 0
+    status, _, err = run(PEOPLE, *named, "--dry-run")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--teacher" in err
+    classes = open_dataset(toy_sources.market).scan().filter(pl.col("split") == "train", pl.col("role") == "person")
+    known = ClassMap.of(classes.select("identity").collect()["identity"].to_list())
+    assert len(known) == people
+    save_reid(tmp_path / "reid.safetensors", build_network(NetworkSettings(channels=4), people), 64, 32, known)
+    teacher = str(tmp_path / "reid.safetensors")
+    rows = check_job(run, PEOPLE, tmp_path / "set", *named, "--teacher", teacher)
+    assert rows["label_rule"].unique().to_list() == ["mprl"]
+    assert rows["soft_label"].list.len().unique().to_list() == [people]
+    models = open_dataset(str(tmp_path / "set")).run["run"]["checkpoints"]
+    assert load_reid(teacher).sha256 in [model["sha256"] for model in models]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_camera_styles(run: Runner, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    source = open_dataset(toy_sources.market).scan().filter(pl.col("split") == "train", pl.col("role") == "person")
+    cameras = source.select("camera").collect()["camera"]
+    pairs = save_tiny_pairs(tmp_path / "pairs", tuple(cameras.unique().sort().to_list()))
+    asked = cameras.unique().sort()[:2].to_list()
+    named = ("--source", toy_sources.market, "--generator", pairs, "--annotations", toy_annotations)
+    rows = check_job(run, CAMERAS, tmp_path / "set", *named, "--cameras", ",".join(map(str, asked)))
+    assert rows.height == sum((cameras != camera).sum() for camera in asked)
+    assert sorted(rows["camera"].unique().to_list()) == asked
+    assert rows["quality"].struct.field("foreground_change").is_not_null().all()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("recipe", ["pngan", "pix2pix"])
+def test_poses(recipe: str, run: Runner, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "g", recipe, **({"canonical_poses": standing_poses()} if recipe == "pngan" else {}))
+    named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
+    asked = ("--poses", "canonical") if recipe == "pngan" else ("--poses", "data", "--poses-per-image", "4")
+    rows = check_job(run, POSES, tmp_path / "set", *named, *asked, "--limit", "2", "--no-score-pose")
+    assert rows.height == (16 if recipe == "pngan" else 8)
+    assert rows["label_rule"].unique().to_list() == ["lsr"]
+
+
+@pytest.mark.parametrize(
+    ("job", "recipe", "fitting"),
+    [
+        (PEOPLE, "cyclegan", "synthesize_duke_style.py"),
+        (CAMERAS, "gan_lsro", PEOPLE),
+        (POSES, "cyclegan", "synthesize_duke_style.py"),
+        ("synthesize_duke_style.py", "gan_lsro", PEOPLE),
+    ],
+)
+def test_a_generator_of_another_kind(
+    job: str, recipe: str, fitting: str, run: Runner, toy_sources: ToySources, tmp_path: Path
+) -> None:
+    save_tiny(tmp_path / "g", recipe)
+    status, _, err = run(job, "--source", toy_sources.market, "--generator", str(tmp_path / "g"))
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"is a {recipe} generator" in err
+    assert f"run jobs/{fitting}" in err
+
+
+@pytest.mark.parametrize(("job", "recipe"), [(PEOPLE, "gan_lsro"), (CAMERAS, "camstyle"), (POSES, "pngan")])
+def test_without_a_generator_it_says_what_to_train(job: str, recipe: str, run: Runner, tmp_path: Path) -> None:
+    status, _, err = run(job)
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"jobs/train_generator.py --recipe {recipe} " in err
+    assert not list(tmp_path.iterdir())

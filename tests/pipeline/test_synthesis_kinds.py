@@ -1,0 +1,210 @@
+"""Every kind through the worker: what its rows say, and bytes that depend on the row alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.soft_labels import ClassMap, expand
+from manifests.store import DatasetRun, open_dataset
+from manifests.validate import validate
+from pipeline.annotations import Annotations, keypoint_array
+from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
+from pipeline.digests import subject_key
+from pipeline.generator_set import SINGLE
+from pipeline.plan import SynthesisSettings
+from pipeline.plan_kinds import CameraSettings, PeopleSettings, PoseSettings
+from pipeline.synthesis import SynthesisWorker
+from tests.conftest import ToySources
+from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
+
+CUT = {"precision": "float32", "batch_size": 4, "shard_size": 5}
+
+
+@pytest.fixture(scope="module")
+def cameras(toy_sources: ToySources) -> tuple[int, ...]:
+    """The cameras of the training people."""
+    rows = open_dataset(toy_sources.market).scan().select("camera", "split", "role").collect()
+    used = rows.filter((rows["split"] == "train") & (rows["role"] == "person"))
+    return tuple(sorted(set(used["camera"].to_list())))
+
+
+Trained = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cameras: tuple[int, ...]) -> Trained:
+    """A tiny generator of a recipe, by the recipe's name."""
+    known: dict[str, dict[str, Any]] = {
+        "cgan": {"cameras": cameras},
+        "camstyle_multidomain": {"cameras": cameras},
+        "pngan": {"canonical_poses": standing_poses()},
+    }
+
+    @cache
+    def saved(recipe: str) -> str:
+        folder = tmp_path_factory.mktemp(recipe)
+        if recipe == "camstyle":
+            return save_tiny_pairs(folder, cameras)
+        save_tiny(folder, recipe, **known.get(recipe, {}))
+        return str(folder)
+
+    return saved
+
+
+def made(job: Synthesis, uri: Path) -> Dataset:
+    """Run the plan's shards in this process."""
+    footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
+    rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
+    run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer)
+    worker = SynthesisWorker(job.inputs, job.plan, job.settings, run.sink)
+    for shard in run.pending():
+        assert sum(worker.run(shard, job.plan.shards[shard])) == job.plan.shards[shard].num_rows
+    run.close()
+    dataset = open_dataset(str(uri))
+    assert validate(str(uri)).faults == []
+    assert dataset.snapshot.rows == job.plan.rows.num_rows
+    return dataset
+
+
+def pixels(dataset: Dataset) -> dict[str, str]:
+    return dict(dataset.scan().select("sample_id", "image_sha256").collect().iter_rows())
+
+
+def settings_of(recipe: str, **changes: Any) -> SynthesisSettings:
+    if recipe in ("gan_lsro", "cgan"):
+        return PeopleSettings.model_validate({**CUT, "images": 13, **changes})
+    if recipe in ("camstyle", "camstyle_multidomain"):
+        return CameraSettings.model_validate({**CUT, "limit": 3, "per_image": 2, **changes})
+    poses = "data" if recipe == "pix2pix" else "canonical"
+    asked = {"limit": 2, "poses": poses, "poses_per_image": 4, "score_pose": False}
+    return PoseSettings.model_validate({**CUT, **asked, **changes})
+
+
+@pytest.mark.parametrize("recipe", ["gan_lsro", "cgan", "camstyle", "camstyle_multidomain", "pngan", "pix2pix"])
+def test_a_row_does_not_depend_on_how_the_plan_is_cut(
+    recipe: str, toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    sets = []
+    # A smaller selection and other shards put each row beside others, at another place of its batch.
+    for number, changes in enumerate(({}, {"shard_size": 3}, {"shard_size": 100, "images": 9, "limit": 1})):
+        settings = settings_of(recipe)
+        settings = settings.model_copy(update={k: v for k, v in changes.items() if k in type(settings).model_fields})
+        job = prepare_synthesis(toy_sources.market, None, trained(recipe), settings, annotations_uri=toy_annotations)
+        sets.append(pixels(made(job, tmp_path / str(number))))
+    whole, recut, part = sets
+    assert whole == recut
+    assert part.items() < whole.items()
+    assert len(set(whole.values())) == len(whole)
+
+
+def test_people_out_of_noise_are_nobody(
+    toy_sources: ToySources, trained: Trained, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    settings = settings_of("cgan", images=2 * len(cameras))
+    job = prepare_synthesis(toy_sources.market, None, trained("cgan"), settings, annotations_uri=None)
+    dataset = made(job, tmp_path / "set")
+    rows = dataset.read().to_pylist()
+    assert Counter(row["camera"] for row in rows) == dict.fromkeys(cameras, 2)
+    for row in rows:
+        assert (row["identity"], row["hard_label"], row["split"]) == (None, -1, "train")
+        assert (row["sources"], row["subject_keys"]) == ([], [])
+        assert row["checkpoint_sha256s"] == [job.inputs.generators.members[SINGLE].sha256]
+        assert row["target"] == {"camera": row["camera"], "domain": None, "pose": None}
+        assert row["domain"] == "market-like"
+        assert (row["label_rule"], row["num_classes"]) == ("lsro", len(job.plan.classes))
+        assert (row["mask"], row["keypoints"], set(row["quality"].values())) == (None, None, {None})
+    assert np.allclose(expand(dataset.read()), 1 / len(job.plan.classes))
+
+
+def test_noise_is_the_rows_own(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    digests = []
+    for seed in (0, 1):
+        settings = settings_of("gan_lsro", seed=seed)
+        job = prepare_synthesis(toy_sources.market, None, trained("gan_lsro"), settings, annotations_uri=None)
+        digests.append(set(pixels(made(job, tmp_path / str(seed))).values()))
+    assert len(digests[0] | digests[1]) == 26
+
+
+def test_camera_styles_keep_identity_mask_and_joints(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("camstyle", per_image=1)
+    job = prepare_synthesis(toy_sources.market, None, trained("camstyle"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    members = {member.sha256: name for name, member in job.inputs.generators.members.items()}
+    for row in rows:
+        source = by_digest[row["sources"][0]["sha256"]]
+        assert row["identity"] == source["identity"]
+        assert row["target"]["camera"] == row["camera"] != source["camera"]
+        assert members[row["checkpoint_sha256s"][0]] == f"{source['camera']}->{row['camera']}"
+        assert row["mask"] is not None
+        assert len(row["keypoints"]) == 17
+        assert row["quality"]["foreground_change"] is not None
+        assert row["quality"]["style_shift"] is not None
+        assert (row["label_rule"], row["label_epsilon"]) == ("lsr", pytest.approx(0.1))
+    assert len({row["checkpoint_sha256s"][0] for row in rows}) > 1
+
+
+def test_a_drawn_pose_is_named_by_image_and_person(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("pix2pix")
+    job = prepare_synthesis(toy_sources.market, None, trained("pix2pix"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    known = Annotations(open_dataset(toy_annotations))
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    for row in rows:
+        assert [source["role"] for source in row["sources"]] == ["content", "pose"]
+        content, pose = (by_digest[source["sha256"]] for source in row["sources"])
+        assert content["identity"] == row["identity"] != pose["identity"]
+        assert row["subject_keys"] == [subject_key("toy-market-like", one["identity"]) for one in (content, pose)]
+        assert row["target"]["pose"] == pose["image_sha256"]
+        donor = known.get(pose["image_sha256"])
+        assert donor is not None
+        assert donor.keypoints is not None
+        scale = np.array([row["width"] / pose["width"], row["height"] / pose["height"], 1.0])
+        assert np.allclose(keypoint_array(row["keypoints"]), donor.keypoints * scale, atol=1e-3)
+        assert row["mask"] is None
+        assert row["quality"]["foreground_change"] is None
+
+
+def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    job = prepare_synthesis(toy_sources.market, None, trained("pngan"), settings_of("pngan"), annotations_uri=None)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    assert Counter(row["target"]["pose"] for row in rows) == {f"class {number}": 2 for number in range(8)}
+    for row in rows:
+        number = int(row["target"]["pose"].removeprefix("class "))
+        expected = np.array(standing_poses()[number]) * (row["width"], row["height"])
+        assert np.allclose(keypoint_array(row["keypoints"])[:, :2], expected, atol=1e-3)
+        assert [source["role"] for source in row["sources"]] == ["content"]
+
+
+def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
+    for changes, message in (({"label_rule": "lsr"}, "show nobody"), ({"height": 128}, "makes 64 x 32 images")):
+        settings = settings_of("gan_lsro", **changes)
+        with pytest.raises(UserError, match=message):
+            prepare_synthesis(toy_sources.market, None, trained("gan_lsro"), settings, annotations_uri=None)
+
+
+def test_the_asked_pose_is_looked_for(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    settings = settings_of("pngan", limit=1, score_pose=True)
+    job = prepare_synthesis(
+        toy_sources.market, None, trained("pngan"), settings, annotations_uri=None, pose_model="pose_tiny"
+    )
+    errors = made(job, tmp_path / "set").scan().select(pl.col("quality").struct.field("pose_error")).collect()
+    assert errors["pose_error"].is_between(0.02, 1).all()  # noise shows nobody: the joints are found somewhere
+    blind = prepare_synthesis(
+        toy_sources.market, None, trained("pngan"), settings_of("pngan", limit=1), annotations_uri=None
+    )
+    assert blind.plan.settings_sha256 != job.plan.settings_sha256
