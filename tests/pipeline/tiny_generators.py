@@ -23,7 +23,11 @@ def save_tiny(folder: Path, recipe: str, seed: int = 0, stem: str = "generator",
     model = find_recipe(recipe)
     known = {name: value for name, value in TINY.items() if name in model.settings_model.model_fields}
     made = model(model.settings_model.model_validate({**known, **settings}))
-    network = initialize(made.build_generator(SIZE), torch.Generator().manual_seed(seed))
+    random = torch.Generator().manual_seed(seed)
+    network = initialize(made.build_generator(SIZE), random)
+    with torch.no_grad():
+        for parameter in network.parameters():  # all of them: conditions must show without training
+            parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.2)
     folder.mkdir(parents=True, exist_ok=True)
     return save_generator(folder / f"{stem}.safetensors", network, made, *SIZE)
 
