@@ -117,6 +117,8 @@ def prepare_synthesis(
     from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
     samples = kind.samples(PlanInputs(source.uri, people, generators, from_annotations), settings)
     plan = make_plan(samples, settings, generators, classes, decisive)
+    if not plan.rows.num_rows:
+        raise UserError(f"nothing of {source.uri} is left to make with these settings")
     return Synthesis(source, target, settings, inputs, plan, teacher_sha256)
 
 
