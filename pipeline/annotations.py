@@ -189,6 +189,12 @@ class Annotation:
     size: tuple[int, int] | None = None
     """Height and width of the image in pixels."""
 
+    def keypoints_at(self, height: int, width: int) -> NDArray[np.float32]:
+        """The keypoints, which are known, in pixels of the image at another size."""
+        assert self.keypoints is not None
+        assert self.size is not None
+        return self.keypoints * np.array([width / self.size[1], height / self.size[0], 1.0], np.float32)
+
 
 class Annotations:
     """Finished annotations by image digest."""

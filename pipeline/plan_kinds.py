@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.schema import NOISE_RECIPES
 from pipeline.annotations import Annotations
+from pipeline.canonical_poses import place_pose, pose_distances
 from pipeline.digests import content_seed
 from pipeline.generator_set import SINGLE, GeneratorSet, pair_name
 from pipeline.plan import Person, Sample, SynthesisSettings
@@ -128,8 +130,38 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
     centres = inputs.generators.canonical_poses
     if not len(centres):
         raise UserError(f"{inputs.generators.name} holds no canonical poses: take --poses data")
+    shown_by = _nearest_donors(inputs) if _reads_mask(inputs.generators) else [None] * len(centres)
     for person in people:
-        yield from (Sample(0, person, pose_class=number) for number in range(len(centres)))
+        yield from (Sample(0, person, pose_class=number, pose_of=donor) for number, donor in enumerate(shown_by))
+
+
+def _reads_mask(generators: GeneratorSet) -> bool:
+    return "mask" in generators.recipe.inputs
+
+
+def _nearest_donors(inputs: PlanInputs) -> list[Person]:
+    """The image nearest to each canonical pose: where a mask goes with the pose, a mean of poses is not enough.
+
+    Raises:
+        UserError: no image's pose and mask are known.
+    """
+    generators = inputs.generators
+    donors = _donors(inputs)
+    if not donors:
+        raise UserError(f"no image of {inputs.source} has a known pose and mask to take the place of canonical ones")
+    poses = np.stack([_posed(inputs, donor) for donor in donors])
+    nearest = []
+    for centre in generators.canonical_poses:
+        asked = np.broadcast_to(place_pose(centre, generators.height, generators.width), poses.shape)
+        nearest.append(donors[int(pose_distances(poses, asked).argmin())])
+    return nearest
+
+
+def _posed(inputs: PlanInputs, donor: Person) -> NDArray[np.float32]:
+    """The donor's keypoints (17, 3) in pixels of the images to be made."""
+    known = inputs.annotations.get(donor.image_sha256) if inputs.annotations else None
+    assert known is not None
+    return known.keypoints_at(inputs.generators.height, inputs.generators.width)
 
 
 def _drawn_poses(inputs: PlanInputs, people: Sequence[Person], settings: PoseSettings) -> Iterator[Sample]:
@@ -160,9 +192,14 @@ def _donors(inputs: PlanInputs) -> list[Person]:
         known = inputs.annotations.get(person.image_sha256)
         if known is None or known.keypoints is None or known.size is None:
             continue
-        if known.mask is not None or "mask" not in inputs.generators.recipe.inputs:
+        if known.mask is not None or not _reads_mask(inputs.generators):
             donors.append(person)
     return donors
+
+
+def _reads_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
+    """Whether poses, or the masks that go with them, come from images of the source."""
+    return settings.poses == "data" or _reads_mask(generators)
 
 
 def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Iterator[Sample]:
@@ -183,7 +220,7 @@ class Kind:
     recipes: tuple[str, ...]
     settings: type[SynthesisSettings]
     samples: Callable[[PlanInputs, Any], Iterator[Sample]]
-    annotated: Callable[[Sequence[Person], Any], Sequence[Person]]
+    annotated: Callable[[Sequence[Person], Any, GeneratorSet], Sequence[Person]]
     """Whose masks and poses must be known: what scores compare, and where poses are drawn from."""
 
 
@@ -192,28 +229,28 @@ TRANSLATION = Kind(
     ("cyclegan", "ptgan", "spgan"),
     TranslationSettings,
     translations,
-    annotated=lambda people, settings: people[: settings.limit],
+    annotated=lambda people, settings, _: people[: settings.limit],
 )
 CAMERAS = Kind(
     "synthesize_camera_styles.py",
     ("camstyle", "camstyle_multidomain"),
     CameraSettings,
     camera_styles,
-    annotated=_by_cameras,
+    annotated=lambda people, settings, _: _by_cameras(people, settings),
 )
 POSES = Kind(
     "synthesize_canonical_poses.py",
     ("pngan", "pix2pix"),
     PoseSettings,
     other_poses,
-    annotated=lambda people, settings: people if settings.poses == "data" else (),
+    annotated=lambda people, settings, generators: people if _reads_poses(settings, generators) else (),
 )
 PEOPLE = Kind(
     "synthesize_random_people.py",
     NOISE_RECIPES,
     PeopleSettings,
     random_people,
-    annotated=lambda people, settings: (),
+    annotated=lambda people, settings, _: (),
 )
 KINDS = (TRANSLATION, CAMERAS, POSES, PEOPLE)
 

@@ -257,10 +257,8 @@ def provenance(view: View) -> dict[str, Any]:
 
 
 def target_pose(plan: Mapping[str, Any]) -> str | None:
-    """The pose that a row asks for: the digest of the image that has it, or ``class N``; None if it asks for none."""
-    if plan["pose_sha256"] is not None:
-        return str(plan["pose_sha256"])
-    return None if plan["pose_class"] is None else f"class {plan['pose_class']}"
+    """The pose that a row asks for: ``class N``, or the digest of the image that has it; None if it asks for none."""
+    return plan["pose_sha256"] if plan["pose_class"] is None else f"class {plan['pose_class']}"
 
 
 def score(view: View, image: RgbImage, target_style: StyleStatistics | None) -> dict[str, float | None]:

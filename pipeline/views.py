@@ -82,10 +82,7 @@ def _resized(image: RgbImage, known: Annotation, size: Size) -> DomainData:
 def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: GeneratorSet, size: Size) -> Pose | None:
     """The pose that a row asks for: its donor's, scaled to ``size``, or a canonical one; None if it asks for none."""
     if donor is not None:
-        assert donor.keypoints is not None
-        assert donor.size is not None
-        scale = np.array([size[1] / donor.size[1], size[0] / donor.size[0], 1.0], np.float32)
-        return Pose(donor.keypoints * scale, None if donor.mask is None else resize_mask(donor.mask, *size))
+        return Pose(donor.keypoints_at(*size), None if donor.mask is None else resize_mask(donor.mask, *size))
     if plan["pose_class"] is None or "skeleton" not in generators.recipe.inputs:
         return None
     return Pose(place_pose(generators.canonical_poses[plan["pose_class"]], *size))

@@ -17,7 +17,7 @@ from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis, synthesize
-from pipeline.generator_set import open_generators
+from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import RgbImage
 from pipeline.inspection import write_picture
 from pipeline.plan import SynthesisSettings, select_people
@@ -63,7 +63,7 @@ def run_synthesis_job(
         UserError: an input is missing or does not fit the kind.
     """
     # A wrong path or name ends here, before anything is drawn and before Ray is started.
-    generator = _check(settings, kind, target, embedded)
+    generators = _check(settings, kind, target, embedded)
     chosen = kind.settings.model_validate(settings.model_dump(include=set(kind.settings.model_fields)))
 
     annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
@@ -73,7 +73,7 @@ def run_synthesis_job(
         return prepare_synthesis(
             source,
             target,
-            generator,
+            generators.name,
             chosen,
             annotations_uri=annotations,
             pose_model=pose_model,
@@ -87,23 +87,24 @@ def run_synthesis_job(
         return
     source, target = _sources(settings, target, embedded, DEMO)
     with ray_session(settings.ray_address):
-        job = prepare(source, target, _annotate(annotated, chosen, kind, source) if annotated else None)
+        job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
         dataset = synthesize(job, settings.output, where=settings)
     _report(dataset, job, sheet)
 
 
-def _check(settings: SynthesisJobSettings, kind: Kind, target: str | None, embedded: Sources | None) -> str:
-    """The generator, after it and the named inputs were found to be there and of the right kind."""
+def _check(settings: SynthesisJobSettings, kind: Kind, target: str | None, embedded: Sources | None) -> GeneratorSet:
+    """The generators, after they and the named inputs were found to be there and of the right kind."""
     if settings.generator is None or (settings.source is None and embedded is None):
         recipe = kind.recipes[0]
         raise UserError(
             f"no generator of this kind is shipped: name --source and --generator; `python jobs/train_generator.py "
             f"--recipe {recipe} --source URI --output runs/{recipe}` trains one ({' or '.join(kind.recipes)})"
         )
-    check_kind(open_generators(settings.generator), kind)
+    generators = open_generators(settings.generator)
+    check_kind(generators, kind)
     for uri in filter(None, (settings.source, target)):
         open_dataset(uri)
-    return settings.generator
+    return generators
 
 
 def _sources(
@@ -116,9 +117,11 @@ def _sources(
     return embedded(folder)
 
 
-def _annotate(settings: AnnotatedJobSettings, chosen: SynthesisSettings, kind: Kind, source: str) -> str | None:
+def _annotate(
+    settings: AnnotatedJobSettings, chosen: SynthesisSettings, kind: Kind, generators: GeneratorSet, source: str
+) -> str | None:
     """Masks and poses of the source images that the plan needs: those given, completed where some are missing."""
-    people = kind.annotated(select_people(open_dataset(source), chosen), chosen)
+    people = kind.annotated(select_people(open_dataset(source), chosen), chosen, generators)
     if not people:
         return settings.annotations
     models = AnnotationSettings.model_validate(
