@@ -190,6 +190,21 @@ def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Tr
         assert [source["role"] for source in row["sources"]] == ["content"]
 
 
+def test_with_a_mask_to_read_an_image_stands_for_each_canonical_pose(
+    toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
+    save_tiny(tmp_path / "g", "pix2pix", canonical_poses=standing_poses())
+    settings = settings_of("pix2pix", poses="canonical")
+    job = prepare_synthesis(toy_sources.market, None, str(tmp_path / "g"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    assert Counter(row["target"]["pose"] for row in rows) == {f"class {number}": 2 for number in range(8)}
+    for number in range(8):
+        donors = {row["sources"][1]["sha256"] for row in rows if row["target"]["pose"] == f"class {number}"}
+        assert len(donors) == 1  # the same for everyone
+    with pytest.raises(UserError, match="--annotations"):
+        prepare_synthesis(toy_sources.market, None, str(tmp_path / "g"), settings, annotations_uri=None)
+
+
 def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
     for changes, message in (({"label_rule": "lsr"}, "show nobody"), ({"height": 128}, "makes 64 x 32 images")):
         settings = settings_of("gan_lsro", **changes)
