@@ -16,7 +16,7 @@ from manifests.store import Dataset, open_dataset
 from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
-from pipeline.cluster.synthesize import Synthesis, prepare_synthesis, synthesize
+from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import RgbImage
 from pipeline.inspection import write_picture
@@ -62,10 +62,9 @@ def run_synthesis_job(
     Raises:
         UserError: an input is missing or does not fit the kind.
     """
-    # A wrong path or name ends here, before anything is drawn and before Ray is started.
-    generators = _check(settings, kind, target, embedded)
     chosen = kind.settings.model_validate(settings.model_dump(include=set(kind.settings.model_fields)))
-
+    # A wrong path or name ends here, before anything is drawn and before Ray is started.
+    generators = _check(settings, chosen, kind, target, embedded)
     annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
 
     def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
@@ -92,8 +91,14 @@ def run_synthesis_job(
     _report(dataset, job, sheet)
 
 
-def _check(settings: SynthesisJobSettings, kind: Kind, target: str | None, embedded: Sources | None) -> GeneratorSet:
-    """The generators, after they and the named inputs were found to be there and of the right kind."""
+def _check(
+    settings: SynthesisJobSettings,
+    chosen: SynthesisSettings,
+    kind: Kind,
+    target: str | None,
+    embedded: Sources | None,
+) -> GeneratorSet:
+    """The generators, after they and the named inputs were found to be there and to fit."""
     if settings.generator is None or (settings.source is None and embedded is None):
         recipe = kind.recipes[0]
         raise UserError(
@@ -102,8 +107,10 @@ def _check(settings: SynthesisJobSettings, kind: Kind, target: str | None, embed
         )
     generators = open_generators(settings.generator)
     check_kind(generators, kind)
-    for uri in filter(None, (settings.source, target)):
-        open_dataset(uri)
+    if target is not None:
+        open_dataset(target)
+    if settings.source is not None:
+        check_request(open_dataset(settings.source), generators, chosen, settings.device)
     return generators
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.rows import fetch_rows, index_rows
 from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
 from pipeline.annotations import Annotations
@@ -21,13 +20,13 @@ from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
 from pipeline.generator_set import GeneratorSet, open_generators
-from pipeline.images import ImageError, decode, encode, resize
+from pipeline.images import encode, resize
 from pipeline.labelling import check_label_rule
-from pipeline.plan import SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
 from pipeline.plan_kinds import (
+    CAMERAS,
     PEOPLE,
     TRANSLATION,
-    CameraSettings,
     PlanInputs,
     PoseSettings,
     check_kind,
@@ -35,11 +34,9 @@ from pipeline.plan_kinds import (
 )
 from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
-from pipeline.quality import StyleStatistics
 from pipeline.synthesis import STAGE, SynthesisInputs, SynthesisWorker
+from pipeline.target_styles import measure_styles, spread_images
 
-STYLE_IMAGES = 1000
-"""How many images of the target, evenly spread over it, style statistics are taken from."""
 SIZE_IMAGES = 32
 
 
@@ -71,7 +68,7 @@ class Synthesis:
 
     def _sample_sizes(self) -> np.ndarray:
         """Encoded sizes in bytes of a few sources at the output's size: a generated image weighs about the same."""
-        images = [resize(image, *_size(self.settings)) for image in _spread_images(self.source, SIZE_IMAGES)]
+        images = [resize(image, *_size(self.settings)) for image in spread_images(self.source, SIZE_IMAGES)]
         sizes = [len(encode(image, self.settings.image_format, self.settings.quality)) for image in images]
         return np.array(sizes or [0])
 
@@ -91,35 +88,62 @@ def prepare_synthesis(
     Raises:
         UserError: an input is missing, of the wrong kind, or not what the plan needs.
     """
-    source = open_dataset(source_uri)
+    source, generators = open_dataset(source_uri), open_generators(generator)
     target = open_dataset(target_uri) if target_uri else None
     annotations = open_dataset(annotations_uri) if annotations_uri else None
-    generators = open_generators(generator)
     kind = kind_of(settings)
-    check_kind(generators, kind)
-    settings = _resolved(settings, generators, device)
-    people = select_people(source, settings)
-    classes = ClassMap.of(person.identity for person in people)
-    teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
+    request = check_request(source, generators, settings, device)
+    settings = request.settings
     inputs = SynthesisInputs(
         source_uri=source.uri,
         annotations_uri=annotations.uri if annotations else None,
         generators=generators,
         domain=_domain(target or source),
         target_domain=_domain(target or source) if kind is TRANSLATION else None,
-        styles=_styles(source, target, settings),
+        styles=measure_styles(source, target, _size(settings), by_camera=kind is CAMERAS),
         pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
     )
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
-    decisive |= {"domain": inputs.domain, "teacher": teacher_sha256}
+    decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
     from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
-    samples = kind.samples(PlanInputs(source.uri, people, generators, from_annotations), settings)
-    plan = make_plan(samples, settings, generators, classes, decisive)
+    samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
+    plan = make_plan(samples, settings, generators, request.classes, decisive)
     if not plan.rows.num_rows:
         raise UserError(f"nothing of {source.uri} is left to make with these settings")
-    return Synthesis(source, target, settings, inputs, plan, teacher_sha256)
+    return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
+
+
+class Request(NamedTuple):
+    """What is asked for, after it was found to make sense."""
+
+    settings: SynthesisSettings
+    """With size, precision and label rule said."""
+    people: list[Person]
+    classes: ClassMap
+    """Over all of them, whatever part of them the plan uses."""
+    teacher_sha256: str | None
+
+
+def check_request(
+    source: Dataset, generators: GeneratorSet, settings: SynthesisSettings, device: str = "cpu"
+) -> Request:
+    """Whether ``generators`` can make this of ``source``, as far as can be told without masks and poses; cheap.
+
+    Raises:
+        UserError: a generator of another kind, a label rule or a camera that cannot be, nobody to start from.
+    """
+    kind = kind_of(settings)
+    check_kind(generators, kind)
+    settings = _resolved(settings, generators, device)
+    people = select_people(source, settings)
+    classes = ClassMap.of(person.identity for person in people)
+    teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
+    if kind is CAMERAS:
+        for _ in kind.samples(PlanInputs(source.uri, people, generators), settings):
+            pass
+    return Request(settings, people, classes, teacher_sha256)
 
 
 def _named(source: Dataset, target: Dataset | None, annotations: Dataset | None) -> list[tuple[str, Dataset]]:
@@ -226,41 +250,3 @@ def _size(settings: SynthesisSettings) -> tuple[int, int]:
     assert settings.height is not None
     assert settings.width is not None
     return settings.height, settings.width
-
-
-def _styles(source: Dataset, target: Dataset | None, settings: SynthesisSettings) -> dict[int | None, StyleStatistics]:
-    """What restyled images are measured against: the target domain, or each camera of the source."""
-    if target is not None:
-        images = [resize(image, *_size(settings)) for image in _spread_images(target, STYLE_IMAGES)]
-        if not images:
-            raise UserError(f"the target {target.uri} holds no readable image")
-        return {None: StyleStatistics.of(images)}
-    if not isinstance(settings, CameraSettings):
-        return {}
-    cameras = index_rows(source, ["camera"]).column("camera").unique().drop_null().sort().to_pylist()
-    found = {camera: _spread_images(source, STYLE_IMAGES // len(cameras), camera) for camera in cameras}
-    sized = {camera: [resize(image, *_size(settings)) for image in images] for camera, images in found.items()}
-    return {camera: StyleStatistics.of(images) for camera, images in sized.items() if images}
-
-
-def _spread_images(dataset: Dataset, count: int, camera: int | None = None) -> list[np.ndarray]:
-    """Up to ``count`` readable images, evenly spread over the training split (all splits if it has none)."""
-    rows = index_rows(dataset, ["split", "camera"])
-    if not rows.num_rows:
-        return []
-    wanted = np.array(rows.column("split").to_pylist()) == "train"
-    if not wanted.any():
-        wanted[:] = True
-    if camera is not None:
-        wanted &= np.array(rows.column("camera").to_pylist()) == camera
-    places = np.flatnonzero(wanted)
-    if not len(places):
-        return []
-    chosen = places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))]
-    images = []
-    for image in fetch_rows(dataset, rows.take(chosen), ["image"]).column("image").to_pylist():
-        try:
-            images.append(decode(image["bytes"]))
-        except ImageError:
-            continue  # the worker that meets it writes the reject
-    return images
