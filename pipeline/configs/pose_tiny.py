@@ -1,5 +1,6 @@
-# Configuration for mmpose: an RTMPose (arXiv:2303.07399) scaled down to crops of 128 x 64 pixels. Three CSPNeXt
-# stages instead of four, so that the last map (stride 16) still has 8 x 4 places to tell a joint's position from.
+# Configuration for mmpose: RTMPose's head (arXiv:2303.07399) on a small ResNet, for crops of 128 x 64 pixels. Plain
+# convolutions, since on a CPU they train faster than the depthwise ones of RTMPose's own backbone; three stages and a
+# stride of 8, so that the last map still has 16 x 8 places to tell a joint's position from.
 codec = {
     "type": "SimCCLabel",
     "input_size": (64, 128),  # width, height
@@ -17,24 +18,22 @@ model = {
         "bgr_to_rgb": True,
     },
     "backbone": {
-        "type": "CSPNeXt",
-        # in, out, blocks, shortcut, spatial pyramid pooling
-        "arch_ovewrite": [
-            [32, 48, 1, True, False],
-            [48, 96, 2, True, False],
-            [96, 192, 1, False, True],
-        ],
-        "out_indices": (3,),
-        "channel_attention": True,
+        "type": "ResNet",
+        "depth": 18,
+        "stem_channels": 48,
+        "base_channels": 48,
+        "num_stages": 3,
+        "out_indices": (2,),
+        "strides": (1, 2, 1),
+        "dilations": (1, 1, 1),
         "norm_cfg": {"type": "BN"},
-        "act_cfg": {"type": "SiLU"},
     },
     "head": {
         "type": "RTMCCHead",
         "in_channels": 192,
         "out_channels": 17,
         "input_size": (64, 128),
-        "in_featuremap_size": (4, 8),
+        "in_featuremap_size": (8, 16),
         "simcc_split_ratio": 2.0,
         "final_layer_kernel_size": 5,
         "gau_cfg": {

@@ -136,7 +136,7 @@ def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, s
         load_domain(toy_sources.market, toy_sources.market, **size)
     with pytest.raises(UserError, match=r"no images of people with masks in the training split of"):
         load_domain(toy_sources.market, annotations["duke-like"], **size)
-    with pytest.raises(UserError, match="unknown recipe 'biggan'; known: cyclegan, ptgan"):
+    with pytest.raises(UserError, match="unknown recipe 'biggan'; known: camstyle, "):
         run(arguments("biggan", toy_sources, tmp_path))
     with pytest.raises(UserError, match="unrecognized arguments: --identity-weight"):
         run(arguments("cyclegan", toy_sources, tmp_path, "--identity-weight", "3"))
@@ -151,3 +151,41 @@ def test_recipe_may_stand_in_the_configuration_file(tmp_path: Path) -> None:
     assert settings.recipe == "cyclegan"
     assert settings.mapping_weight == 3
     assert not hasattr(settings, "identity_weight")
+
+
+@pytest.mark.ray
+def test_two_workers_train_one_generator(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+    more = ["--steps", "2", "--images", "4", "--batch-size", "2", "--workers", "2", "--precision", "float32"]
+    run(arguments("cyclegan", toy_sources, tmp_path / "both", *more))
+    run(arguments("cyclegan", toy_sources, tmp_path / "alone", *more[:-4], "--precision", "float32"))
+    both, alone = (load_generator(tmp_path / name, precision="float32") for name in ("both", "alone"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 32, 3), dtype=np.uint8)
+    assert np.abs(both.translate(images).astype(int) - alone.translate(images)).max() <= 2
+    assert len(list((tmp_path / "both" / "checkpoints").iterdir())) == 1
+
+
+@pytest.mark.ray
+def test_camstyle_trains_every_two_cameras(
+    toy_sources: ToySources, tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4")
+    del given[given.index("--target") : given.index("--target") + 2]
+    run(given)
+    card = json.loads((tmp_path / "camstyle.json").read_text())
+    assert card["cameras"] == [1, 2, 4]
+    assert sorted(card["generators"]) == ["1->2", "1->4", "2->1", "2->4", "4->1", "4->2"]
+    for entry in card["generators"].values():
+        assert load_generator(tmp_path / entry["path"]).sha256 == entry["sha256"]
+    assert json.loads((tmp_path / "1_4" / "generator.json").read_text())["settings"]["target_camera"] == 4
+    assert "3/3 (100%)" in capsys.readouterr().out
+    with pytest.raises(UserError, match="has no training image of camera 9"):
+        run([*given[:-1], "1,9"])
+
+
+@pytest.mark.ray
+def test_what_a_worker_refuses_is_said_in_one_line(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+    more = ["--steps", "2", "--batch-size", "2", "--workers", "2"]
+    with pytest.raises(UserError, match=r"^this recipe needs masks or keypoints: run `python jobs/annotate.py"):
+        run(arguments("ptgan", toy_sources, tmp_path, *more))
+    with pytest.raises(UserError, match="--batch-size 3 cannot be shared by 2 workers"):
+        run(arguments("cyclegan", toy_sources, tmp_path, "--batch-size", "3", "--workers", "2"))
