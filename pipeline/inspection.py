@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset
 from pipeline.annotations import keypoint_array
 from pipeline.images import BoolMask, RgbImage, decode, decode_mask, draw_contact_sheet, encode, resize
-from pipeline.skeletons import draw_skeleton
+from pipeline.skeletons import LEAST_SCORE, draw_limbs, draw_skeleton
 
-# Joints of the COCO-17 skeleton, by limb.
-LIMBS = (
-    *((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
-    *((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
-)
 _MASK_COLOR = np.array([255, 40, 120], np.float32)
 
 
@@ -33,20 +28,17 @@ def draw_mask(image: RgbImage, mask: BoolMask) -> RgbImage:
     return picture
 
 
-def draw_pose(image: RgbImage, keypoints: NDArray[np.float32], least_score: float = 0.3, zoom: int = 3) -> RgbImage:
+def draw_pose(
+    image: RgbImage, keypoints: NDArray[np.float32], least_score: float = LEAST_SCORE, zoom: int = 3
+) -> RgbImage:
     """``image`` enlarged ``zoom`` times with limbs and joints of ``keypoints`` (17, 3) above ``least_score``."""
     height, width = image.shape[:2]
     picture = np.ascontiguousarray(resize(image, height * zoom, width * zoom))
-    places = [(round(x * zoom), round(y * zoom)) for x, y, _ in keypoints]
-    seen = keypoints[:, 2] >= least_score
-    for number, (first, second) in enumerate(LIMBS):
-        if seen[first] and seen[second]:
-            hue = np.array([[[number * 180 // len(LIMBS), 220, 255]]], np.uint8)
-            color = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
-            cv2.line(picture, places[first], places[second], color, zoom, cv2.LINE_AA)
-    for place, shown in zip(places, seen, strict=True):
-        if shown:
-            cv2.circle(picture, place, zoom, (255, 255, 255), -1, cv2.LINE_AA)
+    enlarged = keypoints * np.array([zoom, zoom, 1], np.float32)
+    draw_limbs(picture, enlarged, zoom, least_score)
+    for x, y, score in enlarged:
+        if score >= least_score:
+            cv2.circle(picture, (round(float(x) - 0.5), round(float(y) - 0.5)), zoom, (255, 255, 255), -1, cv2.LINE_AA)
     return picture
 
 
