@@ -9,11 +9,17 @@ from pipeline.recipes.camstyle_multidomain import CamStyleMultidomain
 from pipeline.recipes.cgan import CGAN
 from pipeline.recipes.cyclegan import CycleGAN
 from pipeline.recipes.gan_lsro import GanLsro
+from pipeline.recipes.pix2pix import Pix2Pix, Pix2PixCameras
+from pipeline.recipes.pngan import PNGAN
 from pipeline.recipes.ptgan import PTGAN
 from pipeline.recipes.spgan import SPGAN
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe for recipe in (GanLsro, CGAN, CycleGAN, CamStyle, CamStyleMultidomain, PTGAN, SPGAN)
+    recipe.name: recipe
+    for recipe in (
+        *(GanLsro, CGAN, Pix2Pix, Pix2PixCameras, CycleGAN),
+        *(CamStyle, CamStyleMultidomain, PTGAN, SPGAN, PNGAN),
+    )
 }
 
 
