@@ -1,9 +1,9 @@
 """Each labelled person in other poses: the canonical ones of the generator, or poses of other images.
 
 python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pngan --output runs/a-poses
-python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pix2pix --poses data --output runs/a-poses
+python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pngan --poses data --output runs/a-poses
 
-Generators: pngan, pix2pix.
+Generators: pngan; pix2pix, which reads no image and makes its people up out of each image's own pose and mask.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from pipeline.recipes.base import Recipe
 SINGLE = ""
 """Name of the only member where one generator makes everything."""
 PAIRS_FILE = "camstyle.json"
+_ONE_WAY = ("pix2pix_cameras",)
+"""Recipes of one generator from one camera to another."""
 
 
 class PairEntry(BaseModel):
@@ -66,6 +68,11 @@ class GeneratorSet:
     """The cameras whose styles can be asked for."""
 
     @property
+    def keeps_geometry(self) -> bool:
+        """Whether people and joints stay where the image that is read has them; its pairs show pix2pix near poses."""
+        return self.recipe.name not in _ONE_WAY
+
+    @property
     def canonical_poses(self) -> NDArray[np.float32]:
         """(K, 17, 2) x, y in [0, 1] of width and height; K is 0 where the recipe has none."""
         return np.asarray(getattr(self.recipe.settings, "canonical_poses", ()), np.float32).reshape(-1, 17, 2)
@@ -104,6 +111,10 @@ def open_generators(name_or_path: str) -> GeneratorSet:
         return _open_pairs(name_or_path, folder)
     path = folder / FILE_NAME if folder.is_dir() else resolve(name_or_path)
     recipe, height, width = _read_metadata(path)
+    if recipe.name in _ONE_WAY:
+        source, target = (getattr(recipe.settings, f"{role}_camera") for role in ("source", "target"))
+        only = {pair_name(source, target): Member(name_or_path, file_sha256(path))}
+        return GeneratorSet(name_or_path, recipe, height, width, only, (target,))
     cameras = tuple(getattr(recipe.settings, "cameras", ()))
     return GeneratorSet(name_or_path, recipe, height, width, {SINGLE: Member(name_or_path, file_sha256(path))}, cameras)
 

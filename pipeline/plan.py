@@ -77,7 +77,7 @@ class Sample:
 
     draw: int
     content: Person | None = None
-    """Whose image is changed."""
+    """Whose image is changed. Without one, the image shows whose pose it has, or nobody."""
     target_camera: int | None = None
     pose_class: int | None = None
     """Number of a canonical pose, or of a class of poses."""
@@ -119,8 +119,8 @@ PLAN_SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("pose_sha256", "pose_dataset_id", "pose_identity", "generator")),
     ]
 )
-"""``image_*``, ``file``, ``row``, ``identity`` are null where nobody's image goes in; ``camera`` is whose style the
-image has, ``target_camera`` the one that was asked for."""
+"""``image_*``, ``file`` and ``row`` are null where no image goes in, ``identity`` where nobody is shown; ``camera`` is
+whose style the image has, ``target_camera`` the one that was asked for."""
 
 
 def make_plan(
@@ -153,10 +153,12 @@ def _planned(sample: Sample, common: tuple[str, ...], seed: int, classes: ClassM
     asked = (sample.target_camera, sample.pose_class, pose.image_id if pose else None)
     made_from = content.image_id if content else "noise"
     key = (*common, made_from, *("" if one is None else one for one in asked), sample.draw)
-    identity = content.identity if content else None
+    shown = content or pose
+    identity = shown.identity if shown else None
     row = {name: value for name, value in asdict(content).items() if name != "dataset_id"} if content else {}
     return row | {
-        "split": content.split if content else "train",
+        "split": shown.split if shown else "train",
+        "identity": identity,
         "camera": sample.target_camera if sample.target_camera is not None or not content else content.camera,
         "draw": sample.draw,
         "hard_label": classes.number(identity),

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.schema import NOISE_RECIPES
 from pipeline.annotations import Annotations
-from pipeline.canonical_poses import place_pose, pose_distances
 from pipeline.digests import content_seed
 from pipeline.generator_set import SINGLE, GeneratorSet, pair_name
 from pipeline.plan import Person, Sample, SynthesisSettings
@@ -44,8 +42,8 @@ class CameraSettings(TranslationSettings):
 class PoseSettings(SynthesisSettings):
     """Images of labelled people in other poses."""
 
-    poses: Literal["canonical", "data"] = Field(
-        "canonical", description="the generator's canonical poses, or poses of other images of the source"
+    poses: Literal["canonical", "data"] | None = Field(
+        None, description="the generator's canonical poses (by default, if it has any), or poses of the source's images"
     )
     poses_per_image: int = Field(8, ge=1, description="with --poses data: poses drawn for each image")
     score_pose: bool = Field(True, description="look for the pose in what was made (quality.pose_error)")
@@ -120,48 +118,27 @@ def _camera_member(generators: GeneratorSet, camera: int, target: int) -> str:
 def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
     """Every image in each of the canonical poses, or in ``poses_per_image`` poses of other images.
 
+    A generator that reads no image (pix2pix makes people up out of a pose and a mask, as it saw them in training)
+    gets each image's own pose and mask, once: that is what its image is of, and whom it is labelled as.
+
     Raises:
         UserError: the generator has no canonical poses, or the source too few images of known pose.
     """
-    people = inputs.people[: settings.limit]
-    if settings.poses == "data":
+    generators, people = inputs.generators, inputs.people[: settings.limit]
+    if "source" not in generators.recipe.inputs and settings.poses != "canonical":
+        yield from (Sample(0, pose_of=donor) for donor in _donors(inputs, people))
+    elif _draws_poses(settings, generators):
         yield from _drawn_poses(inputs, people, settings)
-        return
-    centres = inputs.generators.canonical_poses
-    if not len(centres):
-        raise UserError(f"{inputs.generators.name} holds no canonical poses: take --poses data")
-    shown_by = _nearest_donors(inputs) if _reads_mask(inputs.generators) else [None] * len(centres)
-    for person in people:
-        yield from (Sample(0, person, pose_class=number, pose_of=donor) for number, donor in enumerate(shown_by))
+    elif not len(generators.canonical_poses):
+        raise UserError(f"{generators.name} holds no canonical poses: take --poses data")
+    else:
+        for person in people:
+            yield from (Sample(0, person, pose_class=number) for number in range(len(generators.canonical_poses)))
 
 
-def _reads_mask(generators: GeneratorSet) -> bool:
-    return "mask" in generators.recipe.inputs
-
-
-def _nearest_donors(inputs: PlanInputs) -> list[Person]:
-    """The image nearest to each canonical pose: where a mask goes with the pose, a mean of poses is not enough.
-
-    Raises:
-        UserError: no image's pose and mask are known.
-    """
-    generators = inputs.generators
-    donors = _donors(inputs)
-    if not donors:
-        raise UserError(f"no image of {inputs.source} has a known pose and mask to take the place of canonical ones")
-    poses = np.stack([_posed(inputs, donor) for donor in donors])
-    nearest = []
-    for centre in generators.canonical_poses:
-        asked = np.broadcast_to(place_pose(centre, generators.height, generators.width), poses.shape)
-        nearest.append(donors[int(pose_distances(poses, asked).argmin())])
-    return nearest
-
-
-def _posed(inputs: PlanInputs, donor: Person) -> NDArray[np.float32]:
-    """The donor's keypoints (17, 3) in pixels of the images to be made."""
-    known = inputs.annotations.get(donor.image_sha256) if inputs.annotations else None
-    assert known is not None
-    return known.keypoints_at(inputs.generators.height, inputs.generators.width)
+def _draws_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
+    """Whether poses come from images of the source."""
+    return settings.poses == "data" or (settings.poses is None and not len(generators.canonical_poses))
 
 
 def _drawn_poses(inputs: PlanInputs, people: Sequence[Person], settings: PoseSettings) -> Iterator[Sample]:
@@ -169,7 +146,7 @@ def _drawn_poses(inputs: PlanInputs, people: Sequence[Person], settings: PoseSet
 
     An image's draws depend on the seed and itself, and the first N of N + 1 draws are the N draws.
     """
-    donors = _donors(inputs)
+    donors = _donors(inputs, inputs.people)
     identities = np.array([donor.identity for donor in donors])
     images = np.array([donor.image_id for donor in donors])
     for person in people:
@@ -183,23 +160,18 @@ def _drawn_poses(inputs: PlanInputs, people: Sequence[Person], settings: PoseSet
         yield from (Sample(0, person, pose_of=donors[index]) for index in drawn)
 
 
-def _donors(inputs: PlanInputs) -> list[Person]:
-    """The images whose pose is known; with their mask, where the generator reads one."""
+def _donors(inputs: PlanInputs, people: Sequence[Person]) -> list[Person]:
+    """Those of ``people`` whose pose is known; with their mask, where the generator reads one."""
     if inputs.annotations is None:
         raise UserError(f"poses of {inputs.source} are asked for: name its annotations with --annotations")
     donors = []
-    for person in inputs.people:
+    for person in people:
         known = inputs.annotations.get(person.image_sha256)
         if known is None or known.keypoints is None or known.size is None:
             continue
-        if known.mask is not None or not _reads_mask(inputs.generators):
+        if known.mask is not None or "mask" not in inputs.generators.recipe.inputs:
             donors.append(person)
     return donors
-
-
-def _reads_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
-    """Whether poses, or the masks that go with them, come from images of the source."""
-    return settings.poses == "data" or _reads_mask(generators)
 
 
 def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Iterator[Sample]:
@@ -233,7 +205,7 @@ TRANSLATION = Kind(
 )
 CAMERAS = Kind(
     "synthesize_camera_styles.py",
-    ("camstyle", "camstyle_multidomain"),
+    ("camstyle", "camstyle_multidomain", "pix2pix_cameras"),
     CameraSettings,
     camera_styles,
     annotated=lambda people, settings, _: _by_cameras(people, settings),
@@ -243,7 +215,7 @@ POSES = Kind(
     ("pngan", "pix2pix"),
     PoseSettings,
     other_poses,
-    annotated=lambda people, settings, generators: people if _reads_poses(settings, generators) else (),
+    annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else (),
 )
 PEOPLE = Kind(
     "synthesize_random_people.py",

@@ -155,7 +155,8 @@ class SynthesisWorker:
             image = decode(source["image"]["bytes"])
         except ImageError as error:
             return reject_row(source, plan["sample_id"], "decode", error)
-        view = fit_view(source, plan, image, self._annotation(source["image_sha256"]) or NO_ANNOTATION, self.size)
+        known = self._annotation(source["image_sha256"]) if self.inputs.generators.keeps_geometry else None
+        view = fit_view(source, plan, image, known or NO_ANNOTATION, self.size)
         view.pose = self._asked_pose(plan)
         return view
 
@@ -201,9 +202,11 @@ class SynthesisWorker:
         plan = view.plan
         data = encode(image, self.settings.image_format, self.settings.quality)
         suffix = {"jpeg": "jpg"}.get(self.settings.image_format, self.settings.image_format)
-        # Mask and joints are known where they stayed as in the source; of an asked pose the joints.
-        mask = view.mask if view.pose is None else None
-        keypoints = view.keypoints if view.pose is None else view.pose.keypoints
+        # Mask and joints are known where they stayed as in the source, or were asked for.
+        mask, keypoints = view.mask, view.keypoints
+        if view.pose is not None:
+            keypoints = view.pose.keypoints
+            mask = view.pose.mask if "mask" in self.inputs.generators.recipe.inputs else None
         return {
             "sample_id": plan["sample_id"],
             "image": {"bytes": data, "path": f"{plan['sample_id']}.{suffix}"},

@@ -127,10 +127,9 @@ def test_camera_styles(run: Runner, toy_sources: ToySources, toy_annotations: st
 def test_poses(recipe: str, run: Runner, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
     save_tiny(tmp_path / "g", recipe, **({"canonical_poses": standing_poses()} if recipe == "pngan" else {}))
     named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
-    asked = ("--poses", "canonical") if recipe == "pngan" else ("--poses", "data", "--poses-per-image", "4")
-    rows = check_job(run, POSES, tmp_path / "set", *named, *asked, "--limit", "2", "--no-score-pose")
-    assert rows.height == (16 if recipe == "pngan" else 8)
-    assert rows["label_rule"].unique().to_list() == ["lsr"]
+    rows = check_job(run, POSES, tmp_path / "set", *named, "--limit", "2", "--no-score-pose")
+    assert rows.height == (16 if recipe == "pngan" else 2)
+    assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "one_hot"]
 
 
 @pytest.mark.parametrize(

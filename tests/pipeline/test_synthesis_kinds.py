@@ -85,8 +85,7 @@ def settings_of(recipe: str, **changes: Any) -> SynthesisSettings:
         return PeopleSettings.model_validate({**CUT, "images": 13, **changes})
     if recipe in ("camstyle", "camstyle_multidomain"):
         return CameraSettings.model_validate({**CUT, "limit": 3, "per_image": 2, **changes})
-    poses = "data" if recipe == "pix2pix" else "canonical"
-    asked = {"limit": 2, "poses": poses, "poses_per_image": 4, "score_pose": False}
+    asked = {"limit": 5 if recipe == "pix2pix" else 2, "score_pose": False}
     return PoseSettings.model_validate({**CUT, **asked, **changes})
 
 
@@ -159,8 +158,8 @@ def test_camera_styles_keep_identity_mask_and_joints(
 def test_a_drawn_pose_is_named_by_image_and_person(
     toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
 ) -> None:
-    settings = settings_of("pix2pix")
-    job = prepare_synthesis(toy_sources.market, None, trained("pix2pix"), settings, annotations_uri=toy_annotations)
+    settings = settings_of("pngan", poses="data", poses_per_image=4)
+    job = prepare_synthesis(toy_sources.market, None, trained("pngan"), settings, annotations_uri=toy_annotations)
     rows = made(job, tmp_path / "set").read().to_pylist()
     known = Annotations(open_dataset(toy_annotations))
     by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
@@ -179,6 +178,40 @@ def test_a_drawn_pose_is_named_by_image_and_person(
         assert row["quality"]["foreground_change"] is None
 
 
+def test_a_pose_and_a_mask_alone_show_whose_they_are(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("pix2pix", limit=4)
+    job = prepare_synthesis(toy_sources.market, None, trained("pix2pix"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    assert len({row["sources"][0]["sha256"] for row in rows}) == len(rows) == 4
+    for row in rows:
+        assert [source["role"] for source in row["sources"]] == ["pose"]
+        pose = by_digest[row["sources"][0]["sha256"]]
+        assert (row["identity"], row["split"], row["camera"]) == (pose["identity"], pose["split"], None)
+        assert row["hard_label"] == job.plan.classes.number(pose["identity"])
+        assert row["subject_keys"] == [subject_key("toy-market-like", pose["identity"])]
+        assert (row["label_rule"], row["target"]["pose"]) == ("one_hot", pose["image_sha256"])
+        assert row["mask"] is not None
+
+
+def test_one_camera_to_another(
+    toy_sources: ToySources, toy_annotations: str, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    first, second = cameras[:2]
+    save_tiny(tmp_path / "g", "pix2pix_cameras", source_camera=first, target_camera=second)
+    inputs = toy_sources.market, None, str(tmp_path / "g")
+    with pytest.raises(UserError, match=f"->{second}: train that pair, or leave the camera out"):
+        prepare_synthesis(*inputs, CameraSettings(), annotations_uri=None)
+    settings = settings_of("camstyle", source_cameras=[first])
+    job = prepare_synthesis(*inputs, settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    assert {row["camera"] for row in rows} == {second}
+    # Its pairs are of near poses only: where the person stands is not known.
+    assert {(row["mask"], row["quality"]["foreground_change"]) for row in rows} == {(None, None)}
+
+
 def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
     job = prepare_synthesis(toy_sources.market, None, trained("pngan"), settings_of("pngan"), annotations_uri=None)
     rows = made(job, tmp_path / "set").read().to_pylist()
@@ -188,21 +221,6 @@ def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Tr
         expected = np.array(standing_poses()[number]) * (row["width"], row["height"])
         assert np.allclose(keypoint_array(row["keypoints"])[:, :2], expected, atol=1e-3)
         assert [source["role"] for source in row["sources"]] == ["content"]
-
-
-def test_with_a_mask_to_read_an_image_stands_for_each_canonical_pose(
-    toy_sources: ToySources, toy_annotations: str, tmp_path: Path
-) -> None:
-    save_tiny(tmp_path / "g", "pix2pix", canonical_poses=standing_poses())
-    settings = settings_of("pix2pix", poses="canonical")
-    job = prepare_synthesis(toy_sources.market, None, str(tmp_path / "g"), settings, annotations_uri=toy_annotations)
-    rows = made(job, tmp_path / "set").read().to_pylist()
-    assert Counter(row["target"]["pose"] for row in rows) == {f"class {number}": 2 for number in range(8)}
-    for number in range(8):
-        donors = {row["sources"][1]["sha256"] for row in rows if row["target"]["pose"] == f"class {number}"}
-        assert len(donors) == 1  # the same for everyone
-    with pytest.raises(UserError, match="--annotations"):
-        prepare_synthesis(toy_sources.market, None, str(tmp_path / "g"), settings, annotations_uri=None)
 
 
 def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
