@@ -162,8 +162,11 @@ class Training:
         # The average starts short, else the random first weights would stay in it for long.
         decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
         for name, average in self.averages.items():
-            current: list[Tensor] = list(self.networks[name].parameters())
-            kept: list[Tensor] = list(average.parameters())
+            # Running statistics too: averaged weights would not fit those of the last step.
+            current, kept = (
+                [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+                for network in (self.networks[name], average)
+            )
             torch._foreach_lerp_(kept, current, 1 - decay)
 
     @torch.no_grad()

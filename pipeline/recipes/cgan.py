@@ -15,7 +15,7 @@ An identity as the condition would be learned by heart: there are about 17 image
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,11 +25,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from pipeline.canonical_poses import fit_canonical_poses, pose_classes
 from pipeline.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.recipes.base import Batch, Need, Size, Terms
 from pipeline.recipes.gan_lsro import GanLsro, GanLsroSettings
-from pipeline.training_crops import TrainingCrops
+from pipeline.training_crops import TrainingCrops, mirrored
 from pipeline.training_data import BatchSource, DomainData
+
+Point = tuple[float, float]
 
 
 class CGANSettings(GanLsroSettings):
@@ -37,6 +40,10 @@ class CGANSettings(GanLsroSettings):
         default=1.0, ge=0, description="w: weight of the classification of conditions (AC-GAN, section 3); 0: none"
     )
     cameras: tuple[int, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
+    pose_classes: int = Field(default=0, ge=0, description="classes of poses as a second condition; 0: none")
+    canonical_poses: tuple[tuple[Point, ...], ...] = Field(
+        default=(), description="their centres, 17 points each in shares of width and height; by default the data's"
+    )
 
 
 class CGAN(GanLsro):
@@ -44,20 +51,60 @@ class CGAN(GanLsro):
     paper = "Mirza, Osindero 2014; Miyato, Koyama, ICLR 2018"
     settings_model: ClassVar[type[CGANSettings]] = CGANSettings
     settings: CGANSettings
-    needs: ClassVar[frozenset[Need]] = frozenset({"cameras"})
-    columns: ClassVar[tuple[str, ...]] = ("image", "camera")
-    inputs: ClassVar[tuple[str, ...]] = ("noise", "camera")
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """How many classes each condition has, by column."""
+        if not self.settings.cameras:
+            raise UserError("cgan does not know its cameras yet: fit it to its training set first")
+        poses = {"pose_class": self.settings.pose_classes} if self.settings.pose_classes else {}
+        return {"camera": len(self.settings.cameras), **poses}
+
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return frozenset({"cameras", "keypoints"} if self.settings.pose_classes else {"cameras"})
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("image", *self._conditions)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("noise", *self._conditions)
+
+    @property
+    def _conditions(self) -> tuple[str, ...]:
+        return ("camera", "pose_class") if self.settings.pose_classes else ("camera",)
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
-        cameras = _cameras(data["source"])
+        source, count = data["source"], self.settings.pose_classes
+        cameras = _cameras(source)
         if (cameras < 0).any():
             raise UserError("cgan needs the camera of each image: leave out those without")
-        found = {"cameras": tuple(int(camera) for camera in np.unique(cameras))}
+        found: dict[str, Any] = {"cameras": tuple(int(camera) for camera in np.unique(cameras))}
+        if count:
+            height, width = source.images.shape[1:3]
+            centres = fit_canonical_poses(_keypoints(source), height, width, count)
+            found["canonical_poses"] = tuple(
+                tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres
+            )
         return type(self)(self.settings.model_copy(update=found))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        cameras = np.searchsorted(self.settings.cameras, _cameras(data["source"]))
-        return TrainingCrops(data["source"], *size, seed, {"camera": cameras})
+        source = data["source"]
+        conditions = {"camera": np.searchsorted(self.settings.cameras, _cameras(source))}
+        if self.settings.pose_classes:
+            poses = self._pose_classes(source)
+            rows = np.flatnonzero((poses >= 0).all(axis=1))  # the others have no torso to be classed by
+            source, conditions = source.take(rows), {"camera": conditions["camera"][rows], "pose_class": poses[rows]}
+        return TrainingCrops(source, *size, seed, conditions)
+
+    def _pose_classes(self, data: DomainData) -> NDArray[np.int64]:
+        """(N, 2): the class of each image's pose, and that of its mirror image."""
+        height, width = data.images.shape[1:3]
+        points, centres = _keypoints(data), np.array(self.settings.canonical_poses, np.float32)
+        both = (pose_classes(each, centres, height, width) for each in (points, mirrored(points, width)))
+        return np.stack(list(both), axis=1)
 
     def build_generator(self, size: Size) -> nn.Module:
         inputs = self.settings.noise_size + sum(self.classes.values())
@@ -66,13 +113,6 @@ class CGAN(GanLsro):
     def build_discriminator(self, size: Size) -> nn.Module:
         guesses = self.settings.class_weight > 0
         return DCGANDiscriminator(size, self.settings.ndf, tuple(self.classes.values()), guesses)
-
-    @property
-    def classes(self) -> dict[str, int]:
-        """How many classes each condition has, by column."""
-        if not self.settings.cameras:
-            raise UserError("cgan does not know its cameras yet: fit it to its training set first")
-        return {"camera": len(self.settings.cameras)}
 
     def conditions(self, batch: Batch) -> Tensor:
         """One-hot numbers of all conditions side by side, (N, sum of `classes`) float32."""
@@ -102,6 +142,12 @@ class CGAN(GanLsro):
                 asked = {**batch, "noise": noise, "camera": torch.full((rows,), index, device=noise.device)}
                 columns[f"camera {camera}"] = self.generate(networks["generator"], asked)
         return columns
+
+
+def _keypoints(data: DomainData) -> NDArray[np.float32]:
+    if data.keypoints is None:
+        raise UserError("cgan needs the keypoints of each image for classes of poses, and its training set knows none")
+    return data.keypoints
 
 
 def _cameras(data: DomainData) -> NDArray[np.int64]:
