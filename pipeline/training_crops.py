@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from pipeline.training_data import (
     Crop,
     DomainData,
     crop_together,
+    epoch_row,
     random_generator,
 )
 
@@ -48,7 +48,10 @@ class TrainingCrops:
 
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``: uint8 images and class numbers by column name."""
-        rows = np.array([self._row(step * size + place) for place in range(size)], np.int64)
+        rows = np.array(
+            [epoch_row(self.seed, _ORDER_STREAM, len(self.data), step * size + place) for place in range(size)],
+            np.int64,
+        )
         rng = random_generator(self.seed, _CROP_STREAM, step)
         crops = [self._crop(rng) for _ in rows]
         images = crop_together(self.data.take(rows), crops, self.height, self.width).images
@@ -63,10 +66,6 @@ class TrainingCrops:
 
     def digests(self) -> dict[str, str]:
         return {"source": self._digest}
-
-    def _row(self, drawn: int) -> int:
-        epoch, place = divmod(drawn, len(self.data))
-        return int(_order(self.seed, epoch, len(self.data))[place])
 
     def _crop(self, rng: np.random.Generator) -> Crop:
         room_y = self.data.images.shape[1] - self.height
@@ -83,8 +82,3 @@ def mirrored(keypoints: NDArray[np.float32], width: int) -> NDArray[np.float32]:
 
 def _of_both(classes: NDArray[np.int64]) -> NDArray[np.int64]:
     return classes if classes.ndim == 2 else np.stack([classes, classes], axis=1)
-
-
-@lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return random_generator(seed, _ORDER_STREAM, epoch).permutation(rows)

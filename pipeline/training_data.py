@@ -147,7 +147,7 @@ class UnpairedDomains:
         columns: Columns = {}
         for stream, (name, data) in enumerate(self.domains.items()):
             rng = random_generator(self.seed, stream, step)
-            rows = [self._row(stream, len(data), step * size + place) for place in range(size)]
+            rows = [epoch_row(self.seed, stream, len(data), step * size + place) for place in range(size)]
             part = data.take(np.array(rows, dtype=np.int64))
             columns |= _columns(name, crop_together(part, self._crops(part, rng), self.height, self.width))
         return columns
@@ -164,9 +164,6 @@ class UnpairedDomains:
     def digests(self) -> dict[str, str]:
         return {name: data.digest() for name, data in self.domains.items()}
 
-    def _row(self, stream: int, rows: int, drawn: int) -> int:
-        return int(_order(self.seed, stream, drawn // rows, rows)[drawn % rows])
-
     def _crops(self, data: DomainData, rng: np.random.Generator) -> list[Crop]:
         room_y = data.images.shape[1] - self.height
         room_x = data.images.shape[2] - self.width
@@ -179,6 +176,11 @@ class UnpairedDomains:
 def random_generator(*key: int) -> np.random.Generator:
     """A counter-based generator for a key of non-negative integers: equal keys give equal draws."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def epoch_row(seed: int, stream: int, rows: int, drawn: int) -> int:
+    """Which of ``rows`` is the ``drawn``-th: all of them in a new random order every epoch."""
+    return int(_order(seed, stream, drawn // rows, rows)[drawn % rows])
 
 
 @lru_cache(maxsize=8)

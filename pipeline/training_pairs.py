@@ -17,7 +17,7 @@ _STREAM, _ORDER = 700, 701
 
 
 class PosePairs:
-    """Columns ``source``, ``target``, ``skeleton`` (a drawing of the target's pose) and, where masks are known, ``mask``.
+    """Columns ``source``, ``target``, ``skeleton`` (the target's pose, drawn) and, where masks are known, ``mask``.
 
     ``mask`` is the target's. Source and target are cut apart from each other, since generation has to move a person to
     where a pose asks for them; both are mirrored or neither, since a bag on the left shoulder stays on the left one.

@@ -63,6 +63,4 @@ class TrainingRun:
         if role not in self.manifests:
             raise UserError(f"{self.recipe.name} learns from two domains: give --{role} URI")
         uri, annotations = self.manifests[role]
-        return load_domain(
-            uri, annotations, self.settings.height, self.settings.width, self.recipe.needs, self.images
-        )
+        return load_domain(uri, annotations, self.settings.height, self.settings.width, self.recipe.needs, self.images)

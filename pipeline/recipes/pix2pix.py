@@ -5,18 +5,18 @@ least squares in place of the logarithm::
 
     L_D = 1/2 E (D(x, y) - 1)^2 + 1/2 E D(x, G(x))^2        L_G = E (D(x, G(x)) - 1)^2 + 100 |y - G(x)|_1
 
-A ReID set has two kinds of pairs. ``skeleton``: x is the drawing of a pose and the person's mask, y the image they were
-taken from; the network makes up who it is. ``cameras``: x is an image by one camera, y the same person in a near pose
-by another. The paper's only noise was dropout at test time; there is none here, so an input has one output.
+A ReID set has two kinds of pairs. `Pix2Pix`: x is the drawing of a pose and the person's mask, y the image they were
+taken from; the network makes up who it is. `Pix2PixCameras`: x is an image by one camera, y the same person in a near
+pose by another. The paper's only noise was dropout at test time; there is none here, so an input has one output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
@@ -30,21 +30,12 @@ from pipeline.training_pairs import PosePairs, camera_partners, own_partners
 
 
 class Pix2PixSettings(RecipeSettings):
-    pairs: Literal["skeleton", "cameras"] = Field(default="skeleton", description="what an image is made from")
-    source_camera: int | None = Field(default=None, description="cameras: the camera of x")
-    target_camera: int | None = Field(default=None, description="cameras: the camera of y")
     ngf: int = Field(default=64, ge=4, description="channels of the generator's first layer (appendix 6.1.1)")
     ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer (appendix 6.1.2)")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
     pixel_weight: float = Field(default=100.0, ge=0, description="weight of the L1 term (section 3.3)")
-
-    @model_validator(mode="after")
-    def _two_cameras(self) -> Pix2PixSettings:
-        if self.pairs == "cameras" and (self.source_camera is None or self.target_camera is None):
-            raise ValueError("pairs of cameras need --source-camera and --target-camera")
-        return self
 
 
 class Pix2Pix(Recipe):
@@ -53,46 +44,33 @@ class Pix2Pix(Recipe):
     settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixSettings
     settings: Pix2PixSettings
     roles = ("source",)
-    needs: ClassVar[frozenset[Need]] = frozenset({"masks", "keypoints", "identities", "cameras"})
-    columns: ClassVar[tuple[str, ...]] = ("source", "target", "skeleton", "mask")
+    needs: ClassVar[frozenset[Need]] = frozenset({"masks", "keypoints"})
+    columns: ClassVar[tuple[str, ...]] = ("target", "skeleton", "mask")
+    inputs: ClassVar[tuple[str, ...]] = ("skeleton", "mask")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),
         "generator": ("generator",),
     }
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "one_hot"
-
-    def __init__(self, settings: RecipeSettings | None = None) -> None:
-        super().__init__(settings)
-        self.inputs = ("skeleton", "mask") if self.settings.pairs == "skeleton" else ("source",)
+    channels: ClassVar[int] = 4
+    """Of `condition`."""
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        source, settings = data["source"], self.settings
-        if settings.pairs == "skeleton":
-            if source.masks is None:
-                raise UserError("pix2pix needs the mask of each image, and its training set knows none")
-            return PosePairs(source, own_partners(source), *size, seed)
-        assert settings.source_camera is not None
-        assert settings.target_camera is not None
-        partners = camera_partners(source, settings.source_camera, settings.target_camera)
-        return PosePairs(source, partners, *size, seed)
+        if data["source"].masks is None:
+            raise UserError("pix2pix needs the mask of each image, and its training set knows none")
+        return PosePairs(data["source"], own_partners(data["source"]), *size, seed)
 
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
-        judge = PatchDiscriminator(self.settings.ndf, channels_in=3 + self._channels)
+        judge = PatchDiscriminator(self.settings.ndf, channels_in=3 + self.channels)
         made = initialize(self.build_generator(size), generator)
         return nn.ModuleDict({"generator": made, "discriminator": initialize(judge, generator)})
 
     def build_generator(self, size: Size) -> nn.Module:
-        return UNet(size, self._channels, self.settings.ngf, self.settings.upsampling)
-
-    @property
-    def _channels(self) -> int:
-        return 4 if self.settings.pairs == "skeleton" else 3
+        return UNet(size, self.channels, self.settings.ngf, self.settings.upsampling)
 
     def condition(self, batch: Batch) -> Tensor:
-        """x: (N, 4, H, W) drawing and mask, or (N, 3, H, W) an image; in [-1, 1]."""
-        if self.settings.pairs == "cameras":
-            return batch["source"]
+        """x: drawing and mask, (N, 4, H, W) in [-1, 1]."""
         return torch.cat([batch["skeleton"], 2 * batch["mask"] - 1], dim=1)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
@@ -119,5 +97,31 @@ class Pix2Pix(Recipe):
         return made
 
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-        given = {"given": batch["source"]} if self.settings.pairs == "cameras" else {"given": batch["skeleton"]}
-        return given | {"generated": self.generate(networks["generator"], batch), "real": batch["target"]}
+        made = self.generate(networks["generator"], batch)
+        return {self.inputs[0]: batch[self.inputs[0]], "generated": made, "real": batch["target"]}
+
+
+class Pix2PixCamerasSettings(Pix2PixSettings):
+    source_camera: int = Field(default=1, ge=0, description="number of the camera of x")
+    target_camera: int = Field(default=2, ge=0, description="number of the camera of y")
+
+
+class Pix2PixCameras(Pix2Pix):
+    """The same from one camera to another: pairs are of one person in near poses."""
+
+    name = "pix2pix_cameras"
+    settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixCamerasSettings
+    settings: Pix2PixCamerasSettings
+    needs: ClassVar[frozenset[Need]] = frozenset({"keypoints", "identities", "cameras"})
+    columns: ClassVar[tuple[str, ...]] = ("source", "target")
+    inputs: ClassVar[tuple[str, ...]] = ("source",)
+    channels: ClassVar[int] = 3
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        settings = self.settings
+        partners = camera_partners(data["source"], settings.source_camera, settings.target_camera)
+        return PosePairs(data["source"], partners, *size, seed)
+
+    def condition(self, batch: Batch) -> Tensor:
+        """x: an image, (N, 3, H, W) in [-1, 1]."""
+        return batch["source"]

@@ -1,0 +1,75 @@
+"""The comparison of systems: trains, measures, writes a page; a second call measures nothing again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.comparison.page import MEANINGS
+from pipeline.comparison.systems import SYSTEMS, find_systems
+from pipeline.recipes import RECIPES
+from pipeline.settings import parse_settings
+
+from .test_train_generator import load_job
+
+if TYPE_CHECKING:
+    from tests.conftest import ToySources
+
+job = load_job("compare_recipes")
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.articles: list[str] = []
+        self.pictures: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "article":
+            self.articles.append(str(values["id"]))
+        if tag == "img":
+            self.pictures.append(str(values["src"]))
+
+
+def compare(world: Path, output: Path, *more: str) -> None:
+    given = ["--world", str(world), "--output", str(output), "--budget", "0.001", "--height", "64", "--width", "32"]
+    job.main(
+        parse_settings(job.Settings, [*given, "--reid-steps", "3", "--camera-pairs", "1", "--threads", "1", *more])
+    )
+
+
+def test_a_row_for_each_system(
+    toy_sources: ToySources, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["compare_recipes.py"])
+    systems = ["cgan", "camstyle", "ptgan"]
+    compare(toy_sources.world, tmp_path, "--systems", ",".join(systems))
+    page = Page((tmp_path / "comparison.html").read_text())
+    assert page.articles == systems
+    assert all(picture.startswith("data:image/png;base64,") for picture in page.pictures), "self-contained"
+    records = json.loads((tmp_path / "comparison.json").read_text())["systems"]
+    assert records["cgan"]["identity"]["steps"] == 3
+    for record in records.values():
+        assert set(record["figures"]) <= set(MEANINGS)
+        assert all(value == value for value in record["figures"].values()), "no figure is missing"
+    assert 0 <= records["camstyle"]["figures"]["camera_accuracy"] <= 1
+    capsys.readouterr()
+    compare(toy_sources.world, tmp_path, "--systems", ",".join(systems))
+    assert capsys.readouterr().out.count("measured before") == 3
+
+
+def test_every_recipe_is_in_the_table() -> None:
+    assert set(SYSTEMS) == set(RECIPES) - {"pix2pix_cameras"}
+    assert [system.recipe for system in find_systems(["spgan", "cgan"])] == ["cgan", "spgan"]
+    with pytest.raises(UserError, match="unknown system 'biggan'; known: gan_lsro"):
+        find_systems(["biggan"])
+    for system in SYSTEMS.values():
+        RECIPES[system.recipe].settings_model.model_validate(dict(system.settings))
