@@ -63,6 +63,8 @@ class PNGAN(Recipe):
     label_rule = "lsr"
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
+        if self.settings.canonical_poses:
+            return self
         source = data["source"]
         if source.keypoints is None:
             raise UserError("pngan needs the keypoints of each image, and its training set knows none")

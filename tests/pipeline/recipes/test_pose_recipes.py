@@ -206,3 +206,9 @@ def test_canonical_poses_travel_with_the_weights(tmp_path: Path) -> None:
     poses = np.array(load_generator(tmp_path).settings["canonical_poses"])
     assert poses.shape == (3, 17, 2)
     assert ((poses >= 0) & (poses <= 1)).all()
+
+
+def test_given_canonical_poses_are_kept() -> None:
+    recipe = recipes()[2]
+    moved = recipe.settings.model_copy(update={"canonical_poses": recipe.settings.canonical_poses[:1]})  # type: ignore[attr-defined]
+    assert PNGAN(moved).fitted({"source": people()}).settings == moved
