@@ -33,7 +33,7 @@ ALONE = Workers()
 class TrainingSettings(JobSettings):
     """How long and how a recipe is trained; the recipe's own numbers are its settings."""
 
-    steps: int = Field(default=20_000, ge=1, description="generator updates in all")
+    steps: int = Field(default=20_000, ge=1, description="updates in all, of the player that moves most often")
     batch_size: int = Field(default=1, ge=1, description="images of each domain in a step (the papers: 1)")
     height: int = Field(default=256, ge=16, multiple_of=4, description="of the crops, pixels")
     width: int = Field(default=128, ge=16, multiple_of=4, description="of the crops, pixels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -30,22 +31,22 @@ class TrainingLog:
         self._first, self._steps, self._every = first_step, steps, every_seconds
         self._start = self._printed = time.monotonic()
         self._sums: dict[str, Tensor] = {}
-        self._counted = 0
+        self._counts: Counter[str] = Counter()
         self.means: dict[str, float] = {}
-        """Mean of each term over the steps between the last two lines."""
+        """Mean of each term over the steps between the last two lines that had it."""
 
     def add(self, step: int, terms: Terms, learning_rate: float) -> None:
         """Count one step's terms (``step`` steps are done now); prints a line if the last one is old enough."""
         for name, value in terms.items():
             value = value.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._counted += 1
+        self._counts.update(terms.keys())
         if time.monotonic() - self._printed >= self._every or step == self._steps:
             self._flush(step, learning_rate)
 
     def _flush(self, step: int, learning_rate: float) -> None:
-        self.means = {name: float(total) / self._counted for name, total in self._sums.items()}
-        self._sums, self._counted = {}, 0
+        self.means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, Counter()
         for name, mean in self.means.items():
             self._writer.add_scalar(f"loss/{name}", mean, step)
         self._writer.add_scalar("learning_rate", learning_rate, step)

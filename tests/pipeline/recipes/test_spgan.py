@@ -41,6 +41,7 @@ def test_pairs_by_hand() -> None:
     contrastive(same, first, False, 2.0).backward()
     assert same.grad is not None
     assert torch.isfinite(same.grad).all(), "two equal embeddings"
+    assert contrastive(first, first, False, 2.0).item() == pytest.approx(4.0, rel=1e-5), "m^2"
 
 
 @pytest.mark.parametrize("size", [(256, 256), (256, 128), (128, 64), (64, 32), (32, 16)])
@@ -70,7 +71,7 @@ def test_it_is_a_cyclegan_plus_its_term_and_a_player() -> None:
         (to_source, source, False),
     ):
         distance = (embed(one) - embed(other)).norm(dim=1)
-        expected = expected + (distance**2 if alike else (2 - distance).clamp_min(0) ** 2).mean() / 2
+        expected = expected + (distance**2 if alike else (2 - distance).clamp_min(0) ** 2).mean()
     torch.testing.assert_close(terms["generators"]["contrastive"], 2 * expected)
     torch.testing.assert_close(terms["siamese"]["contrastive_siamese"], 2 * expected)
 
