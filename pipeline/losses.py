@@ -54,8 +54,8 @@ def contrastive(first: Tensor, second: Tensor, alike: bool, margin: float) -> Te
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """WGAN-GP (Gulrajani et al., NeurIPS 2017, equation 3): ``mean (|grad critic(x)|_2 - 1)^2`` at mixtures
-    ``share * real + (1 - share) * fake``; ``share`` (N, 1, 1, 1) in [0, 1]. Where ``critic`` scores patches, the slope is that of
-    their sum. Computed in float32: a gradient of a gradient has no digits to spare.
+    ``share * real + (1 - share) * fake``; ``share`` (N, 1, 1, 1) in [0, 1]. Where ``critic`` scores patches, the
+    slope is that of their sum. Computed in float32: a gradient of a gradient has no digits to spare.
     """
     with torch.autocast(real.device.type, enabled=False):
         mixed = (share * real.float() + (1 - share) * fake.detach().float()).requires_grad_(True)
