@@ -69,9 +69,8 @@ def _check_terms(layout: Layout, settings: Settings) -> None:
         print(f"note: {layout.notice}", flush=True)
     if layout.must_accept and not settings.accept_terms:
         raise UserError(f"{layout.name}: {layout.notice}; --accept-terms says that you have that right")
-    given = {"variant": settings.variant, "split_file": settings.split_file, "labels": settings.labels}
-    for name, value in given.items():
-        if value is not None and name not in layout.options:
+    for name in ("variant", "split_file", "split_index", "labels"):
+        if getattr(settings, name) != Settings.model_fields[name].default and name not in layout.options:
             raise UserError(f"--{name.replace('_', '-')} means nothing to --layout {layout.name}")
 
 

@@ -107,5 +107,5 @@ LAYOUT = Layout(
     name="cuhk03",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"images_{name}") for name in VARIANTS),
-    options=("variant", "split_file"),
+    options=("variant", "split_file", "split_index"),
 )

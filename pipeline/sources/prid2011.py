@@ -92,5 +92,5 @@ LAYOUT = Layout(
     name="prid2011",
     scan=scan,
     recognises=lambda root: any(root.has_folder(f"{name}/cam_a") for name in VARIANTS),
-    options=("variant", "split_file"),
+    options=("variant", "split_file", "split_index"),
 )

@@ -112,9 +112,9 @@ def test_bad_values_are_refused_by_flag(job: ModuleType, arguments: list[str], e
 
 def test_options_of_another_layout_are_refused(job: ModuleType, duke: Path) -> None:
     given = ["--layout", "market1501", "--root", str(duke), "--domain", "d", "--output", "o"]
-    for flag in ("--labels", "--variant", "--split-file"):
+    for flag in ("--labels", "--variant", "--split-file", "--split-index"):
         with pytest.raises(UserError, match=f"{flag} means nothing to --layout market1501"):
-            job.main(parse_settings(job.Settings, [*given, flag, "x"]))
+            job.main(parse_settings(job.Settings, [*given, flag, "3"]))
 
 
 def test_the_flag_knows_every_layout(job: ModuleType) -> None:
