@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def measure_generation(model: ReidModel, generated: Images, real: Images, seed: 
     )
 
 
-def frechet_distance(first: Features, second: Features) -> float:
+def frechet_distance(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> float:
     """Between the Gaussians of two sets of features (N, D) and (M, D) (FID: Heusel et al., NeurIPS 2017, equation 6).
 
     Biased upwards for few images: compare only distances of sets of equal size.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.generation_quality import frechet_distance
 from pipeline.images import BoolMask, RgbImage
 from pipeline.networks.blocks import initialize
 from pipeline.quality import masked_change, structure_similarity
@@ -147,16 +148,6 @@ def place_colors(image: RgbImage, mask: BoolMask) -> Features:
     lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255.0), cv2.COLOR_RGB2LAB)
     pixels = lab[~mask] if not mask.all() else lab.reshape(-1, 3)
     return np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)]).astype(np.float64)
-
-
-def frechet_distance(first: Features, second: Features) -> float:
-    """Between the Gaussians of two sets of features (N, D): ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``
-    (Heusel et al., NeurIPS 2017, equation 6)."""
-    offset = first.mean(axis=0) - second.mean(axis=0)
-    covariances = [np.cov(features, rowvar=False) for features in (first, second)]
-    # The trace of the root of a product of two covariances: its eigenvalues are real and not negative but for rounding.
-    roots = np.sqrt(np.clip(np.linalg.eigvals(covariances[0] @ covariances[1]).real, 0, None))
-    return float(offset @ offset + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * roots.sum())
 
 
 def _judge_features(judge: PlaceJudge, places: NDArray[np.uint8]) -> Features:
