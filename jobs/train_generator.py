@@ -48,6 +48,9 @@ class TrainJob(TrainingSettings):
     target_annotations: str | None = Field(default=None, description="URI of B's annotations (for masks)")
     output: Path = Field(description="folder for weights, card, checkpoints, samples and TensorBoard files")
     images: int | None = Field(default=None, ge=1, description="use at most this many images of each domain")
+    fid_model: str | None = Field(
+        default=None, description="ReID model (of train_reid.py) in whose features FID and variety are measured"
+    )
     licence: str | None = Field(default=None, description="of the generator; by default what its data say")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
     workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
@@ -73,6 +76,7 @@ def main(settings: TrainJob) -> int:
         output=settings.output,
         manifests=_manifests(settings),
         images=settings.images,
+        fid_model=settings.fid_model,
         licence=settings.licence,
     )
     if model is CamStyle and settings.target is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class TrainingSettings(JobSettings):
     device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
     checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints")
     sample_every: int = Field(default=500, ge=1, description="steps between picture grids")
+    measure_every: int = Field(default=1000, ge=1, description="steps between measurements, where there are any")
     sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
 
 
@@ -58,10 +60,12 @@ class Training:
         output: Path,
         settings: TrainingSettings,
         workers: Workers = ALONE,
+        measure: Callable[[Training], Mapping[str, float]] | None = None,
     ) -> None:
+        """``measure`` is asked for figures now and then, which go to the log."""
         workers.check(settings.batch_size)
         self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
-        self.workers = workers
+        self.workers, self.measure = workers, measure
         self.device = torch.device(settings.device)
         self.dtype = resolve_precision(settings.precision, self.device)
         weights = torch.Generator().manual_seed(settings.seed)
@@ -96,6 +100,8 @@ class Training:
                         self._save()
                     if log is not None and (last or self.step % self.settings.sample_every == 0):
                         log.show(self.step, self._preview())
+                    if log is not None and self.measure and (last or self.step % self.settings.measure_every == 0):
+                        log.measured(self.step, self.measure(self))
                     if stop.received and not last:
                         raise KeyboardInterrupt
         finally:
@@ -177,7 +183,7 @@ class Training:
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a run to be taken up again."""
-        free = {"checkpoint_every", "sample_every", "sample_count", "device"}
+        free = {"checkpoint_every", "sample_every", "sample_count", "measure_every", "device"}
         settings = self.settings.model_dump(mode="json", exclude=free)
         recipe = {"recipe": self.recipe.name, **self.recipe.settings.model_dump(mode="json")}
         recipe["workers"] = self.workers.count

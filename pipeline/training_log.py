@@ -64,6 +64,15 @@ class TrainingLog:
         self._writer.add_image("samples", grid, step, dataformats="HWC")
         return path
 
+    def measured(self, step: int, figures: Mapping[str, float]) -> None:
+        """Print figures of quality and keep them as curves."""
+        for name, value in figures.items():
+            self._writer.add_scalar(f"quality/{name}", value, step)
+        print(
+            f"train: after {step} steps " + " ".join(f"{name} {value:.3f}" for name, value in figures.items()),
+            flush=True,
+        )
+
     def close(self) -> None:
         self._writer.close()
 

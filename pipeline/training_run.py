@@ -9,9 +9,11 @@ from pathlib import Path
 from manifests.errors import UserError
 from pipeline.data_parallel import Workers
 from pipeline.recipes.base import Recipe
+from pipeline.reid.model import load_reid
 from pipeline.training import ALONE, Training, TrainingSettings
 from pipeline.training_cameras import split_by_camera
 from pipeline.training_data import DomainData
+from pipeline.training_metrics import GeneratorMeter
 from pipeline.training_result import write_result
 from pipeline.training_source import load_domain
 
@@ -30,6 +32,8 @@ class TrainingRun:
     licence: str | None = None
     cameras: tuple[int, int] | None = None
     """Two cameras of the one manifest that are the source and the target (CamStyle)."""
+    fid_model: str | None = None
+    """ReID model in whose features images are compared while training, and for the card."""
 
     def train(self, workers: Workers = ALONE, device: str | None = None) -> Path:
         """Train, or go on; the first worker writes weights and card. Returns the card's path.
@@ -43,10 +47,11 @@ class TrainingRun:
             print(f"train: {' and '.join(f'{len(part)} {role}' for role, part in data.items())} images", flush=True)
         recipe = self.recipe.fitted(data)
         batches = recipe.batches(data, (settings.height, settings.width), settings.seed)
-        training = Training(recipe, batches, self.output, settings, workers)
+        measure = GeneratorMeter(load_reid(self.fid_model)) if self.fid_model else None
+        training = Training(recipe, batches, self.output, settings, workers, measure)
         training.run()
         if workers.rank == 0:
-            write_result(training, data, {}, self.licence)
+            write_result(training, data, measure(training) if measure else {}, self.licence)
         return self.output / "generator.json"
 
     def load(self) -> dict[str, DomainData]:

@@ -19,6 +19,8 @@ from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
 from manifests.store import DatasetRun, open_dataset
 from pipeline.digests import subject_key
 from pipeline.generator import load_generator
+from pipeline.reid.model import save_reid
+from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.settings import parse_settings
 from pipeline.training_source import load_domain
 
@@ -151,6 +153,22 @@ def test_recipe_may_stand_in_the_configuration_file(tmp_path: Path) -> None:
     assert settings.recipe == "cyclegan"
     assert settings.mapping_weight == 3
     assert not hasattr(settings, "identity_weight")
+
+
+@pytest.mark.parametrize("recipe", ["cgan", "camstyle_multidomain", "cyclegan"])
+def test_quality_is_measured_if_a_model_is_given(
+    recipe: str, toy_sources: ToySources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_reid(tmp_path / "reid.safetensors", build_network(NetworkSettings(channels=4), 3), 64, 32)
+    more = ["--fid-model", str(tmp_path / "reid.safetensors"), "--steps", "2", "--measure-every", "1"]
+    given = arguments(recipe, toy_sources, tmp_path / "out", "--batch-size", "2", *more)
+    if recipe == "cgan":
+        del given[given.index("--blocks") : given.index("--blocks") + 2]
+    run(given)
+    assert capsys.readouterr().out.count("steps fid ") == 2
+    metrics = json.loads((tmp_path / "out" / "generator.json").read_text())["metrics"]
+    assert metrics["fid"] > 0
+    assert metrics["diversity_real"] > 0
 
 
 @pytest.mark.ray
