@@ -16,14 +16,13 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.training_cameras import camera_pairs
-
 from pipeline.comparison.page import write_page
 from pipeline.comparison.systems import SYSTEMS, find_systems
 from pipeline.comparison.trial import Trial
 from pipeline.comparison.world import Laboratory
 from pipeline.settings import JobSettings, run_job
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
+from pipeline.training_cameras import camera_pairs
 
 
 class Settings(JobSettings):
@@ -50,7 +49,7 @@ def main(settings: Settings) -> None:
     if settings.world == "toy":
         world = settings.output / "world"
         make_toyworld(ToyWorldSettings(identities=settings.identities, seed=settings.seed, images_per_camera=2), world)
-    lab = Laboratory(world, settings.height, settings.width, settings.seed, settings.reid_steps)
+    lab = Laboratory(world, settings.height, settings.width, settings.seed, settings.reid_steps, settings.output)
     assert lab.train["source"].cameras is not None
     pairs = camera_pairs(sorted(set(lab.train["source"].cameras.tolist())))[: settings.camera_pairs]
     trial = Trial(settings.output, settings.budget, settings.seed, tuple(pairs))

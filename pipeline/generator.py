@@ -130,8 +130,9 @@ def save_generator(
 
 
 def half_state(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
-    """The network's tensors in ``dtype``."""
-    return {name: tensor.detach().to(dtype) for name, tensor in network.state_dict().items()}
+    """The network's tensors in ``dtype``; counters, which half precision cannot hold, as they are."""
+    state = network.state_dict()
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
 def build_metadata(recipe: Recipe, height: int, width: int) -> dict[str, str]:

@@ -88,6 +88,7 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "camera_accuracy": camera_accuracy(lab.camera_classifier, images, wanted),
         "camera_accuracy_untransferred": camera_accuracy(lab.camera_classifier, before.images, wanted),
         "camera_accuracy_real": _real_cameras(lab),
+        "retrieval_source": lab.source_retrieval(images, before),
         "retrieval": lab.retrieval(images, before),
         "retrieval_untransferred": lab.retrieval(before.images, before),
     }
@@ -103,6 +104,7 @@ def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
     figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}
     figures |= {
+        "retrieval_source": lab.source_retrieval(made, source),
         "retrieval": lab.retrieval(made, source),
         "retrieval_untransferred": lab.retrieval(source.images, source),
     }
@@ -132,6 +134,7 @@ def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "pck_real": _pck(lab, source.images, source.keypoints),
         "pck_source": _pck(lab, source.images, asked),
         "fid": frechet_distance(*features),
+        "retrieval_source": lab.source_retrieval(made, source),
         "retrieval": lab.retrieval(made, source),
         "retrieval_untransferred": lab.retrieval(source.images, source),
     }

@@ -12,7 +12,7 @@ from pipeline.generation_quality import CameraClassifier, train_camera_classifie
 from pipeline.pose import PoseEstimator, load_pose_estimator
 from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages
 from pipeline.reid.evaluation import retrieval_rate
-from pipeline.reid.model import ReidModel, as_model
+from pipeline.reid.model import ReidModel, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.toyworld_data import load_toyworld
@@ -27,10 +27,11 @@ PEOPLE = 100
 class Laboratory:
     """One world at one size. ``train`` and ``test`` hold different people of both domains."""
 
-    def __init__(self, world: Path, height: int, width: int, seed: int, reid_steps: int) -> None:
-        """Raises UserError where there is no world."""
+    def __init__(self, world: Path, height: int, width: int, seed: int, reid_steps: int, keep: Path) -> None:
+        """``keep``: folder for the ReID model, which takes a while. Raises UserError where there is no world."""
         roles = {"source": SOURCE, "target": TARGET}
         self.height, self.width, self.seed, self.reid_steps = height, width, seed, reid_steps
+        self._reid_file = keep / f"reid_{height}x{width}_{seed}_{reid_steps}.safetensors"
         self.train = {role: self._load(world, name, "train") for role, name in roles.items()}
         self.test = {role: self._load(world, name, "query") for role, name in roles.items()}
         self.gallery = self._load(world, SOURCE, "gallery")
@@ -40,14 +41,21 @@ class Laboratory:
 
     @cached_property
     def reid(self) -> ReidModel:
-        """Knows the source domain's training people; stands for what a downstream user would train."""
-        data = self.train["source"]
-        assert data.identities is not None
-        targets = np.eye(int(data.identities.max()) + 1, dtype=np.float32)[data.identities]
-        batches = LabelledBatches(LabelledImages(data.images, targets), self.seed, AugmentationSettings())
+        """Knows the training people of both domains, who are different people, so it can look at either's style."""
+        if self._reid_file.is_file():
+            return load_reid(self._reid_file)
+        parts, numbers, known = [], [], 0
+        for data in self.train.values():
+            assert data.identities is not None
+            parts.append(data.images)
+            numbers.append(data.identities + known)
+            known += int(data.identities.max()) + 1
+        targets = np.eye(known, dtype=np.float32)[np.concatenate(numbers)]
+        batches = LabelledBatches(LabelledImages(np.concatenate(parts), targets), self.seed, AugmentationSettings())
         network = build_network(NetworkSettings(), targets.shape[1], self.seed)
         ReidTraining(network, batches, ReidTrainingSettings(steps=self.reid_steps, seed=self.seed)).run()
-        return as_model(network, self.height, self.width)
+        save_reid(self._reid_file, network, self.height, self.width)
+        return load_reid(self._reid_file)
 
     @cached_property
     def camera_classifier(self) -> CameraClassifier:
@@ -86,6 +94,13 @@ class Laboratory:
             one = features[row : row + 1], of.identities[row : row + 1]
             found.append(retrieval_rate(*one, embedded[of.cameras[row]], self.gallery.identities[rows]))
         return float(np.mean(found))
+
+    def source_retrieval(self, images: NDArray[np.uint8], of: DomainData) -> float:
+        """How often the nearest of `PEOPLE` sources, one a person, is the one that an image was made from."""
+        assert of.identities is not None
+        rows = np.unique(of.identities, return_index=True)[1][:PEOPLE]
+        made, sources = self.reid.embed(images[rows]), self.reid.embed(of.images[rows])
+        return retrieval_rate(made, of.identities[rows], sources, of.identities[rows])
 
     def _shown(self, people: NDArray[np.int64], camera: int) -> NDArray[np.int64]:
         """One gallery row for each person, by another camera than this one."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from pipeline.checkpoint_state import load_state
 from pipeline.differentiable_augmentation import augment, recolour, translate
 from pipeline.generator import load_generator, save_generator
 from pipeline.networks.dcgan import DCGANDiscriminator, DCGANGenerator, evaluating, start_map
@@ -158,7 +159,9 @@ def test_a_row_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
     network = recipe.build(torch.Generator().manual_seed(1), SIZE)["generator"]
     for _ in range(20):  # running statistics that are those of no batch below
         network(torch.randn(8, 6, generator=torch.Generator().manual_seed(3)))
+    network.layers[2].num_batches_tracked.fill_(100_000)  # more than a half-precision number can be
     save_generator(tmp_path / "generator.safetensors", network, recipe, *SIZE)
+    assert load_state(tmp_path / "generator.safetensors")["layers.2.num_batches_tracked"] == 100_000
     generator = load_generator(tmp_path, precision="float32", batch_size=4)
     assert generator.inputs == ("noise",)
     noise = draw_noise(recipe.settings, 11, random_generator(4))
