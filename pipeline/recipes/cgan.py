@@ -37,7 +37,9 @@ Point = tuple[float, float]
 
 class CGANSettings(GanLsroSettings):
     class_weight: float = Field(
-        default=1.0, ge=0, description="w: weight of the classification of conditions (AC-GAN, section 3); 0: none"
+        default=3.0,
+        ge=0,
+        description="w: weight of naming the conditions (AC-GAN: 1, which learns them later); 0: none",
     )
     cameras: tuple[int, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
     pose_classes: int = Field(default=0, ge=0, description="classes of poses as a second condition; 0: none")
