@@ -12,7 +12,8 @@ Gap = Literal["few images", "cameras", "domains", "poses"]
 _SMALL = {"ngf": 32, "blocks": 6, "ndf": 32, "upsampling": "resize"}
 # WGAN-GP moves the generator in every fifth step: too rarely for a budget like this.
 _QUICK_STAR = {**_SMALL, "objective": "least_squares", "critic_steps": 1, "learning_rate": 1e-3}
-_NOISE = {"ngf": 32, "ndf": 32, "upsampling": "resize"}
+_PLAIN = {"ngf": 32, "ndf": 32, "upsampling": "resize"}
+_NOISE = {**_PLAIN, "augmentation": "translation"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class System:
 SYSTEMS: dict[str, System] = {
     system.recipe: system
     for system in (
-        System("gan_lsro", "DCGAN", "people out of noise, labelled 1/K for all", "few images", 3000, 32, _NOISE),
-        System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE),
-        System("pix2pix", "conditional GAN", "pairs: skeleton and mask to image, L1", "poses", 1500, 8, _NOISE),
+        System("gan_lsro", "DCGAN", "people out of noise, labelled 1/K for all", "few images", 3000, 32, _NOISE, 0.995),
+        System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE, 0.995),
+        System("pix2pix", "conditional GAN", "pairs: skeleton and mask to image, L1", "poses", 1500, 8, _PLAIN),
         System("cyclegan", "two GANs", "a cycle in place of pairs", "domains", 1400, 1, _SMALL, 0.995),
         System("camstyle", "CycleGAN", "one for every two cameras, smoothed labels", "cameras", 700, 1, _SMALL, 0.995),
         System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 4, _QUICK_STAR),
