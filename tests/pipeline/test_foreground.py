@@ -42,8 +42,8 @@ def shipped() -> Segmenter:
 
 
 def test_shipped_model_finds_people_of_an_unseen_world(shipped: Segmenter, people: SegmentationData) -> None:
-    """The card says 0.895 on 400 people. This floor leaves room for the draw of 48."""
-    assert measure_drawn(shipped, people, true_keypoints(people)).mean() >= 0.86
+    """The card says 0.903 on 400 people. This floor leaves room for the draw of 48."""
+    assert measure_drawn(shipped, people, true_keypoints(people)).mean() >= 0.88
 
 
 def test_keypoints_help(shipped: Segmenter, people: SegmentationData) -> None:
