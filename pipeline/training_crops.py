@@ -76,7 +76,7 @@ class TrainingCrops:
 def mirrored(keypoints: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Keypoints (N, 17, 3) of images ``width`` pixels wide as they are in the mirrored images."""
     points = keypoints[:, COCO_MIRROR].copy()
-    points[:, :, 0] = width - 1 - points[:, :, 0]
+    points[:, :, 0] = width - points[:, :, 0]
     return points
 
 

@@ -111,9 +111,9 @@ def _cut(array: NDArray[Any], crop: Crop, height: int, width: int) -> NDArray[An
 def _move(points: NDArray[np.float32], crop: Crop, height: int, width: int) -> NDArray[np.float32]:
     moved = points - np.array([crop.left, crop.top, 0], np.float32)
     if crop.flip:
-        moved[:, 0] = width - 1 - moved[:, 0]
+        moved[:, 0] = width - moved[:, 0]  # keypoints count from the corner of the first pixel
         moved = moved[COCO_MIRROR]
-    outside = (moved[:, :2] < 0).any(axis=1) | (moved[:, 0] > width - 1) | (moved[:, 1] > height - 1)
+    outside = (moved[:, :2] < 0).any(axis=1) | (moved[:, :2] >= (width, height)).any(axis=1)
     moved[outside, 2] = 0
     return np.asarray(moved, dtype=np.float32)
 

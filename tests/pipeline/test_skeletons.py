@@ -88,7 +88,7 @@ def test_left_stays_cold_when_the_person_is_mirrored() -> None:
     mirrored = draw_skeleton(moved[0], HEIGHT, WIDTH)
     back = draw_skeleton(points, HEIGHT, WIDTH)[:, ::-1]
     lit, lit_back = mirrored.max(axis=2) > 128, back.max(axis=2) > 128
-    assert (lit == lit_back).mean() > 0.92, "the same lines, within a pixel"
+    assert (lit == lit_back).mean() > 0.93, "the same lines, within a pixel"
     arms = np.s_[45:60, 45:]
     assert np.abs(mirrored[arms].astype(int) - back[arms]).max() > 150, "in other colours"
 

@@ -23,7 +23,7 @@ def marked_domain(count: int, seed: int, height: int = 36, width: int = 18) -> D
         masks[row, top : top + height // 3, left : left + width // 3] = True
         images[row][masks[row]] = 255
         places = rng.permutation(height * width)[:17]
-        keypoints[row, :, 0], keypoints[row, :, 1] = places % width, places // width
+        keypoints[row, :, 0], keypoints[row, :, 1] = places % width + 0.5, places // width + 0.5
         images[row].reshape(-1, 3)[places, 0] = 100 + np.arange(17)
     return DomainData(images, masks, keypoints)
 
