@@ -57,11 +57,11 @@ class SPGAN(CycleGAN):
         return super().generator_terms(networks, batch, made) | {"contrastive": contrast}
 
     def _contrast(self, siamese: nn.Module, batch: Batch, fake_target: Tensor, fake_source: Tensor) -> Tensor:
-        """l_3 times the sum of the losses of the four kinds of pairs, each a mean over the batch."""
+        """l_3 times the mean over the pairs of each domain, as many alike as apart."""
         kinds = batch["source"], batch["target"], fake_target, fake_source
         source, target, to_target, to_source = siamese(torch.cat([kind.float() for kind in kinds])).chunk(4)
         alike = contrastive(source, to_target, True, self.settings.margin)
         alike = alike + contrastive(target, to_source, True, self.settings.margin)
         apart = contrastive(to_target, target, False, self.settings.margin)
         apart = apart + contrastive(to_source, source, False, self.settings.margin)
-        return self.settings.contrastive_weight * (alike + apart)
+        return self.settings.contrastive_weight * 0.5 * (alike + apart)
