@@ -42,7 +42,7 @@ SYSTEMS: dict[str, System] = {
         System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 4, _QUICK_STAR),
         System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _SMALL, 0.995),
         System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 1400, 1, _SMALL, 0.995),
-        System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 1500, 8, _SMALL),
+        System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _SMALL),
     )
 }
 
