@@ -209,6 +209,6 @@ def test_the_shipped_model_is_small_and_described(tiny: PoseEstimator) -> None:
     checkpoint = CHECKPOINTS["pose_tiny"]
     assert checkpoint.path is not None
     assert checkpoint.size_bytes is not None
-    assert checkpoint.size_bytes < 3 << 20
+    assert checkpoint.size_bytes < 4 << 20
     assert tiny.sha256 == checkpoint.sha256
     assert checkpoint.sha256 in checkpoint.path.with_suffix(".md").read_text("utf-8")
