@@ -38,7 +38,7 @@ SYSTEMS: dict[str, System] = {
         System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE, 0.995),
         System("pix2pix", "conditional GAN", "pairs: skeleton and mask to image, L1", "poses", 1500, 8, _PLAIN),
         System("cyclegan", "two GANs", "a cycle in place of pairs", "domains", 1400, 1, _SMALL, 0.995),
-        System("camstyle", "CycleGAN", "one for every two cameras, smoothed labels", "cameras", 700, 1, _SMALL, 0.995),
+        System("camstyle", "CycleGAN", "one for every two cameras, smoothed labels", "cameras", 1400, 1, _SMALL, 0.995),
         System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 4, _QUICK_STAR),
         System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _SMALL, 0.995),
         System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 1400, 1, _SMALL, 0.995),
