@@ -7,8 +7,9 @@ least squares in place of the logarithm::
 
 A ReID set has two kinds of pairs. `Pix2Pix`: x is the drawing of a pose and the person's mask, y the image they were
 taken from; the network makes up who it is. `Pix2PixCameras`: x is an image by one camera, y the same person in a near
-pose by another. What `Pix2Pix` makes has the pose and outline of a person and clothes of nobody: the default label is the
-paper's, `lsro` or `teacher` the more honest ones. The paper's only noise was dropout at test time; there is none here, so an input has one output.
+pose by another. What `Pix2Pix` makes has the pose and outline of a person and the clothes of nobody: its default label
+is the paper's, `lsro` and `teacher` are more honest. The paper's only noise was dropout at test time; there is none
+here, so an input has one output.
 """
 
 from __future__ import annotations
