@@ -70,13 +70,15 @@ def main(settings: TrainJob) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     model = find_recipe(settings.recipe)
+    if settings.cameras and model is not CamStyle:
+        raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: it learns all cameras of its source")
     run = TrainingRun(
         recipe=model(_part(settings, model.settings_model)),
         settings=_part(settings, TrainingSettings),
-        output=settings.output,
+        output=settings.output.resolve(),  # workers may run in another folder
         manifests=_manifests(settings),
         images=settings.images,
-        fid_model=settings.fid_model,
+        fid_model=_full_path(settings.fid_model),
         licence=settings.licence,
     )
     if model is CamStyle and settings.target is None:
@@ -101,7 +103,7 @@ def _train_all_pairs(settings: TrainJob, run: TrainingRun) -> int:
     print(f"train: {len(pairs)} pairs of the cameras {', '.join(map(str, cameras))}", flush=True)
     trainings = {
         f"cameras {first} and {second}": replace(
-            run, cameras=(first, second), output=settings.output.resolve() / f"{first}_{second}"
+            run, cameras=(first, second), output=run.output / f"{first}_{second}"
         ).train
         for first, second in pairs
     }
@@ -118,10 +120,19 @@ def _cameras_of(uri: str) -> list[int]:
 
 
 def _manifests(settings: TrainJob) -> dict[str, tuple[str, str | None]]:
+    """Full URIs of what is named, which is there: workers may run in another folder."""
     given = {"source": (settings.source, settings.source_annotations)}
     if settings.target is not None:
         given["target"] = (settings.target, settings.target_annotations)
-    return given
+    return {
+        role: (open_dataset(uri).uri, None if annotations is None else open_dataset(annotations).uri)
+        for role, (uri, annotations) in given.items()
+    }
+
+
+def _full_path(name: str | None) -> str | None:
+    """A path that is there in full; a shipped model's name as it is."""
+    return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
 def _part(settings: TrainJob, model: type[JobSettings]) -> JobSettings:

@@ -63,18 +63,24 @@ def wait_for_placement(
     patience_seconds: float = PATIENCE_SECONDS,
     ask_for_nodes: Callable[[StageResources], None] = lambda needs: None,
     sleep: Callable[[float], None] = time.sleep,
+    count: int = 1,
 ) -> int:
-    """How many actors fit; while none does, an autoscaler is asked for a node and waited for.
+    """How many actors fit; while fewer than ``count`` do, an autoscaler is asked for a node and waited for.
 
     Raises:
-        UserError: not one actor fits within ``patience_seconds``; Ray itself would wait for ever.
+        UserError: fewer than ``count`` actors fit within ``patience_seconds``; Ray itself would wait for ever.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
         nodes = read_nodes()
         room = actors_that_fit(needs, nodes)
-        if room:
+        if room >= count:
             return room
+        if room and time.monotonic() >= deadline:
+            raise UserError(
+                f"stage {stage!r} was asked for {count} workers of {_describe(needs.as_demand())} each, the cluster "
+                f"holds {room}; ask for fewer with --workers, or add nodes"
+            )
         if time.monotonic() >= deadline:
             raise UserError(
                 f"stage {stage!r} needs {_describe(needs.as_demand())} on one node, but {_describe_nodes(nodes)}; "

@@ -36,7 +36,7 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
     from ray.train.torch import TorchConfig, TorchTrainer
 
     needs = stage_resources(STAGE, device)
-    _place(needs)
+    _place(needs, workers)
     trainer = TorchTrainer(
         lambda: _as_worker(train, device),
         torch_config=TorchConfig(backend="nccl" if device.startswith("cuda") else "gloo"),
@@ -119,8 +119,8 @@ def write_camstyle_card(output: Path, cameras: list[int], pairs: list[tuple[int,
     return path
 
 
-def _place(needs: StageResources) -> None:
-    wait_for_placement(STAGE, needs, cluster_nodes, ask_for_nodes=ask_for_nodes)
+def _place(needs: StageResources, count: int = 1) -> None:
+    wait_for_placement(STAGE, needs, cluster_nodes, ask_for_nodes=ask_for_nodes, count=count)
 
 
 def _as_user_error(error: Exception, stage: str) -> UserError:

@@ -142,6 +142,8 @@ def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, s
         run(arguments("biggan", toy_sources, tmp_path))
     with pytest.raises(UserError, match="unrecognized arguments: --identity-weight"):
         run(arguments("cyclegan", toy_sources, tmp_path, "--identity-weight", "3"))
+    with pytest.raises(UserError, match="--cameras means nothing to --recipe cyclegan"):
+        run(arguments("cyclegan", toy_sources, tmp_path, "--cameras", "1,2"))
     assert not list(tmp_path.iterdir())
 
 
@@ -172,7 +174,12 @@ def test_quality_is_measured_if_a_model_is_given(
 
 
 @pytest.mark.ray
-def test_two_workers_train_one_generator(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+def test_two_workers_train_one_generator(
+    toy_sources: ToySources, tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(toy_sources.market).parent
+    monkeypatch.chdir(folder)  # the workers stand elsewhere
+    toy_sources = toy_sources._replace(market="market-like", duke="duke-like")
     more = ["--steps", "2", "--images", "4", "--batch-size", "2", "--workers", "2", "--precision", "float32"]
     run(arguments("cyclegan", toy_sources, tmp_path / "both", *more))
     run(arguments("cyclegan", toy_sources, tmp_path / "alone", *more[:-4], "--precision", "float32"))

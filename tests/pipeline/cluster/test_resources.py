@@ -39,3 +39,10 @@ def test_every_stage_declares_both_devices() -> None:
     for stage in stages:
         assert stage_resources(stage, "cpu").gpus == 0
         assert stage_resources(stage, "cuda:0").gpus > 0
+
+
+def test_more_workers_than_fit_are_refused_where_the_engine_would_wait_for_ever() -> None:
+    one = StageResources(cpus=4)
+    assert wait_for_placement("train", one, lambda: [CPU_NODE], patience_seconds=0, count=2) == 2
+    with pytest.raises(UserError, match="asked for 3 workers of 4 CPU each, the cluster holds 2; ask for fewer"):
+        wait_for_placement("train", one, lambda: [CPU_NODE], patience_seconds=0, count=3)
