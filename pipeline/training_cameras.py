@@ -27,12 +27,15 @@ def camera_pairs(cameras: list[int]) -> list[tuple[int, int]]:
 
 class CameraBatches:
     """Batches of one set: ``source`` images, ``camera`` (index of their own) and ``target_camera`` (another one's,
-    all others equally likely)."""
+    all others equally likely), and ``mask`` where ``masks`` are wanted."""
 
-    def __init__(self, data: DomainData, cameras: tuple[int, ...], height: int, width: int, seed: int) -> None:
+    def __init__(
+        self, data: DomainData, cameras: tuple[int, ...], height: int, width: int, seed: int, masks: bool = False
+    ) -> None:
         self.cameras, self.seed = cameras, seed
         assert data.cameras is not None
-        self._crops = TrainingCrops(data, height, width, seed, {"camera": np.searchsorted(cameras, data.cameras)})
+        conditions = {"camera": np.searchsorted(cameras, data.cameras)}
+        self._crops = TrainingCrops(data, height, width, seed, conditions, masks)
 
     def batch(self, step: int, size: int) -> Columns:
         columns = self._crops.batch(step, size)
@@ -49,4 +52,5 @@ class CameraBatches:
     def _named(self, columns: Columns, move: np.ndarray) -> Columns:
         own = columns["camera"]
         target = (own + move) % len(self.cameras)
-        return {"source": columns["image"], "camera": own, "target_camera": target.astype(np.int64)}
+        named = {"source": columns["image"], "camera": own, "target_camera": target.astype(np.int64)}
+        return named | ({"mask": columns["mask"]} if "mask" in columns else {})

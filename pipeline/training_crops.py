@@ -24,7 +24,8 @@ _ORDER_STREAM = 400
 
 
 class TrainingCrops:
-    """Column ``image`` and one int64 column for each of ``conditions``, whatever the batch size.
+    """Column ``image``, ``mask`` where ``masks`` are wanted, and one int64 column for each of ``conditions``, whatever
+    the batch size.
 
     ``conditions`` by name: (N,) class numbers, or (N, 2) where a mirrored image is of another class (a pose): the
     second column is then that of the mirrored image. The set is walked through in a new random order every epoch;
@@ -38,12 +39,13 @@ class TrainingCrops:
         width: int,
         seed: int,
         conditions: Mapping[str, NDArray[np.int64]] | None = None,
+        masks: bool = False,
     ) -> None:
         self.height, self.width, self.seed = height, width, seed
         enlarged = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
         self._digest = data.digest()
-        # Masks and keypoints have said what they had to: only pixels are cut from here on.
-        self.data = replace(data, masks=None, keypoints=None).resized(*enlarged)
+        # Keypoints, and masks that nobody wants, have said what they had to: they are not cut from here on.
+        self.data = replace(data, masks=data.masks if masks else None, keypoints=None).resized(*enlarged)
         self.conditions = {name: _of_both(classes) for name, classes in (conditions or {}).items()}
 
     def batch(self, step: int, size: int) -> Columns:
@@ -54,15 +56,16 @@ class TrainingCrops:
         )
         rng = random_generator(self.seed, _CROP_STREAM, step)
         crops = [self._crop(rng) for _ in rows]
-        images = crop_together(self.data.take(rows), crops, self.height, self.width).images
+        cut = crop_together(self.data.take(rows), crops, self.height, self.width)
         flips = np.array([crop.flip for crop in crops], np.int64)
-        return {"image": images} | {name: classes[rows, flips] for name, classes in self.conditions.items()}
+        return _pictures(cut) | {name: classes[rows, flips] for name, classes in self.conditions.items()}
 
     def preview(self, count: int) -> Columns:
         """``count`` rows spread evenly over the set, whole and unmirrored."""
         rows = np.linspace(0, len(self.data) - 1, min(count, len(self.data))).astype(np.int64)
-        images = self.data.take(rows).resized(self.height, self.width).images
-        return {"image": images} | {name: classes[rows, 0] for name, classes in self.conditions.items()}
+        return _pictures(self.data.take(rows).resized(self.height, self.width)) | {
+            name: classes[rows, 0] for name, classes in self.conditions.items()
+        }
 
     def digests(self) -> dict[str, str]:
         return {"source": self._digest}
@@ -71,6 +74,10 @@ class TrainingCrops:
         room_y = self.data.images.shape[1] - self.height
         room_x = self.data.images.shape[2] - self.width
         return Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
+
+
+def _pictures(data: DomainData) -> Columns:
+    return {"image": data.images} | ({} if data.masks is None else {"mask": data.masks})
 
 
 def mirrored(keypoints: NDArray[np.float32], width: int) -> NDArray[np.float32]:

@@ -58,7 +58,7 @@ class Recipe(ABC):
     settings_model: ClassVar[type[RecipeSettings]]
     roles: ClassVar[tuple[str, ...]] = ("source", "target")
     """The sets that it trains on."""
-    needs: ClassVar[frozenset[Need]] = frozenset()
+    needs: frozenset[Need] = frozenset()
     """What must be known of each training image beside its pixels."""
     columns: ClassVar[tuple[str, ...]]
     """Batch columns that `step` reads."""

@@ -29,7 +29,7 @@ class CamStyle(CycleGAN):
     paper = "Zhong et al., CVPR 2018"
     settings_model: ClassVar[type[CycleGANSettings]] = CamStyleSettings
     settings: CamStyleSettings
-    needs: ClassVar[frozenset[Need]] = frozenset({"cameras"})
+    needs: frozenset[Need] = frozenset({"cameras"})
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         cameras = {f"{role}_camera": _only_camera(data[role]) for role in self.roles}

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from manifests.errors import UserError
-from pipeline.losses import gradient_penalty, least_squares, mean_absolute
+from pipeline.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
 from pipeline.networks.blocks import Upsampling, frozen, initialize
 from pipeline.networks.stargan import CameraCritic, CameraGenerator
 from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
@@ -45,6 +45,12 @@ class CamStyleMultidomainSettings(RecipeSettings):
     penalty_weight: float = Field(default=10.0, ge=0, description="of the gradient penalty (equation 8)")
     class_weight: float = Field(default=1.0, ge=0, description="l_cls (section 3.1)")
     reconstruction_weight: float = Field(default=10.0, ge=0, description="l_rec (section 3.1)")
+    mapping_weight: float = Field(
+        default=0.0, ge=0, description="of |x - G(x, own camera)|_1, as CycleGAN's identity mapping (ours)"
+    )
+    identity_weight: float = Field(
+        default=0.0, ge=0, description="of PTGAN's person term, which keeps what the mask covers (ours; needs masks)"
+    )
     cameras: tuple[int, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
 
 
@@ -54,12 +60,17 @@ class CamStyleMultidomain(Recipe):
     settings_model: ClassVar[type[CamStyleMultidomainSettings]] = CamStyleMultidomainSettings
     settings: CamStyleMultidomainSettings
     roles = ("source",)
-    needs: ClassVar[frozenset[Need]] = frozenset({"cameras"})
+    needs: frozenset[Need] = frozenset({"cameras"})
     columns: ClassVar[tuple[str, ...]] = ("source", "camera", "target_camera")
     inputs: ClassVar[tuple[str, ...]] = ("source", "camera")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {"critic": ("critic",), "generator": ("generator",)}
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "lsr"
+
+    def __init__(self, settings: CamStyleMultidomainSettings | None = None) -> None:
+        super().__init__(settings)
+        if self.settings.identity_weight:
+            self.needs = self.needs | {"masks"}
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         found = data["source"].cameras
@@ -69,7 +80,7 @@ class CamStyleMultidomain(Recipe):
         return type(self)(self.settings.model_copy(update={"cameras": cameras}))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        return CameraBatches(data["source"], self.settings.cameras, *size, seed)
+        return CameraBatches(data["source"], self.settings.cameras, *size, seed, "masks" in self.needs)
 
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         critic = CameraCritic(size, len(self.settings.cameras), self.settings.ndf)
@@ -112,11 +123,17 @@ class CamStyleMultidomain(Recipe):
         back = networks["generator"](made, batch["camera"])
         least = self.settings.objective == "least_squares"
         named = functional.cross_entropy(cameras.float(), batch["target_camera"])
-        return {
+        terms = {
             "adversarial": least_squares(scores, real=True) if least else -scores.float().mean(),
             "camera_named": self.settings.class_weight * named,
             "reconstruction": self.settings.reconstruction_weight * mean_absolute(back, batch["source"]),
         }
+        if self.settings.mapping_weight:
+            same = networks["generator"](batch["source"], batch["camera"])
+            terms["mapping"] = self.settings.mapping_weight * mean_absolute(same, batch["source"])
+        if self.settings.identity_weight:
+            terms["identity"] = self.settings.identity_weight * identity_mask(made, batch["source"], batch["mask"])
+        return terms
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         made: Tensor = generator(batch["source"], batch["camera"])

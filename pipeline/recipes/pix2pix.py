@@ -46,7 +46,7 @@ class Pix2Pix(Recipe):
     settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixSettings
     settings: Pix2PixSettings
     roles = ("source",)
-    needs: ClassVar[frozenset[Need]] = frozenset({"masks", "keypoints"})
+    needs: frozenset[Need] = frozenset({"masks", "keypoints"})
     columns: ClassVar[tuple[str, ...]] = ("target", "skeleton", "mask")
     inputs: ClassVar[tuple[str, ...]] = ("skeleton", "mask")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -114,7 +114,7 @@ class Pix2PixCameras(Pix2Pix):
     name = "pix2pix_cameras"
     settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixCamerasSettings
     settings: Pix2PixCamerasSettings
-    needs: ClassVar[frozenset[Need]] = frozenset({"keypoints", "identities", "cameras"})
+    needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras"})
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
     inputs: ClassVar[tuple[str, ...]] = ("source",)
     channels: ClassVar[int] = 3

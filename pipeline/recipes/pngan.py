@@ -52,7 +52,7 @@ class PNGAN(Recipe):
     settings_model: ClassVar[type[PNGANSettings]] = PNGANSettings
     settings: PNGANSettings
     roles = ("source",)
-    needs: ClassVar[frozenset[Need]] = frozenset({"keypoints", "identities"})
+    needs: frozenset[Need] = frozenset({"keypoints", "identities"})
     columns: ClassVar[tuple[str, ...]] = ("source", "target", "skeleton")
     inputs: ClassVar[tuple[str, ...]] = ("source", "skeleton")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {

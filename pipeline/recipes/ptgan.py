@@ -41,7 +41,7 @@ class PTGAN(CycleGAN):
     paper = "Wei et al., CVPR 2018"
     settings_model: ClassVar[type[CycleGANSettings]] = PTGANSettings
     settings: PTGANSettings
-    needs: ClassVar[frozenset[Need]] = frozenset({"masks"})
+    needs: frozenset[Need] = frozenset({"masks"})
     columns: ClassVar[tuple[str, ...]] = ("source", "target", "source_mask", "target_mask")
 
     def generator_terms(self, networks: nn.ModuleDict, batch: Batch, made: Translations) -> Terms:

@@ -7,14 +7,16 @@ Domain-Dissimilarity for Person Re-identification", CVPR 2018, section 3.2::
     L_con(i, x1, x2) = (1 - i) max(0, m - d)^2 + i d^2,    d = |e(x1) - e(x2)|_2
 
 with e a siamese network. Positive pairs (i = 1): an image and its translation. Negative pairs (i = 0): a translation
-and an image of the domain that it was moved to. (The published code pairs two real images in place of these, which
-moves no generator.) Generators, discriminators and the siamese network take turns.
+and an image of the domain that it was moved to. Generators, discriminators and the siamese network take turns.
+
+The published code pairs two real images, one of each domain, in place of the negative pairs. They move the siamese
+network but no generator. ``negative_pairs`` has both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +32,9 @@ from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings, Translations
 class SPGANSettings(CycleGANSettings):
     contrastive_weight: float = Field(default=2.0, ge=0, description="l_3 (section 4.2)")
     margin: float = Field(default=2.0, gt=0, description="m (section 4.2); embeddings of length 1 are at most 2 apart")
+    negative_pairs: Literal["translated", "real"] = Field(
+        default="translated", description="translated (section 3.2), or real: as the published code, see above"
+    )
     siamese_width: int = Field(default=64, ge=4, description="channels of the siamese network's first layer")
 
 
@@ -62,6 +67,8 @@ class SPGAN(CycleGAN):
         source, target, to_target, to_source = siamese(torch.cat([kind.float() for kind in kinds])).chunk(4)
         alike = contrastive(source, to_target, True, self.settings.margin)
         alike = alike + contrastive(target, to_source, True, self.settings.margin)
-        apart = contrastive(to_target, target, False, self.settings.margin)
-        apart = apart + contrastive(to_source, source, False, self.settings.margin)
+        pairs = [(to_target, target), (to_source, source)]
+        if self.settings.negative_pairs == "real":
+            pairs = [(source, target)] * 2
+        apart = torch.stack([contrastive(*pair, False, self.settings.margin) for pair in pairs]).sum()
         return self.settings.contrastive_weight * 0.5 * (alike + apart)

@@ -1,0 +1,23 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_uri(parser: argparse.ArgumentParser) -> None:
+    """The data set that the command is about, as ``options.uri``."""
+    parser.add_argument("uri", metavar="URI", help="a path, or a file://, s3://, gs:// or az:// URI")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``, as ``options.json``."""
+    parser.add_argument("--json", action="store_true", help="JSON for programs")
+
+
+def natural(text: str) -> int:
+    """A whole number of 0 or more."""
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
