@@ -22,6 +22,7 @@ from pipeline.fingerprint import environment
 from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import encode, resize
 from pipeline.labelling import check_label_rule
+from pipeline.model_cards import absolute, describe_model
 from pipeline.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
 from pipeline.plan_kinds import (
     CAMERAS,
@@ -204,30 +205,51 @@ def synthesize(
 
 
 def _record(job: Synthesis) -> dict[str, Any]:
-    """What the run record says beside ids and counts."""
-    used = [dataset for dataset in (job.source, job.target) if dataset is not None]
+    """What the run record says beside ids and counts: enough to make any row again."""
+    used = [(role, dataset) for role, dataset in (("source", job.source), ("target", job.target)) if dataset]
     return {
         "job": STAGE,
         "settings": job.settings.model_dump(mode="json"),
         "settings_sha256": job.plan.settings_sha256,
         "checkpoints": _checkpoints(job),
-        "inputs": [described for dataset in used for described in _inputs(dataset)],
+        "inputs": [{"role": role, **described} for role, dataset in used for described in _inputs(dataset)],
+        "annotations": _annotations(job.inputs.annotations_uri),
         "styles": [{"camera": camera, **style.as_dict()} for camera, style in job.inputs.styles.items()],
         "environment": environment(job.inputs.device, job.inputs.threads),
     }
 
 
 def _checkpoints(job: Synthesis) -> list[dict[str, Any]]:
-    """The models whose work is in the rows: generators that the plan uses, and the teacher of its labels."""
+    """The models whose work is in the rows: the generators used, the labels' teacher, the judge of poses."""
     generators, used = job.inputs.generators, set(job.plan.rows.column("generator").to_pylist())
-    models: list[dict[str, Any]] = [
-        {"name": f"{generators.name} {member}".strip(), "sha256": entry.sha256, "recipe": generators.recipe.name}
+    models = [
+        describe_model(entry.path, entry.sha256)
+        | {
+            "role": "generator",
+            "name": f"{generators.name} {member}".strip(),
+            "recipe": generators.recipe.name,
+            "set_uri": absolute(generators.name),
+        }
         for member, entry in sorted(generators.members.items())
         if member in used
     ]
     if job.teacher_sha256:
-        models.append({"name": job.settings.teacher, "sha256": job.teacher_sha256, "recipe": "reid"})
+        name = str(job.settings.teacher)
+        models.append(describe_model(name, job.teacher_sha256) | {"role": "teacher", "name": name, "recipe": "reid"})
+    if job.inputs.pose_model:
+        name, sha256 = job.inputs.pose_model, file_sha256(resolve(job.inputs.pose_model))
+        models.append(describe_model(name, sha256) | {"role": "pose", "name": name, "recipe": None})
     return models
+
+
+def _annotations(uri: str | None) -> dict[str, Any] | None:
+    """Where masks and poses of the source came from, and the models that found them."""
+    if uri is None:
+        return None
+    dataset = open_dataset(uri)
+    columns = ["segmenter", "segmenter_sha256", "pose_model", "pose_sha256"]
+    models = dataset.scan().select(columns).unique(maintain_order=True).collect().to_dicts()
+    return {"uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows, "models": models}
 
 
 def _inputs(dataset: Dataset) -> list[dict[str, Any]]:

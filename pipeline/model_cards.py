@@ -1,0 +1,54 @@
+"""What is known of a model beside its weights: its terms and what it learned from, by the card written with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import UserError
+from pipeline.checkpoint_table import CHECKPOINTS
+
+CARDS = ("generator.json", "reid.json")
+"""Cards that trainings leave in the folder of their weights."""
+
+
+def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
+    """What a run record says of a model: ``uri``, ``sha256``, ``licence`` and ``trained_on``.
+
+    ``trained_on`` is a sentence for a named checkpoint, the training sets by role for one of ours; both it and the
+    licence are None where no card of these very weights says it. The people it learned from are on that card alone,
+    here only by their common digest: whoever is erased from a data set must not stay in its run record.
+    """
+    described = {"uri": absolute(name_or_path), "sha256": sha256, "licence": None, "trained_on": None}
+    if name_or_path in CHECKPOINTS:
+        known = CHECKPOINTS[name_or_path]
+        return described | {"licence": known.licence, "trained_on": known.trained_on}
+    card = _card_of(Path(name_or_path).expanduser(), sha256)
+    if card is None:
+        return described
+    sets = card.get("data", {}).items()
+    trained_on = {role: {key: part[key] for key in part if key != "subjects"} for role, part in sets}
+    return described | {"licence": card.get("licence"), "trained_on": trained_on}
+
+
+def absolute(name_or_path: str) -> str:
+    """A path that other processes find too; names and URLs as they are."""
+    path = Path(name_or_path).expanduser()
+    return str(path.absolute()) if name_or_path not in CHECKPOINTS and path.exists() else name_or_path
+
+
+def _card_of(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The card beside the weights at ``path`` (a file, or the folder that holds them), if it is about ``sha256``."""
+    folder = path if path.is_dir() else path.parent
+    for name in CARDS:
+        try:
+            card = json.loads((folder / name).read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read the card {folder / name}: {error}") from None
+        digests = card.get("sha256")
+        if sha256 in (digests.values() if isinstance(digests, dict) else [digests]):
+            return dict(card)
+    return None
