@@ -15,6 +15,8 @@ from manifests.storage import Storage
 RUN = "run.json"
 COMMITS = "_commits"
 SNAPSHOTS = "_snapshots"
+ERASING = "erasing"
+"""Status of a data set's run while rows are taken out of it; set first, cleared last."""
 _FILE_PATH = re.compile(r"(data|rejects)/[0-9]{6,}-[0-9a-f]{16}\.parquet")
 
 
@@ -46,8 +48,25 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Erasure:
+    """What one erasure took out of a data set; who was erased is in ``keys`` alone (see `manifests.erasures`)."""
+
+    time: str
+    snapshot: int
+    """The snapshot that it made."""
+    keys: tuple[str, ...]
+    rows: int
+    rejects: int
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Erasure:
+        numbers = {name: int(value[name]) for name in ("snapshot", "rows", "rejects")}
+        return cls(time=str(value["time"]), keys=tuple(value["keys"]), **numbers)
+
+
+@dataclass(frozen=True)
 class CommitRecord:
-    """One finished shard: ``planned = data.rows + (rejects.rows if rejects else 0)``."""
+    """One finished shard: ``planned = data.rows + (rejects.rows if rejects else 0) + erased``."""
 
     plan_id: str
     shard: int
@@ -58,6 +77,10 @@ class CommitRecord:
     """Rejected rows by reason."""
     stats: dict[str, float]
     """What the worker measured (seconds by stage, say)."""
+    erased: int = 0
+    """Rows and rejected rows that were erased after the commit."""
+    row_plans: tuple[str, ...] = ()
+    """Plans that made the rows where this one only collected them (a merge)."""
 
     @property
     def path(self) -> str:
@@ -87,6 +110,8 @@ class CommitRecord:
                 rejects=rejects,
                 reasons=dict(value["reasons"]),
                 stats=dict(value["stats"]),
+                erased=int(value.get("erased", 0)),
+                row_plans=tuple(value.get("row_plans", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error!r}", path) from None
@@ -106,6 +131,7 @@ class Snapshot:
     planned: int
     reasons: dict[str, int]
     footer: dict[str, str]
+    erasures: tuple[Erasure, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -117,8 +143,30 @@ class Snapshot:
         """Rows that could not be read or made."""
         return sum(entry.rows for entry in self.rejects)
 
+    @property
+    def erased(self) -> int:
+        """Rows and rejected rows that were there once: ``planned = rows + rejected + erased``."""
+        return sum(entry.rows + entry.rejects for entry in self.erasures)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What became of the planned rows, for ``run.json``."""
+        return {
+            "planned": self.planned,
+            "written": self.rows,
+            "rejected": self.rejected,
+            "erased": self.erased,
+            "reasons": self.reasons,
+        }
+
     def to_json(self) -> bytes:
-        return dump({**asdict(self), "rows": self.rows, "rejected": self.rejected})
+        return dump({**asdict(self), "rows": self.rows, "rejected": self.rejected, "erased": self.erased})
+
+    @classmethod
+    def numbers(cls, storage: Storage) -> list[int]:
+        """The numbers of the snapshots that are there, in order."""
+        paths = (re.fullmatch(rf"{SNAPSHOTS}/([0-9]+)\.json", entry.path) for entry in storage.list(SNAPSHOTS))
+        return sorted(int(match[1]) for match in paths if match)
 
     @classmethod
     def newest(cls, storage: Storage) -> Snapshot | None:
@@ -128,14 +176,22 @@ class Snapshot:
             UserError: a newer major version wrote it.
             BrokenDatasetError: it is there and cannot be read.
         """
-        numbers = [
-            int(match[1])
-            for entry in storage.list(SNAPSHOTS)
-            if (match := re.fullmatch(rf"{SNAPSHOTS}/([0-9]+)\.json", entry.path))
-        ]
+        numbers = cls.numbers(storage)
         if not numbers:
             return None
-        path = snapshot_path(max(numbers))
+        try:
+            return cls.load(storage, numbers[-1])
+        except BrokenDatasetError:
+            # An erasure purges the old snapshots as soon as there is a new one.
+            later = cls.numbers(storage)[-1:]
+            if later == numbers[-1:]:
+                raise
+            return cls.load(storage, later[0])
+
+    @classmethod
+    def load(cls, storage: Storage, number: int) -> Snapshot:
+        """Snapshot ``number``; raises as `newest`."""
+        path = snapshot_path(number)
         value = load(storage, path)
         where = storage.locate(path)
         if value is None:
@@ -161,6 +217,7 @@ class Snapshot:
             planned=int(value["planned"]),
             reasons=dict(value["reasons"]),
             footer=dict(value["footer"]),
+            erasures=tuple(Erasure.parse(entry) for entry in value.get("erasures", ())),
         )
 
 

@@ -47,7 +47,8 @@ class RowContext:
     kind: Kind
     file: str
     classes: ClassMap | None
-    plan_id: str | None
+    plans: tuple[str, ...] | None
+    """Ids of the plans that may have made the rows; None where that is not known."""
     pool: Executor
 
 
@@ -61,7 +62,7 @@ def check_rows(batch: pa.RecordBatch, context: RowContext, report: Report) -> No
         "synthetic": (
             _check_required("synthetic"),
             lambda row: _check_label(row, context.classes),
-            lambda row: _check_provenance(row, context.plan_id),
+            lambda row: _check_provenance(row, context.plans),
         ),
     }[context.kind]
     decoded = context.pool.map(lambda row: _findings(_check_pictures, row), rows)
@@ -203,7 +204,7 @@ def _check_rule(
         yield "label", f"rule {rule} gives the other classes {expected:.7g}, the row has {rest:.7g}"
 
 
-def _check_provenance(row: Row, plan_id: str | None) -> Iterator[Finding]:
+def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Finding]:
     """Every image can be traced: sources, people, recipe, settings, models, plan."""
     sources = row["sources"] or []
     if not sources and row["identity"] is not None:
@@ -224,7 +225,7 @@ def _check_provenance(row: Row, plan_id: str | None) -> Iterator[Finding]:
     checkpoints = row["checkpoint_sha256s"] or [""]
     if not all(_SHA256.fullmatch(digest or "") for digest in checkpoints):
         yield "provenance", "checkpoint_sha256s is empty or holds no SHA-256"
-    if plan_id is not None and row["plan_id"] != plan_id:
+    if plans is not None and row["plan_id"] not in plans:
         yield "provenance", f"plan_id {row['plan_id']!r} is not that of its commit record"
     if row["digital_source_type"] != TRAINED_ALGORITHMIC_MEDIA:
         yield "provenance", f"digital_source_type {row['digital_source_type']!r} does not say it is synthetic"

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -186,7 +186,13 @@ SCHEMAS: dict[Kind, pa.Schema] = {
     "synthetic": SYNTHETIC_SCHEMA,
 }
 ROW_ID: dict[Kind, str] = {"source": "image_id", "annotation": "image_id", "synthetic": "sample_id"}
-"""The column that names a row of each kind, unique in its data set."""
+"""The column that names a row of each kind."""
+ROW_KEY: dict[Kind, tuple[str, ...]] = {
+    "source": ("image_id",),
+    "annotation": ("image_id", "segmenter_sha256", "pose_sha256"),
+    "synthetic": ("sample_id",),
+}
+"""What is unique in a data set: an image may be annotated by several models."""
 
 
 def check_version(version: str, where: str) -> None:

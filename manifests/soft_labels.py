@@ -12,7 +12,7 @@ for generated data in person re-identification", IEEE TIP 2018, the static form)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -116,30 +116,58 @@ def expand(
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Identity -> class number: position in the sorted identities, the same whatever order they came in."""
+    """Identity -> class number, its place in ``identities``.
+
+    A place that holds None keeps its number and has no name here. In a data set's map it is *retired*: its person was
+    erased, no row shows them, and mass that labels of other rows still put on the class stands for nobody. In a
+    shard's footer it may also be somebody who is not on that shard: a shard names its own people only.
+    """
 
     FOOTER_KEY: ClassVar[str] = "reid_synth.classes"
-    identities: tuple[str, ...]
+    identities: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.named) + len(self.unnamed) != len(self.identities):
+            raise ValueError("the identities of a class map must be distinct")
 
     @classmethod
     def of(cls, identities: Iterable[str | None]) -> ClassMap:
-        """The numbering of all identities that occur; None (nobody in particular) has no class."""
+        """The sorted numbering of all identities that occur; None (nobody in particular) has no class."""
         return cls(tuple(sorted({identity for identity in identities if identity is not None})))
 
     def __len__(self) -> int:
         return len(self.identities)
 
     @cached_property
-    def _numbers(self) -> dict[str | None, int]:
-        return {identity: number for number, identity in enumerate(self.identities)}
+    def named(self) -> dict[str, int]:
+        """Class numbers by identity."""
+        return {name: number for number, name in enumerate(self.identities) if name is not None}
+
+    @cached_property
+    def unnamed(self) -> tuple[int, ...]:
+        """Numbers that have no name; in a data set's own map the retired ones."""
+        return tuple(number for number, name in enumerate(self.identities) if name is None)
 
     def number(self, identity: str | None) -> int:
         """The class of ``identity``, -1 where it has none."""
-        return self._numbers.get(identity, NO_LABEL)
+        return NO_LABEL if identity is None else self.named.get(identity, NO_LABEL)
 
     def numbers(self, identities: Sequence[str | None]) -> NDArray[np.int32]:
         """The classes of ``identities``, int32."""
         return np.array([self.number(identity) for identity in identities], dtype=np.int32)
+
+    def only(self, identities: Collection[str | None]) -> ClassMap:
+        """The same numbers with the names of ``identities`` alone."""
+        return ClassMap(tuple(name if name in identities else None for name in self.identities))
+
+    def without(self, identities: Collection[str]) -> ClassMap:
+        """The same numbers without the names of ``identities``."""
+        return ClassMap(tuple(None if name in identities else name for name in self.identities))
+
+    def agrees_with(self, whole: ClassMap) -> bool:
+        """Whether every name here has this number in ``whole`` too, out of as many classes."""
+        pairs = zip(self.identities, whole.identities, strict=False)
+        return len(self) == len(whole) and all(mine is None or mine == name for mine, name in pairs)
 
     def to_json(self) -> str:
         return json.dumps({"identities": self.identities}, ensure_ascii=False)
@@ -149,9 +177,9 @@ class ClassMap:
         """Raises `ValueError` where ``text`` numbers no classes, or one identity twice."""
         value = json.loads(text)
         names = value.get("identities") if isinstance(value, dict) else None
-        if not isinstance(names, list) or len(set(names)) != len(names):
-            raise ValueError("a class map is a JSON object with a list of distinct 'identities'")
-        return cls(tuple(str(name) for name in names))
+        if not isinstance(names, list):
+            raise ValueError("a class map is a JSON object with a list of 'identities'")
+        return cls(tuple(None if name is None else str(name) for name in names))
 
 
 def _columns(

@@ -33,10 +33,11 @@ _OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 
 
 class Entry(NamedTuple):
-    """A file: its path under the root and its size in bytes."""
+    """A file: its path under the root, its size in bytes, when it was last written (seconds since 1970)."""
 
     path: str
     size: int
+    modified: float
 
 
 class Storage(Protocol):
@@ -153,7 +154,8 @@ class _LocalStorage:
             for name in names:
                 file = Path(folder, name)
                 with contextlib.suppress(FileNotFoundError):
-                    found.append(Entry(file.relative_to(self._root).as_posix(), file.stat().st_size))
+                    status = file.stat()
+                    found.append(Entry(file.relative_to(self._root).as_posix(), status.st_size, status.st_mtime))
         return sorted(found)
 
     def delete(self, path: str) -> None:
@@ -230,7 +232,7 @@ class _ObjectStorage:
         below = (self._prefix + prefix).rstrip("/")
         try:
             found = [
-                Entry(item["path"].removeprefix(self._prefix), int(item["size"]))
+                Entry(item["path"].removeprefix(self._prefix), int(item["size"]), item["last_modified"].timestamp())
                 for page in obstore.list(self._store, prefix=below or None)
                 for item in page
             ]

@@ -7,24 +7,21 @@ snapshot, written last, names the files that belong to the data set; nothing els
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from manifests import parquet
 from manifests.card import write_inspection_files
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.log import (
     COMMITS,
+    ERASING,
     RUN,
     CommitRecord,
-    FileEntry,
     Snapshot,
     commit_path,
     dump,
@@ -33,11 +30,11 @@ from manifests.log import (
 )
 from manifests.run_record import RunPlan, appended, begun, check_same, now, resumed
 from manifests.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform
+from manifests.shards import put_table, sweep
+from manifests.soft_labels import ClassMap
 from manifests.storage import TEMPORARY, Storage, open_storage
 
 __all__ = ["CommitRecord", "Dataset", "DatasetRun", "ShardSink", "Snapshot", "open_dataset"]
-
-_OUR_FOLDERS = ("data", "rejects", COMMITS)
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,11 @@ class ShardSink:
         rows: pa.Table,
         rejects: pa.Table | None = None,
         stats: Mapping[str, float] | None = None,
+        row_plans: Iterable[str] = (),
     ) -> CommitRecord:
         """Make ``shard`` (the plan's number) part of the run, once; later calls return the first record.
+
+        ``row_plans`` are the plans that made the rows, where this one only collects them.
 
         Raises:
             ValueError: ``rows`` or ``rejects`` do not fit their schema, or together are not what was planned.
@@ -76,7 +76,7 @@ class ShardSink:
         if planned != rows.num_rows + rejected:
             raise ValueError(f"shard {shard}: planned {planned} rows, got {rows.num_rows} and {rejected} rejected")
         try:
-            return self._commit(storage, number, rows, rejects, stats or {})
+            return self._commit(storage, number, rows, rejects, stats or {}, tuple(row_plans))
         except UserError:
             # A rival may have finished the run and swept our unfinished file away in the middle of our write.
             existing = CommitRecord.load(storage, commit_path(number))
@@ -91,12 +91,15 @@ class ShardSink:
         rows: pa.Table,
         rejects: pa.Table | None,
         stats: Mapping[str, float],
+        row_plans: tuple[str, ...],
     ) -> CommitRecord:
-        data = _put_table(storage, "data", number, rows, dict(self.footer))
-        rejected = _put_table(storage, "rejects", number, rejects, {}) if rejects is not None else None
+        data = put_table(storage, "data", number, rows, _footer_for(rows, self.footer))
+        rejected = put_table(storage, "rejects", number, rejects, {}) if rejects is not None else None
         reasons = Counter(map(str, rejects.column("reason").to_pylist()) if rejects is not None else ())
         planned = data.rows + (rejected.rows if rejected else 0)
-        record = CommitRecord(self.plan_id, number, planned, data, rejected, dict(reasons), dict(stats))
+        record = CommitRecord(
+            self.plan_id, number, planned, data, rejected, dict(reasons), dict(stats), row_plans=row_plans
+        )
         if storage.create(record.path, record.to_json()):
             return record
         winner = CommitRecord.load(storage, record.path)
@@ -150,10 +153,11 @@ class DatasetRun:
             if storage.create(RUN, dump(fresh)):
                 return cls(storage, plan, None)
             state = load(storage, RUN) or {}
+        if state.get("status") == ERASING:
+            raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")
         if snapshot is not None and plan_id in snapshot.plan_ids:
-            started = cls(storage, plan, snapshot)
-            started._sweep(snapshot)
-            return started
+            sweep(storage, snapshot)
+            return cls(storage, plan, snapshot)
         present = RunPlan.parse(state, storage.locate(RUN))
         if present.plan_id == plan_id:
             check_same(present, plan, storage.uri)
@@ -187,16 +191,11 @@ class DatasetRun:
             return self._snapshot
         snapshot = self._next_snapshot(self._checked_records())
         try:
-            self._sweep(snapshot)
+            sweep(self._storage, snapshot)
             write_inspection_files(Dataset(self.uri, snapshot, self._storage))
             state = {**(load(self._storage, RUN) or {}), "status": "complete", "closed": now()}
             state.pop("reason", None)
-            state["counts"] = {
-                "planned": snapshot.planned,
-                "written": snapshot.rows,
-                "rejected": snapshot.rejected,
-                "reasons": snapshot.reasons,
-            }
+            state["counts"] = snapshot.counts
             self._storage.write(RUN, dump(state))
             created = self._storage.create(snapshot_path(snapshot.number), snapshot.to_json())
         except UserError:
@@ -249,37 +248,26 @@ class DatasetRun:
             planned=(before.planned if before else 0) + sum(record.planned for record in records),
             reasons=dict(sorted(reasons.items())),
             footer={**(before.footer if before else {}), **self._plan.footer},
+            erasures=before.erasures if before else (),
         )
 
     def _closed_by_rival(self) -> bool:
         newest = Snapshot.newest(self._storage)
         return newest is not None and self._plan.plan_id in newest.plan_ids
 
-    def _sweep(self, snapshot: Snapshot) -> None:
-        """Delete what writers left behind: files that lost a race or were never finished."""
-        kept = {entry.path for entry in (*snapshot.files, *snapshot.rejects)}
-        for folder in _OUR_FOLDERS:
-            for entry in self._storage.list(folder):
-                name = entry.path.rpartition("/")[2]
-                lost = folder != COMMITS and entry.path not in kept and _SHARD_NAME.fullmatch(name)
-                if lost or TEMPORARY.fullmatch(name):
-                    self._storage.delete(entry.path)
 
-
-_SHARD_NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{16}\.parquet")
-
-
-def _put_table(storage: Storage, folder: str, shard: int, table: pa.Table, footer: Mapping[str, str]) -> FileEntry:
-    """Write one shard's file under the name that its bytes give it."""
-    data = memoryview(parquet.encode(table, footer))
-    digest = hashlib.sha256(data).hexdigest()
-    path = f"{folder}/{shard:06d}-{digest[:16]}.parquet"
-    storage.write(path, data)
-    return FileEntry(path, data.nbytes, digest, table.num_rows, shard)
+def _footer_for(rows: pa.Table, footer: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """``footer`` with the names of the people on ``rows`` alone: whoever is erased is named by no other shard."""
+    own = dict(footer)
+    if ClassMap.FOOTER_KEY in own:
+        people = set(rows.column("identity").unique().to_pylist())
+        own[ClassMap.FOOTER_KEY] = ClassMap.from_json(own[ClassMap.FOOTER_KEY]).only(people).to_json()
+    return own
 
 
 def _refuse_foreign(storage: Storage) -> None:
-    """A folder with other files in it is not ours to sweep."""
-    for entry in storage.list():
-        if not TEMPORARY.fullmatch(entry.path.rpartition("/")[2]):
-            raise UserError(f"{storage.uri} holds files that are no data set ({entry.path}): choose an empty folder")
+    """A folder with other files in it is not ours to sweep; a rival who began a moment ago has seen to that."""
+    paths = [entry.path for entry in storage.list()]
+    for path in paths:
+        if RUN not in paths and not TEMPORARY.fullmatch(path.rpartition("/")[2]):
+            raise UserError(f"{storage.uri} holds files that are no data set ({path}): choose an empty folder")

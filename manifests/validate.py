@@ -15,21 +15,26 @@ import pyarrow.parquet as pq
 
 from manifests.card import CARD, SAMPLES_META
 from manifests.dataset import Dataset, open_dataset
+from manifests.erasures import ERASURES, read_log
 from manifests.errors import UserError
 from manifests.faults import Report
-from manifests.log import COMMITS, RUN, BrokenDatasetError, CommitRecord, FileEntry, commit_path
+from manifests.log import (
+    COMMITS,
+    ERASING,
+    RUN,
+    BrokenDatasetError,
+    CommitRecord,
+    FileEntry,
+    Snapshot,
+    commit_path,
+    snapshot_path,
+)
 from manifests.row_checks import RowContext, check_rows
-from manifests.schema import KIND_KEY, REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version
+from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 
 _BATCH_ROWS = 1000
-# An image may be annotated by several models: there the models' digests are part of a row's name.
-_KEYS: dict[Kind, tuple[str, ...]] = {
-    "source": ("image_id",),
-    "annotation": ("image_id", "segmenter_sha256", "pose_sha256"),
-    "synthetic": ("sample_id",),
-}
 
 
 def validate(uri: str) -> Report:
@@ -47,6 +52,7 @@ def validate(uri: str) -> Report:
     report.kind = dataset.kind
     try:
         records = _check_log(dataset, report)
+        _check_erasures(dataset, records, report)
     except BrokenDatasetError as error:
         report.add("log", error.file, str(error))
         records = {}
@@ -55,10 +61,11 @@ def validate(uri: str) -> Report:
     with ThreadPoolExecutor() as pool:
         for entry in dataset.snapshot.files:
             record = records.get(entry.shard)
-            context = RowContext(dataset.kind, entry.path, classes, record.plan_id if record else None, pool)
+            plans = (record.row_plans or (record.plan_id,)) if record else None
+            context = RowContext(dataset.kind, entry.path, classes, plans, pool)
             order: list[tuple[str, str]] = []
             for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
-                keys = (batch.column(name).to_pylist() for name in _KEYS[dataset.kind])
+                keys = (batch.column(name).to_pylist() for name in ROW_KEY[dataset.kind])
                 ids.update(zip(*keys, strict=True))
                 check_rows(batch, context, report)
                 if dataset.kind == "synthetic":
@@ -109,11 +116,13 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
             report.add("log", path, f"plan {record.plan_id[:12]} is not one of the snapshot's")
         _check_conservation(record, path, report)
     planned = sum(record.planned for record in records.values())
-    if len(records) == len(by_shard) and not planned == snapshot.planned == snapshot.rows + snapshot.rejected:
+    kept = snapshot.rows + snapshot.rejected + snapshot.erased
+    if len(records) == len(by_shard) and not planned == snapshot.planned == kept:
         report.add(
             "conservation",
             "_snapshots",
-            f"planned {snapshot.planned} ({planned} by shard), written {snapshot.rows}, rejected {snapshot.rejected}",
+            f"planned {snapshot.planned} ({planned} by shard), written {snapshot.rows}, "
+            f"rejected {snapshot.rejected}, erased {snapshot.erased}",
         )
     if run.get("status") == "complete":
         _check_listing(dataset, set(by_shard), report)
@@ -122,8 +131,11 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
 
 def _check_conservation(record: CommitRecord, path: str, report: Report) -> None:
     rejected = record.rejects.rows if record.rejects else 0
-    if record.planned != record.data.rows + rejected:
-        report.add("conservation", path, f"planned {record.planned}, written {record.data.rows}, rejected {rejected}")
+    if record.planned != record.data.rows + rejected + record.erased:
+        erased = f", erased {record.erased}" if record.erased else ""
+        report.add(
+            "conservation", path, f"planned {record.planned}, written {record.data.rows}, rejected {rejected}{erased}"
+        )
     if sum(record.reasons.values()) != rejected:
         report.add("conservation", path, f"{rejected} rejected rows, reasons for {sum(record.reasons.values())}")
 
@@ -185,6 +197,8 @@ def _schema_holds(
     if schema is not REJECT_SCHEMA:
         expected |= {key.encode(): value.encode() for key, value in dataset.footer.items()}
     for key in sorted(expected.keys() - {VERSION_KEY}):
+        if key == ClassMap.FOOTER_KEY.encode() and _names_its_classes(metadata.get(key), expected[key]):
+            continue
         if metadata.get(key) != expected[key]:
             say = "kind" if key == KIND_KEY else f"metadata {key.decode()!r}"
             report.add("schema", entry.path, f"its {say} is not the one the data set has")
@@ -194,6 +208,32 @@ def _schema_holds(
     difference = json.dumps({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
     report.add("schema", entry.path, f"columns differ from schema {version}: {difference}")
     return False
+
+
+def _names_its_classes(found: bytes | None, expected: bytes) -> bool:
+    """Whether a shard's class map is part of the data set's: it names the people on the shard, or all."""
+    try:
+        return found is not None and ClassMap.from_json(found.decode()).agrees_with(
+            ClassMap.from_json(expected.decode())
+        )
+    except ValueError:
+        return False
+
+
+def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:
+    """What was erased is logged, counted, and named by no older snapshot."""
+    if dataset.run.get("status") == ERASING:
+        report.add("erasure", RUN, "an erasure was interrupted: run the same erase command again")
+    snapshot = dataset.snapshot
+    erased = sum(record.erased for record in records.values())
+    if len(records) == len(snapshot.files) and erased != snapshot.erased:
+        report.add("conservation", "_snapshots", f"{snapshot.erased} rows erased, {erased} by shard")
+    if read_log(dataset.storage) != snapshot.erasures:
+        report.add("erasure", ERASURES, "it does not list the erasures that the snapshot does")
+    newest = max((entry.snapshot for entry in snapshot.erasures), default=0)
+    for number in Snapshot.numbers(dataset.storage):
+        if number < newest:
+            report.add("erasure", snapshot_path(number), f"it names what the erasure of snapshot {newest} took out")
 
 
 def _check_inspection_files(dataset: Dataset, report: Report) -> None:

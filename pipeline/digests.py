@@ -1,4 +1,4 @@
-"""Names computed from content: ids of samples and plans, seeds of draws, pseudonyms of persons."""
+"""Names computed from content: ids of samples and plans, seeds of draws; what `manifests.names` gives goes on from here."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from manifests.names import content_id, subject_key
 
-def content_id(*parts: str | int) -> str:
-    """BLAKE2b-128, hex, over length-prefixed parts: no two different lists of parts share their bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = str(part).encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
+__all__ = ["content_id", "content_seed", "plan_digest", "settings_sha256", "subject_key"]
 
 
 def content_seed(*parts: str | int) -> int:
@@ -31,8 +25,3 @@ def settings_sha256(settings: dict[str, Any]) -> str:
 def plan_digest(name: str, settings: dict[str, Any], ids: Iterable[str]) -> str:
     """The id of a plan: what is done, with which settings, to which rows, in which order."""
     return content_id(name, settings_sha256(settings), *ids)
-
-
-def subject_key(dataset_id: str, identity: str) -> str:
-    """The pseudonymous key of a person, on every row that their pixels, pose or style went into."""
-    return content_id("subject", dataset_id, identity)

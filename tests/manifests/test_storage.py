@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,8 @@ def test_what_is_written_is_read_listed_and_deleted(storage: Storage) -> None:
     storage.write("data/1", b"one")
     storage.write("data/1", b"uno!")
     assert storage.read("data/1") == b"uno!"
-    assert storage.list("data") == [("data/1", 4), ("data/2", 3)]
+    assert [entry[:2] for entry in storage.list("data")] == [("data/1", 4), ("data/2", 3)]
+    assert all(abs(entry.modified - time.time()) < 60 for entry in storage.list())
     assert storage.list("dat") == []
     with storage.open("data/1") as stream:
         stream.seek(1)

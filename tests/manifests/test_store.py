@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
-from manifests.schema import SYNTHETIC_SCHEMA
+from manifests.schema import SCHEMA_VERSION, SYNTHETIC_SCHEMA
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.store import CommitRecord, Dataset, DatasetRun, ShardSink, open_dataset
@@ -72,7 +72,7 @@ def test_a_run_from_start_to_close(place: str) -> None:
     assert len(dataset.digest()) == 64
     state = dataset.run
     assert (state["status"], state["run"]["seed"]) == ("complete", 7)
-    assert state["counts"] == {"planned": 7, "written": 6, "rejected": 1, "reasons": {"corrupt": 1}}
+    assert state["counts"] == {"planned": 7, "written": 6, "rejected": 1, "erased": 0, "reasons": {"corrupt": 1}}
     assert paths(place, "data") == [entry.path for entry in snapshot.files]
 
 
@@ -341,7 +341,9 @@ def test_a_run_record_that_is_none_is_said(uri: str) -> None:
 
 def test_a_newer_data_set_is_refused_in_one_line(dataset: Dataset) -> None:
     snapshot = Path(dataset.uri, "_snapshots/1.json")
-    snapshot.write_text(snapshot.read_text().replace('"schema_version": "1.0"', '"schema_version": "2.3"'))
+    snapshot.write_text(
+        snapshot.read_text().replace(f'"schema_version": "{SCHEMA_VERSION}"', '"schema_version": "2.3"')
+    )
     with pytest.raises(UserError, match=r"^[^\n]*schema version 2\.3[^\n]*$"):
         open_dataset(dataset.uri)
 

@@ -1,0 +1,73 @@
+"""The record of erasures: that it was done, when, how much; never whom it was about.
+
+Each erasure has a random *receipt* that is shown once to whoever asked for it and kept nowhere. A subject's key is
+a keyed hash of their name under that receipt. A hash with a salt that lies beside it would not do: identities are
+short numbers, and whoever finds the log could hash all of them. Without the receipt every guess is as good as any
+other; with the receipt and the name, `erasure_key` gives the key again and proves which entry is theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import parquet
+from manifests.dataset import Dataset
+from manifests.log import BrokenDatasetError, Erasure
+from manifests.storage import Storage
+
+ERASURES = "erasures.parquet"
+_SCHEMA = pa.schema(
+    [
+        ("time", pa.string()),
+        ("snapshot", pa.int32()),
+        ("dataset", pa.string()),
+        ("keys", pa.list_(pa.string())),
+        ("rows", pa.int64()),
+        ("rejects", pa.int64()),
+    ]
+)
+
+
+def new_receipt() -> str:
+    """128 random bits, hex."""
+    return secrets.token_hex(16)
+
+
+def erasure_key(receipt: str, subject: str) -> str:
+    """BLAKE2b-128, hex, of an identity or image id as it was given, keyed with the ``receipt`` of its erasure."""
+    return hashlib.blake2b(subject.encode(), key=bytes.fromhex(receipt), digest_size=16).hexdigest()
+
+
+def write_log(dataset: Dataset) -> None:
+    """Write ``erasures.parquet``: the erasures that the snapshot lists, a row each."""
+    rows = [
+        {
+            "time": entry.time,
+            "snapshot": entry.snapshot,
+            "dataset": dataset.uri,
+            "keys": list(entry.keys),
+            "rows": entry.rows,
+            "rejects": entry.rejects,
+        }
+        for entry in dataset.snapshot.erasures
+    ]
+    dataset.storage.write(ERASURES, memoryview(parquet.encode(pa.Table.from_pylist(rows, schema=_SCHEMA))))
+
+
+def read_log(storage: Storage) -> tuple[Erasure, ...]:
+    """What ``erasures.parquet`` lists; nothing where there is no such file.
+
+    Raises:
+        BrokenDatasetError: the file is no such list.
+    """
+    data = storage.read(ERASURES)
+    if data is None:
+        return ()
+    try:
+        return tuple(Erasure.parse(row) for row in pq.read_table(pa.BufferReader(data)).to_pylist())
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise BrokenDatasetError(f"{storage.locate(ERASURES)} is no list of erasures: {error}", ERASURES) from None

@@ -1,0 +1,33 @@
+"""Names computed from content: ids of things, pseudonymous keys of people."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def content_id(*parts: str | int) -> str:
+    """BLAKE2b-128, hex, over length-prefixed parts: no two different lists of parts share their bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = str(part).encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def subject_key(dataset_id: str, identity: str) -> str:
+    """The pseudonymous key of a person, on every row that their pixels, pose or style went into.
+
+    A name that `qualified_name` made gives the key of the name it was made from, so merging changes no key.
+    """
+    return content_id("subject", dataset_id, bare_name(dataset_id, identity))
+
+
+def qualified_name(dataset_id: str, identity: str) -> str:
+    """``identity`` with the data set that it is a name in, for where two data sets have people of one name."""
+    return f"{dataset_id}:{bare_name(dataset_id, identity)}"
+
+
+def bare_name(dataset_id: str, identity: str) -> str:
+    """``identity`` as ``dataset_id`` itself names the person."""
+    return identity.removeprefix(f"{dataset_id}:")
