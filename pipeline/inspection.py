@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
+from manifests.skeleton import LEAST_SCORE
 from pipeline.annotations import keypoint_array
 from pipeline.images import BoolMask, RgbImage, decode, decode_mask, draw_contact_sheet, encode, resize
-from pipeline.skeletons import LEAST_SCORE, draw_limbs, draw_skeleton
+from pipeline.skeletons import draw_limbs, draw_skeleton
 
 _MASK_COLOR = np.array([255, 40, 120], np.float32)
 

@@ -6,22 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.skeleton import LEAST_SCORE, LIMB_HUES
 from pipeline.images import RgbImage
 
-LEAST_SCORE = 0.3
-"""Joints under this score are left out, with their limbs."""
-
-# From joint, to joint (COCO's own 19 limbs), hue in degrees: left is cold, right is warm, across is green.
-_LIMB_HUES = (
-    *((0, 1, 180), (0, 2, 60), (1, 3, 190), (2, 4, 50), (1, 2, 100), (3, 5, 170), (4, 6, 70)),
-    *((5, 6, 120), (11, 12, 140)),
-    *((5, 11, 210), (5, 7, 225), (7, 9, 240), (11, 13, 260), (13, 15, 275)),
-    *((6, 12, 40), (6, 8, 25), (8, 10, 0), (12, 14, 340), (14, 16, 315)),
-)
-_HUES = np.array([[[hue // 2, 230, 255] for *_, hue in _LIMB_HUES]], np.uint8)
+_HUES = np.array([[[hue // 2, 230, 255] for *_, hue in LIMB_HUES]], np.uint8)
 LIMBS = tuple(
     (first, second, tuple(color))
-    for (first, second, _), color in zip(_LIMB_HUES, cv2.cvtColor(_HUES, cv2.COLOR_HSV2RGB)[0].tolist(), strict=True)
+    for (first, second, _), color in zip(LIMB_HUES, cv2.cvtColor(_HUES, cv2.COLOR_HSV2RGB)[0].tolist(), strict=True)
 )
 _SUBPIXEL_BITS = 4
 

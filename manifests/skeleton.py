@@ -1,0 +1,14 @@
+"""The limbs of COCO-17 keypoints, and when a joint is shown: what everybody who draws a pose must agree on."""
+
+from __future__ import annotations
+
+LEAST_SCORE = 0.3
+"""Joints under this score are left out, with their limbs."""
+
+LIMB_HUES = (
+    *((0, 1, 180), (0, 2, 60), (1, 3, 190), (2, 4, 50), (1, 2, 100), (3, 5, 170), (4, 6, 70)),
+    *((5, 6, 120), (11, 12, 140)),
+    *((5, 11, 210), (5, 7, 225), (7, 9, 240), (11, 13, 260), (13, 15, 275)),
+    *((6, 12, 40), (6, 8, 25), (8, 10, 0), (12, 14, 340), (14, 16, 315)),
+)
+"""From joint, to joint (COCO's own 19 limbs), hue in degrees: left is cold, right is warm, across is green."""
