@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.query import RowNumbers
 from manifests.rows import fetch_rows
 from manifests.schema import SCHEMAS
 from manifests.summary import sample_rows, spread_places, summarize
@@ -21,19 +22,22 @@ from manifests.summary import sample_rows, spread_places, summarize
 _VALUES_SHOWN = 12
 
 
-def as_json(dataset: Dataset, rows: int) -> str:
-    """The summary and ``rows`` sample rows as one JSON object."""
-    return json.dumps({**summarize(dataset), "sample": sample_rows(dataset, rows).to_dicts()}, indent=1)
+def as_json(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:
+    """The summary and ``rows`` sample rows, of the ``chosen`` rows if given, as one JSON object."""
+    sample = sample_rows(dataset, rows, chosen).to_dicts()
+    return json.dumps({**summarize(dataset, chosen), "sample": sample}, indent=1)
 
 
-def as_text(dataset: Dataset, rows: int) -> str:
-    """The summary and ``rows`` sample rows for a terminal."""
-    summary = summarize(dataset)
+def as_text(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:
+    """The summary and ``rows`` sample rows, of the ``chosen`` rows if given, for a terminal."""
+    summary = summarize(dataset, chosen)
     head = (
         f"{summary['kind']} data set at {summary['uri']}\n"
         f"snapshot {summary['snapshot']} of {summary['created']}: {summary['rows']} rows in {summary['files']} files "
         f"({summary['bytes'] / 1e6:.1f} MB), {summary['rejected']} rejected of {summary['planned']} planned"
     )
+    if chosen is not None:
+        head += f"\n{summary['matching']} rows match"
     lines = [(name, _listed(counts)) for name, counts in summary["counts"].items()]
     if summary["identities"]:
         lines.append(("identity", _identity_line(summary["identities"])))
@@ -42,28 +46,41 @@ def as_text(dataset: Dataset, rows: int) -> str:
         lines.append(("rejected", _listed(summary["reasons"])))
     body = [f"{name:<14}{text}" for name, text in lines if text]
     body += [_score_line(name, spread) for name, spread in summary["scores"].items()]
-    table = sample_rows(dataset, rows)
-    with pl.Config(tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, fmt_str_lengths=34):
-        sample = [f"\n{table}"] if len(table) else []
+    table = sample_rows(dataset, rows, chosen)
+    sample = [f"\n{as_table(table)}"] if len(table) else []
     return "\n".join([head, "", *body, *sample])
 
 
-def draw_sheet(dataset: Dataset, samples: int, output: str, cell: tuple[int, int] = (96, 192)) -> None:
-    """Write a grid of ``samples`` pictures, evenly spread over the data set, to ``output`` (PNG or JPEG).
+def as_table(frame: pl.DataFrame) -> str:
+    """All rows and columns of ``frame`` for a terminal."""
+    with pl.Config(tbl_hide_dataframe_shape=True, tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, fmt_str_lengths=34):
+        return str(frame)
+
+
+def draw_sheet(
+    dataset: Dataset,
+    samples: int,
+    output: str,
+    chosen: RowNumbers | None = None,
+    cell: tuple[int, int] = (96, 192),
+) -> None:
+    """Write a grid of ``samples`` pictures, evenly spread over all or the ``chosen`` rows, to ``output`` (PNG or JPEG).
 
     ``cell`` is (width, height) in pixels; pictures keep their aspect.
 
     Raises:
         UserError: the rows carry no pictures, there are none, or ``output`` cannot be written.
     """
-    if "image" not in SCHEMAS[dataset.kind].names or not dataset.snapshot.rows:
-        raise UserError(f"{dataset.uri} holds no pictures to draw ({dataset.snapshot.rows} {dataset.kind} rows)")
-    places = spread_places(dataset, max(1, samples))
+    rows = dataset.snapshot.rows if chosen is None else len(chosen)
+    if "image" not in SCHEMAS[dataset.kind].names or not rows:
+        among = "" if chosen is None else " that match"
+        raise UserError(f"{dataset.uri} holds no pictures to draw: {rows} {dataset.kind} rows{among}")
+    places = spread_places(dataset, max(1, samples), chosen)
     pictures = fetch_rows(dataset, places, ["image"]).column("image").to_pylist()
     columns = min(len(pictures), max(1, round(math.sqrt(2.0 * len(pictures)))))
     gap, (width, height) = 4, cell
-    rows = math.ceil(len(pictures) / columns)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), "white")
+    lines = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, lines * (height + gap) + gap), "white")
     for index, picture in enumerate(pictures):
         with Image.open(io.BytesIO(picture["bytes"])) as image:
             tile = ImageOps.pad(image.convert("RGB"), cell, color="white")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from manifests.dataset import Dataset
+from manifests.query import RowNumbers
 from manifests.rows import fetch_rows
 from manifests.schema import QUALITY_SCORES, SCHEMAS, Kind
 
@@ -33,14 +35,16 @@ SAMPLED: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def summarize(dataset: Dataset) -> dict[str, Any]:
-    """Everything `show` prints, as JSON-ready values.
+def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> dict[str, Any]:
+    """Everything `show` prints, as JSON-ready values; of the ``chosen`` rows, ``matching`` in number, if given.
 
     ``counts`` maps a column to its values and their rows, ``identities`` an identity to its rows, ``sizes``
     ``WIDTHxHEIGHT`` to rows, ``scores`` a score to how often it is known, its mean, quartiles and extremes.
     """
     snapshot = dataset.snapshot
     table = _small_columns(dataset)
+    if chosen is not None:
+        table = table[chosen]
     counted = (*COUNTED[dataset.kind], "target_camera", "target_domain")
     return {
         "uri": dataset.uri,
@@ -53,6 +57,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "bytes": sum(entry.bytes for entry in snapshot.files),
         "planned": snapshot.planned,
         "rows": snapshot.rows,
+        "matching": table.height,
         "rejected": snapshot.rejected,
         "reasons": snapshot.reasons,
         "counts": {name: _counts(table, name) for name in counted if name in table.columns},
@@ -62,23 +67,20 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def sample_rows(dataset: Dataset, rows: int) -> pl.DataFrame:
-    """Up to ``rows`` rows, evenly spread over the data set, with the columns that people look at first."""
-    return _frame(fetch_rows(dataset, spread_places(dataset, rows), SAMPLED[dataset.kind]))
+def sample_rows(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> pl.DataFrame:
+    """Up to ``rows`` rows, evenly spread, with the columns that people look at first."""
+    return _frame(fetch_rows(dataset, spread_places(dataset, rows, chosen), SAMPLED[dataset.kind]))
 
 
-def spread_places(dataset: Dataset, rows: int) -> pa.Table:
-    """Up to ``rows`` evenly spread rows as the places (``file``, ``row``) that `fetch_rows` takes."""
-    total = dataset.snapshot.rows
-    count = min(rows, total)
-    wanted = [index * total // count for index in range(count)]
-    files, offsets, start = [], [], 0
-    for number, entry in enumerate(dataset.snapshot.files):
-        inside = [index - start for index in wanted if start <= index < start + entry.rows]
-        files += [number] * len(inside)
-        offsets += inside
-        start += entry.rows
-    return pa.table({"file": pa.array(files, pa.int32()), "row": pa.array(offsets, pa.int32())})
+def spread_places(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> pa.Table:
+    """Up to ``rows`` rows, evenly spread over all or the ``chosen`` ones, as the places that `fetch_rows` takes."""
+    among = np.arange(dataset.snapshot.rows) if chosen is None else chosen
+    count = min(rows, len(among))
+    wanted = among[np.arange(count) * len(among) // max(count, 1)]
+    ends = np.cumsum([entry.rows for entry in dataset.snapshot.files], dtype=np.int64)
+    files = np.searchsorted(ends, wanted, side="right")
+    starts = np.concatenate([[0], ends])[files]
+    return pa.table({"file": pa.array(files, pa.int32()), "row": pa.array(wanted - starts, pa.int32())})
 
 
 def _small_columns(dataset: Dataset) -> pl.DataFrame:

@@ -1,21 +1,30 @@
-"""`python -m manifests show URI`: counts, scores and sample rows; a sheet of pictures."""
+"""`python -m manifests show URI`: counts, scores and sample rows; the answer to a query; a sheet of pictures.
+
+--where and --sql speak polars' SQL over every column but the pictures; struct fields are reached by a dot:
+  show URI --where "camera = 3 AND quality.foreground_change > 0.1" --sample 40 --output sheet.png
+  show URI --sql "SELECT recipe, target.camera, COUNT(*) AS rows FROM data GROUP BY ALL"
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from manifests.commands.arguments import add_json, add_uri, natural
-from manifests.dataset import open_dataset
+from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
-from manifests.show import as_json, as_text, draw_sheet
+from manifests.query import query, rows_where
+from manifests.show import as_json, as_table, as_text, draw_sheet
 
-HELP = "counts, sizes, scores and a sample of rows"
+HELP = "counts, sizes, scores and a sample of rows; answers to SQL; pictures"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_uri(parser)
     add_json(parser)
     parser.add_argument("--rows", type=natural, default=5, metavar="N", help="sample rows to show (default 5)")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
+    asked.add_argument("--sql", metavar="STATEMENT", help="the answer to SELECT ... FROM data ..., and nothing else")
     parser.add_argument("--sample", type=natural, metavar="N", help="draw N pictures on a sheet")
     parser.add_argument("--output", metavar="FILE", help="where the sheet goes (.png or .jpg)")
 
@@ -24,7 +33,18 @@ def run(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.uri)
     if (options.sample is None) != (options.output is None):
         raise UserError("--sample N and --output FILE go together")
-    print(as_json(dataset, options.rows) if options.json else as_text(dataset, options.rows))
+    if options.sql is None:
+        _show(dataset, options)
+        return 0
     if options.sample is not None:
-        draw_sheet(dataset, options.sample, options.output)
+        raise UserError("--sample draws rows of the data set: choose them by --where, not by --sql")
+    answer = query(dataset, options.sql)
+    print(answer.write_json() if options.json else as_table(answer))
     return 0
+
+
+def _show(dataset: Dataset, options: argparse.Namespace) -> None:
+    chosen = rows_where(dataset, options.where) if options.where is not None else None
+    print(as_json(dataset, options.rows, chosen) if options.json else as_text(dataset, options.rows, chosen))
+    if options.sample is not None:
+        draw_sheet(dataset, options.sample, options.output, chosen)
