@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from pipeline.skeletons import LEAST_SCORE
+from manifests.skeleton import LEAST_SCORE
 
 SHOULDERS, HIPS = (5, 6), (11, 12)
 TORSO = (*SHOULDERS, *HIPS)
