@@ -35,6 +35,8 @@ NOISE_RECIPES = ("gan_lsro", "cgan")
 """Recipes whose images are made from no image; rows of all others must name theirs."""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
 """IPTC digital source type of an image made by a trained model; on every synthetic row."""
+DIGITAL_SOURCE_TYPE = f"http://cv.iptc.org/newscodes/digitalsourcetype/{TRAINED_ALGORITHMIC_MEDIA}"
+"""The same as IPTC's vocabulary writes it: in footers of shards and in image files."""
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 KEYPOINTS = pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())]))
