@@ -1,4 +1,4 @@
-"""What a person opens first: every row without its picture in one table, and a data set card."""
+"""What a person or another tool opens first: every row without its picture, a card, metadata, provenance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from manifests import parquet
+from manifests.attestation import STATEMENT, statement
+from manifests.croissant import CROISSANT, croissant
 from manifests.dataset import Dataset
+from manifests.log import dump
+from manifests.products import products
 from manifests.schema import SCHEMAS, Kind
 from manifests.summary import summarize
 
@@ -20,9 +24,16 @@ _VALUES_SHOWN = 12
 
 
 def write_inspection_files(dataset: Dataset) -> None:
-    """Write ``samples_meta.parquet`` (all columns but pictures, plus file and row) and ``README.md``."""
+    """Write what lies beside the shards; the same snapshot and run record give the same bytes.
+
+    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` is for people,
+    ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
+    """
     _write_samples_meta(dataset)
     dataset.storage.write(CARD, _card(dataset).encode())
+    files = products(dataset, [SAMPLES_META])
+    dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
+    dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
 
 
 def _write_samples_meta(dataset: Dataset) -> None:

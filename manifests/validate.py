@@ -29,6 +29,7 @@ from manifests.log import (
     commit_path,
     snapshot_path,
 )
+from manifests.metadata_checks import check_metadata
 from manifests.row_checks import RowContext, check_rows
 from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, check_version
 from manifests.soft_labels import ClassMap
@@ -79,6 +80,7 @@ def validate(uri: str) -> Report:
         if times > 1:
             report.add("unique", "data", f"{times} rows have this id", str(key[0]))
     _check_inspection_files(dataset, report)
+    check_metadata(dataset, report)
     return report
 
 

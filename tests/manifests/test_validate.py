@@ -42,7 +42,8 @@ def rewrite(dataset: Dataset, table: pa.Table, number: int = 0, footer: dict[str
     path = f"data/{entry.shard:06d}-{digest[:16]}.parquet"
     (root / entry.path).unlink()
     (root / path).write_bytes(data)
-    for log in (root / "_snapshots/1.json", root / f"_commits/{entry.shard:06d}.json"):
+    logs = ("_snapshots/1.json", f"_commits/{entry.shard:06d}.json", "croissant.json", "provenance.intoto.json")
+    for log in (root / name for name in logs):
         text = log.read_text().replace(entry.path, path).replace(entry.sha256, digest)
         log.write_text(text.replace(f'"bytes": {entry.bytes},', f'"bytes": {len(data)},'))
     return path
@@ -319,7 +320,14 @@ def test_a_missing_card_and_a_stale_index(dataset: Dataset) -> None:
     assert the_fault(dataset.uri).file == "README.md"
     Path(dataset.uri, "README.md").write_text("# mine")
     shutil.copy(dataset.files()[0], Path(dataset.uri, "samples_meta.parquet"))
-    assert "7 rows, the data set has 12" in str(the_fault(dataset.uri))
+    faults = [str(fault) for fault in validate(dataset.uri).faults]
+    assert faults == [
+        "rows: samples_meta.parquet: 7 rows, the data set has 12",
+        "metadata: croissant.json: its SHA-256 of samples_meta.parquet is not the file's",
+        "metadata: provenance.intoto.json: its SHA-256 of samples_meta.parquet is not the file's",
+    ]
+    Path(dataset.uri, "samples_meta.parquet").unlink()
+    assert (the_fault(dataset.uri).check, the_fault(dataset.uri).file) == ("missing", "samples_meta.parquet")
 
 
 def test_an_append_under_way_is_no_fault(dataset: Dataset) -> None:

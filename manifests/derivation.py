@@ -1,0 +1,121 @@
+"""What a data set was made of and by: the runs that wrote it, read out of ``run.json``.
+
+A run record holds whatever its job put there. Here it has a shape; what it does not say is None or empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from manifests.dataset import Dataset
+
+SOFTWARE = "reid-synth"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that went into a run: images of a data set, or a folder, with the terms they came on."""
+
+    name: str
+    role: str
+    uri: str | None
+    digest: str | None
+    """`Dataset.digest` of a data set."""
+    licence: str | None
+    consent: str | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model whose work is in the rows."""
+
+    name: str
+    role: str
+    sha256: str
+    recipe: str | None
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: when, by which job and software, from what; times are ISO 8601 with their offset."""
+
+    plan_id: str
+    job: str
+    started: str | None
+    closed: str | None
+    settings: Mapping[str, Any]
+    settings_sha256: str | None
+    inputs: tuple[Input, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    environment: Mapping[str, Any]
+
+
+def runs(dataset: Dataset) -> list[Run]:
+    """The runs whose rows are in the data set, oldest first; one that goes on meanwhile does not show."""
+    state = dataset.run
+    states = [*_mappings(state.get("earlier_runs")), state]
+    found = [_run(one) for one in states]
+    plans = dataset.snapshot.plan_ids
+    closed = [run for run in found if run.plan_id in plans]
+    if closed and closed[-1].plan_id == plans[-1]:
+        # Its record may not say yet that it is closed; the snapshot that closed it does.
+        closed[-1] = replace(closed[-1], closed=dataset.snapshot.created)
+    return closed
+
+
+def _run(state: Mapping[str, Any]) -> Run:
+    run = _mapping(state.get("run"))
+    return Run(
+        plan_id=str(_mapping(state.get("plan")).get("plan_id", "")),
+        job=str(run.get("job", "unknown")),
+        started=_text(state, "started"),
+        closed=_text(state, "closed"),
+        settings=_mapping(run.get("settings")),
+        settings_sha256=_text(run, "settings_sha256"),
+        inputs=tuple(_inputs(run)),
+        checkpoints=tuple(_checkpoints(run)),
+        environment=_mapping(run.get("environment")),
+    )
+
+
+def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
+    annotations = _mapping(run.get("annotations"))
+    for one in [*_mappings(run.get("inputs")), *([{"role": "annotations", **annotations}] if annotations else [])]:
+        role = _text(one, "role") or "source"
+        yield Input(
+            name=_text(one, "id") or role,
+            role=role,
+            uri=_text(one, "uri"),
+            digest=_text(one, "digest"),
+            licence=_text(one, "licence"),
+            consent=_text(one, "consent"),
+        )
+
+
+def _checkpoints(run: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    for one in _mappings(run.get("checkpoints")):
+        if one.get("sha256"):
+            role = _text(one, "role") or "model"
+            yield Checkpoint(
+                name=_text(one, "name") or role,
+                role=role,
+                sha256=str(one["sha256"]),
+                recipe=_text(one, "recipe"),
+                licence=_text(one, "licence"),
+            )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    return None if found is None else str(found)
