@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from manifests.commands import files, show, validate
+from manifests.commands import describe, files, report, show, validate
 
 
 class Command(Protocol):
@@ -26,5 +26,7 @@ COMMANDS: dict[str, Command] = {
     "show": show,
     "validate": validate,
     "files": files,
+    "describe": describe,
+    "report": report,
 }
 """By name, in the order that help lists them."""
