@@ -1,4 +1,4 @@
-"""`python -m manifests describe URI`: write again what lies beside the rows; for data sets that older versions wrote."""
+"""`python -m manifests describe URI`: write again what lies beside the rows; older versions wrote less."""
 
 from __future__ import annotations
 
