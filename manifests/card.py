@@ -14,7 +14,8 @@ from manifests.croissant import CROISSANT, croissant
 from manifests.dataset import Dataset
 from manifests.log import dump
 from manifests.products import products
-from manifests.schema import SCHEMAS, Kind
+from manifests.schema import SCHEMAS
+from manifests.statements import INTENDED_USE, STATEMENTS, terms
 from manifests.summary import summarize
 
 SAMPLES_META = "samples_meta.parquet"
@@ -54,23 +55,17 @@ def _write_samples_meta(dataset: Dataset) -> None:
 _FRONT_MATTER = """---
 pretty_name: {title}
 license: other
+license_name: terms-of-its-inputs
 task_categories: [image-classification]
+size_categories: [{size}]
 tags: [person-re-identification{tag}]
 configs:
 - config_name: default
   data_files: data/*.parquet
 ---
 """
-_STATEMENTS: dict[Kind, str] = {
-    "synthetic": (
-        "**Every image here is synthetic**: made by reid-synth with trained generative models, not recorded by a "
-        "camera (IPTC digital source type `trainedAlgorithmicMedia`, on every row). People on source images "
-        "lent their appearance, pose or style: `sources` and `subject_keys` say whose. It is meant for "
-        "training and studying person re-identification, and not for identifying anyone."
-    ),
-    "source": "Images of people as they were brought, with what is known of their licence and consent on every row.",
-    "annotation": "Masks and keypoints of images of another data set, joined by `image_sha256`; no image is held here.",
-}
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+"""Categories of the Hub by the number of rows that they end before."""
 
 
 def _card(dataset: Dataset) -> str:
@@ -79,21 +74,36 @@ def _card(dataset: Dataset) -> str:
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
     lines = [
-        _FRONT_MATTER.format(title=title, tag=tag),
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary["rows"])),
         f"# {title}\n",
-        _STATEMENTS[dataset.kind] + "\n",
+        STATEMENTS[dataset.kind] + "\n",
         f"{summary['rows']} rows in {summary['files']} files, {summary['bytes'] / 1e6:.1f} MB; "
         f"{summary['rejected']} of {summary['planned']} planned were rejected; "
         f"{len(summary['identities'])} identities.\n",
+        *_erased(dataset),
         "| column | value | rows |\n| --- | --- | --- |",
         *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary["counts"])),
-        *_inputs(dataset.run.get("run", {}).get("inputs")),
-        "\n```python\nimport polars as pl\n"
+        f"\n## Intended use\n\n{INTENDED_USE}\n",
+        "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
+        *terms(dataset),
+        "\n## How to open it\n\n```python\nimport polars as pl\n"
         'rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name are not read\n```\n',
-        "Settings, models, inputs and counts are in `run.json`; the rows without pictures in "
+        "## Provenance\n\nSettings, models, inputs and counts are in `run.json`; the rows without pictures in "
         "`samples_meta.parquet`; what was rejected, and why, in `rejects/`.\n",
     ]
     return "\n".join(lines)
+
+
+def _erased(dataset: Dataset) -> Iterator[str]:
+    """What was taken out after the rows were made."""
+    retired = dataset.classes.unnamed if dataset.classes is not None else ()
+    if dataset.snapshot.erasures:
+        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.parquet` says when).\n"
+    if retired:
+        yield (
+            f"{len(retired)} retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "
+            "so that all others keep theirs, and what labels put on them stands for nobody.\n"
+        )
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
@@ -104,13 +114,6 @@ def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, 
             yield name, f"{len(values) - len(shown)} more", sum(values.values()) - sum(rows for _, rows in shown)
 
 
-def _inputs(inputs: Any) -> Iterator[str]:
-    """The run's inputs with their terms, where the job recorded them."""
-    if not isinstance(inputs, list) or not inputs:
-        return
-    yield "\nMade from:\n"
-    for one in inputs:
-        if isinstance(one, Mapping):
-            yield f"- {one.get('id', 'unnamed')}: licence {one.get('licence') or 'unknown'}, " + (
-                f"consent {one.get('consent') or 'unknown'}"
-            )
+def _size(rows: int) -> str:
+    """The category of sizes that the Hub knows."""
+    return next((name for limit, name in _SIZES.items() if rows < limit), "n>10M")

@@ -29,7 +29,7 @@ def open_writer(stream: IO[bytes], schema: pa.Schema, footer: Mapping[str, str] 
     """
     metadata = {
         **(schema.metadata or {}),
-        **{key.encode(): value.encode() for key, value in (footer or {}).items()},
+        **{key.encode(): value.encode() for key, value in sorted((footer or {}).items())},
     }
     leaves = _leaves(schema)
     described = [leaf for leaf in leaves if leaf not in _PICTURE_LEAVES]

@@ -70,7 +70,9 @@ def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any
 
 
 def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
-    if (present.kind, present.shard_rows, present.footer) != (plan.kind, plan.shard_rows, plan.footer):
+    key = ClassMap.FOOTER_KEY
+    theirs, ours = ((one.kind, one.shard_rows, one.footer.get(key)) for one in (present, plan))
+    if theirs != ours:
         raise UserError(f"the run at {uri} has the same plan id but other shards or classes: choose another folder")
 
 
@@ -92,7 +94,8 @@ def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: st
     if plan.footer.get(key) != snapshot.footer.get(key):
         raise UserError(f"{uri} numbers its classes otherwise: append rows labelled with its own class map")
     first = max((entry.shard for entry in snapshot.files), default=-1) + 1
-    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, plan.footer)
+    # All shards of a data set say the same, also where an older version wrote the first of them.
+    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
 
 
 def now() -> str:

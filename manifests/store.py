@@ -32,6 +32,7 @@ from manifests.run_record import RunPlan, appended, begun, check_same, now, resu
 from manifests.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform
 from manifests.shards import put_table, sweep
 from manifests.soft_labels import ClassMap
+from manifests.statements import FOOTERS
 from manifests.storage import TEMPORARY, Storage, open_storage
 
 __all__ = ["CommitRecord", "Dataset", "DatasetRun", "ShardSink", "Snapshot", "open_dataset"]
@@ -137,14 +138,15 @@ class DatasetRun:
     ) -> DatasetRun:
         """Begin the plan at ``uri``, or take it up again where it was left; a finished plan is left alone.
 
-        ``shard_rows`` gives the planned rows of each shard, ``footer`` goes into every shard's metadata,
-        ``run`` (anything JSON) into ``run.json``. With ``append`` the shards join those of a closed data set.
+        ``shard_rows`` gives the planned rows of each shard, ``footer`` goes into every shard's metadata with what
+        `FOOTERS` says of the kind, ``run`` (anything JSON) into ``run.json``. With ``append`` the shards join those
+        of a closed data set.
 
         Raises:
             UserError: another plan's run is there, or files that are no data set, or nothing can be written.
         """
         storage = open_storage(uri)
-        plan = RunPlan(plan_id, kind, 0, dict(shard_rows), dict(footer or {}))
+        plan = RunPlan(plan_id, kind, 0, dict(shard_rows), {**FOOTERS[kind], **(footer or {})})
         fresh = begun(plan, run or {})
         snapshot = Snapshot.newest(storage)
         state = load(storage, RUN)

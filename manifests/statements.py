@@ -1,0 +1,47 @@
+"""What must be said wherever a data set's images go: what they are, by which system, what for, on what terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from manifests.dataset import Dataset
+from manifests.derivation import SOFTWARE, runs
+from manifests.query import metadata
+from manifests.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
+
+FOOTERS: dict[Kind, dict[str, str]] = {
+    "source": {},
+    "annotation": {},
+    "synthetic": {"reid_synth.digital_source_type": DIGITAL_SOURCE_TYPE, "reid_synth.generated_by": SOFTWARE},
+}
+"""What the key/value metadata of every shard says besides its schema."""
+
+STATEMENTS: dict[Kind, str] = {
+    "synthetic": (
+        f"**Every image here is synthetic**: made by {SOFTWARE} with trained generative models, not recorded by a "
+        f"camera (IPTC digital source type `{TRAINED_ALGORITHMIC_MEDIA}`, on every row). People on source images lent "
+        "their appearance, pose or style: `sources` and `subject_keys` say whose."
+    ),
+    "source": "Images of people as they were brought, with what is known of their licence and consent on every row.",
+    "annotation": "Masks and keypoints of images of another data set, joined by `image_sha256`; no image is held here.",
+}
+INTENDED_USE = (
+    "For training and studying person re-identification: models that match people across cameras, the effect of "
+    "generated images on them, and methods against their faults. Not for identifying or tracking anyone without a "
+    "lawful basis, and not as evidence of what a person looks like or where they were. A synthetic picture of a person "
+    "is still about that person."
+)
+
+
+def terms(dataset: Dataset) -> Iterator[str]:
+    """One line for each input with its licence and consent; what is not known is said to be unknown."""
+    if dataset.kind == "source":
+        columns = ("dataset_id", "licence", "consent_basis")
+        found = metadata(dataset).select(columns).unique().sort(columns).collect().rows()
+    else:
+        given = [(one.name, one.licence, one.consent) for run in runs(dataset) for one in run.inputs]
+        found = list(dict.fromkeys(given))
+    for name, licence, consent in found:
+        yield f"- {name}: licence {licence or 'unknown'}, consent {consent or 'unknown'}"
+    if not found:
+        yield "- What it was made from was not recorded."
