@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import io
+import struct
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from manifests.exports.marking import mark_synthetic
+
+EXTENSION = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+def encoded(image_format: str, mode: str = "RGB", size: tuple[int, int] = (9, 17), **options: object) -> bytes:
+    pixels = np.random.Generator(np.random.Philox(3)).integers(0, 256, (size[1], size[0], 4), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+def properties(data: bytes) -> dict[str, str]:
+    """What the one XMP packet of an image file says, by qualified name."""
+    with Image.open(io.BytesIO(data)) as image:
+        packet = image.info["XML:com.adobe.xmp"].encode() if image.format == "PNG" else image.info["xmp"]
+    (description,) = ET.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    return dict(description.attrib)
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format is not None
+        return np.array(image)
+
+
+FILES = {
+    "jpeg": encoded("JPEG", quality=95, subsampling=0),
+    "jpeg with EXIF": encoded("JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    "progressive jpeg": encoded("JPEG", progressive=True),
+    "png": encoded("PNG"),
+    "png with alpha": encoded("PNG", "RGBA"),
+    "webp": encoded("WEBP", quality=90),
+    "lossless webp": encoded("WEBP", lossless=True),
+    "lossless webp with alpha": encoded("WEBP", "RGBA", lossless=True),
+    "webp with alpha": encoded("WEBP", "RGBA"),
+    "webp of an odd size": encoded("WEBP", size=(301, 7)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_mark_is_read_and_the_pixels_stay(name: str) -> None:
+    marked = mark_synthetic(FILES[name], "ab" * 16, "ptgan", "3")
+    found = properties(marked)
+    assert found[f"{EXTENSION}DigitalSourceType"] == SOURCE_TYPE
+    assert found[f"{EXTENSION}AISystemUsed"] == "reid-synth, recipe ptgan"
+    assert found[f"{EXTENSION}AISystemVersionUsed"] == "3"
+    assert found["{http://purl.org/dc/elements/1.1/}identifier"] == "ab" * 16
+    assert np.array_equal(pixels(marked), pixels(FILES[name]))
+    assert len(marked) < len(FILES[name]) + 1000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_marking_again_replaces_the_mark(name: str) -> None:
+    once = mark_synthetic(FILES[name], "ab" * 16, "ptgan", "3")
+    assert mark_synthetic(once, "ab" * 16, "ptgan", "3") == once
+    other = mark_synthetic(once, "cd" * 16, "cgan", "4")
+    assert properties(other)["{http://purl.org/dc/elements/1.1/}identifier"] == "cd" * 16
+    assert other.count(b"AISystemUsed") == 1
+    assert np.array_equal(pixels(other), pixels(FILES[name]))
+
+
+def test_what_stood_in_front_stays_in_front() -> None:
+    marked = mark_synthetic(FILES["jpeg with EXIF"], "ab" * 16, "ptgan", "3")
+    assert marked.index(b"JFIF") < marked.index(b"Exif\0\0") < marked.index(b"DigitalSourceType")
+    with Image.open(io.BytesIO(marked)) as image:
+        assert "exif" in image.info
+
+
+def test_webp_header_tells_the_canvas_and_the_flags() -> None:
+    marked = mark_synthetic(FILES["webp of an odd size"], "ab" * 16, "ptgan", "3")
+    assert struct.unpack_from("<I", marked, 4)[0] == len(marked) - 8
+    assert marked[12:16] == b"VP8X"
+    assert marked[20] == 0x04
+    assert int.from_bytes(marked[24:27], "little") + 1 == 301
+    assert int.from_bytes(marked[27:30], "little") + 1 == 7
+    with_alpha = mark_synthetic(FILES["lossless webp with alpha"], "ab" * 16, "ptgan", "3")
+    assert with_alpha[20] & 0x14 == 0x14
+
+
+def test_names_are_escaped() -> None:
+    marked = mark_synthetic(FILES["png"], "ab" * 16, 'a "recipe" <&>', "3")
+    assert properties(marked)[f"{EXTENSION}AISystemUsed"] == 'reid-synth, recipe a "recipe" <&>'
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", encoded("BMP"), FILES["webp"][:18], b"\xff\xd8\xff", b"\xff\xd8"])
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"neither JPEG|ends early"):
+        mark_synthetic(data, "ab" * 16, "ptgan", "3")
