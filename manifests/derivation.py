@@ -36,6 +36,11 @@ class Checkpoint:
     sha256: str
     recipe: str | None
     licence: str | None
+    trained_on: Any
+    """A sentence, or the training sets by role, as its card has it."""
+    uri: str | None
+    set_uri: str | None
+    """What the job was given: ``uri`` itself, or the folder of all pairs of cameras."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,9 @@ def _checkpoints(run: Mapping[str, Any]) -> Iterator[Checkpoint]:
                 sha256=str(one["sha256"]),
                 recipe=_text(one, "recipe"),
                 licence=_text(one, "licence"),
+                trained_on=one.get("trained_on"),
+                uri=_text(one, "uri"),
+                set_uri=_text(one, "set_uri"),
             )
 
 

@@ -1,4 +1,4 @@
-"""Single rows by their place in a data set: an index without images, and a fetch that reads few row groups."""
+"""Single rows of a data set: by name or by place, from an index without images, fetched from few row groups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.schema import ROW_ID
 
 
 def index_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
@@ -46,3 +48,25 @@ def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa
         return pa.table({})
     order = np.argsort(np.concatenate(origin), kind="stable")
     return pa.concat_tables(parts).take(pa.array(order))
+
+
+def find_rows(dataset: Dataset, names: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
+    """The rows that ``names`` name, by their whole ids or by beginnings that only one id has, in that order.
+
+    The table has the id, ``columns`` and the place as `index_rows` gives it.
+
+    Raises:
+        UserError: a name fits no row, or several.
+    """
+    column = ROW_ID[dataset.kind]
+    index = index_rows(dataset, [column, *columns])
+    ids = np.array(index.column(column).to_pylist() if index.num_rows else [], dtype=str)
+    order = np.argsort(ids)
+    ends = [np.searchsorted(ids, [name + beyond for name in names], sorter=order) for beyond in ("", "\uffff")]
+    for name, start, end in zip(names, *ends, strict=True):
+        if start == end:
+            raise UserError(f"no row of {dataset.uri} has a {column} that begins with {name!r}")
+        if end - start > 1:
+            some = ", ".join(ids[order[start : start + 2]])
+            raise UserError(f"{end - start} rows of {dataset.uri} begin with {name!r} ({some}, ...): add digits")
+    return index.take(pa.array(order[ends[0]])) if names else index.slice(0, 0)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from manifests.rows import fetch_rows
 from manifests.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
 from manifests.soft_labels import LabelColumns
-from manifests.store import ShardSink, open_dataset
+from manifests.store import Dataset, open_dataset
 from pipeline.annotations import Annotation, Annotations, keypoint_structs, reject_row
 from pipeline.digests import subject_key
 from pipeline.generator import Generator
@@ -75,19 +75,22 @@ class StageClock:
         return {f"{part}_seconds": round(value, 4) for part, value in self.seconds.items()}
 
 
+class Sink(Protocol):
+    """Where finished shards go: `manifests.store.ShardSink` for a data set that is written."""
+
+    def commit(self, shard: int, rows: pa.Table, rejects: pa.Table, stats: Mapping[str, float], /) -> object: ...
+
+
 class SynthesisWorker:
     """Holds one generator and the inputs; makes and commits one shard at a time."""
 
-    def __init__(
-        self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: ShardSink
-    ) -> None:
+    def __init__(self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: Sink) -> None:
         """``settings`` are resolved: size, precision and label rule are said."""
         self.inputs, self.settings, self.sink = inputs, settings, sink
         if inputs.device == "cpu":
             torch.set_num_threads(inputs.threads)
         self.plan_id, self.settings_sha256 = plan.plan_id, plan.settings_sha256
         self.num_classes = len(plan.classes)
-        self.source = open_dataset(inputs.source_uri)
         self.annotations = Annotations(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
         self._loaded: tuple[str, Generator] | None = None
 
@@ -99,6 +102,11 @@ class SynthesisWorker:
             loaded = self.inputs.generators.load(member, self.inputs.device, settings.precision, settings.batch_size)
             self._loaded = member, loaded
         return self._loaded[1]
+
+    @cached_property
+    def source(self) -> Dataset:
+        """Not opened where everything is made from noise."""
+        return open_dataset(self.inputs.source_uri)
 
     @cached_property
     def labeller(self) -> Labeller:

@@ -184,7 +184,7 @@ def synthesize(
         plan.plan_id,
         {shard: rows.num_rows for shard, rows in plan.shards.items()},
         footer={ClassMap.FOOTER_KEY: plan.classes.to_json()},
-        run=_record(job) | (record or {}),
+        run=run_record(job) | (record or {}),
     )
     if run.finished:
         print(f"{output_uri} holds this plan already, complete: nothing to do", flush=True)
@@ -204,7 +204,7 @@ def synthesize(
     return open_dataset(output_uri)
 
 
-def _record(job: Synthesis) -> dict[str, Any]:
+def run_record(job: Synthesis) -> dict[str, Any]:
     """What the run record says beside ids and counts: enough to make any row again."""
     used = [(role, dataset) for role, dataset in (("source", job.source), ("target", job.target)) if dataset]
     return {
