@@ -1,0 +1,30 @@
+"""`python -m manifests report URI --output report.html`: one page that shows what the data set is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from manifests.commands.arguments import add_json, add_uri, natural
+from manifests.dataset import open_dataset
+from manifests.report import write_report
+
+HELP = "a self-contained page: pictures, counts, scores, provenance"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_uri(parser)
+    add_json(parser)
+    parser.add_argument("--output", required=True, metavar="FILE", help="where the page goes (.html)")
+    parser.add_argument("--source", metavar="URI", help="the source images; by default those that run.json names")
+    parser.add_argument("--annotations", metavar="URI", help="their masks and poses; by default those of run.json")
+    parser.add_argument("--samples", type=natural, default=9, metavar="N", help="rows a contact sheet (default 9)")
+
+
+def run(options: argparse.Namespace) -> int:
+    dataset = open_dataset(options.uri)
+    place = write_report(
+        dataset, options.output, source=options.source, annotations=options.annotations, samples=options.samples
+    )
+    print(json.dumps({"output": place, "rows": dataset.snapshot.rows}) if options.json else f"report: {place}")
+    return 0
