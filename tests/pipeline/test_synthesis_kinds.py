@@ -3,90 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap, expand
-from manifests.store import DatasetRun, open_dataset
-from manifests.validate import validate
+from manifests.soft_labels import expand
+from manifests.store import open_dataset
 from pipeline.annotations import Annotations, keypoint_array
-from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
+from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.digests import subject_key
 from pipeline.generator_set import SINGLE
-from pipeline.plan import SynthesisSettings
-from pipeline.plan_kinds import CameraSettings, PeopleSettings, PoseSettings
-from pipeline.synthesis import SynthesisWorker
+from pipeline.plan_kinds import CameraSettings
 from tests.conftest import ToySources
-from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
-
-CUT = {"precision": "float32", "batch_size": 4, "shard_size": 5}
-
-
-@pytest.fixture(scope="module")
-def cameras(toy_sources: ToySources) -> tuple[int, ...]:
-    """The cameras of the training people."""
-    rows = open_dataset(toy_sources.market).scan().select("camera", "split", "role").collect()
-    used = rows.filter((rows["split"] == "train") & (rows["role"] == "person"))
-    return tuple(sorted(set(used["camera"].to_list())))
-
-
-Trained = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, cameras: tuple[int, ...]) -> Trained:
-    """A tiny generator of a recipe, by the recipe's name."""
-    known: dict[str, dict[str, Any]] = {
-        "cgan": {"cameras": cameras},
-        "camstyle_multidomain": {"cameras": cameras},
-        "pngan": {"canonical_poses": standing_poses()},
-    }
-
-    @cache
-    def saved(recipe: str) -> str:
-        folder = tmp_path_factory.mktemp(recipe)
-        if recipe == "camstyle":
-            return save_tiny_pairs(folder, cameras)
-        save_tiny(folder, recipe, **known.get(recipe, {}))
-        return str(folder)
-
-    return saved
-
-
-def made(job: Synthesis, uri: Path) -> Dataset:
-    """Run the plan's shards in this process."""
-    footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
-    rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
-    run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer)
-    worker = SynthesisWorker(job.inputs, job.plan, job.settings, run.sink)
-    for shard in run.pending():
-        assert sum(worker.run(shard, job.plan.shards[shard])) == job.plan.shards[shard].num_rows
-    run.close()
-    dataset = open_dataset(str(uri))
-    assert validate(str(uri)).faults == []
-    assert dataset.snapshot.rows == job.plan.rows.num_rows
-    return dataset
-
-
-def pixels(dataset: Dataset) -> dict[str, str]:
-    return dict(dataset.scan().select("sample_id", "image_sha256").collect().iter_rows())
-
-
-def settings_of(recipe: str, **changes: Any) -> SynthesisSettings:
-    if recipe in ("gan_lsro", "cgan"):
-        return PeopleSettings.model_validate({**CUT, "images": 13, **changes})
-    if recipe in ("camstyle", "camstyle_multidomain"):
-        return CameraSettings.model_validate({**CUT, "limit": 3, "per_image": 2, **changes})
-    asked = {"limit": 5 if recipe == "pix2pix" else 2, "score_pose": False}
-    return PoseSettings.model_validate({**CUT, **asked, **changes})
+from tests.pipeline.tiny_generators import save_tiny, standing_poses
+from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
 
 
 @pytest.mark.parametrize("recipe", ["gan_lsro", "cgan", "camstyle", "camstyle_multidomain", "pngan", "pix2pix"])
