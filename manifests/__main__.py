@@ -32,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m manifests", description="Look at and check a data set.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.HELP, description=command.__doc__))
+        form = argparse.RawDescriptionHelpFormatter
+        command.add_arguments(
+            commands.add_parser(name, help=command.HELP, description=command.__doc__, formatter_class=form)
+        )
     return parser
 
 
