@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, FileEntry, Snapshot, load
-from manifests.schema import REJECT_SCHEMA, SCHEMAS, Kind
+from manifests.schema import REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage, open_storage
 
@@ -64,7 +64,7 @@ class Dataset:
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds."""
-        tables = [self._read(entry, columns, filter) for entry in self.snapshot.files]
+        tables = [self.read_file(entry, columns, filter) for entry in self.snapshot.files]
         if not tables:
             empty = SCHEMAS[self.kind].empty_table()
             return empty.select(list(columns)) if columns is not None else empty
@@ -73,11 +73,11 @@ class Dataset:
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """One table a file, in the order of the shards; never more than one in memory."""
         for entry in self.snapshot.files:
-            yield self._read(entry, columns, None)
+            yield self.read_file(entry, columns)
 
     def rejects(self) -> pa.Table:
         """What could not be read or made, with reasons."""
-        tables = [self._read(entry, None, None) for entry in self.snapshot.rejects]
+        tables = [self.read_file(entry) for entry in self.snapshot.rejects]
         return pa.concat_tables([REJECT_SCHEMA.empty_table(), *(table.cast(REJECT_SCHEMA) for table in tables)])
 
     def digest(self) -> str:
@@ -85,13 +85,20 @@ class Dataset:
         text = "\n".join(f"{entry.shard} {entry.sha256}" for entry in self.snapshot.files)
         return hashlib.sha256(f"{self.kind}\n{text}".encode()).hexdigest()
 
-    def _read(self, entry: FileEntry, columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
+    def read_file(
+        self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
+    ) -> pa.Table:
+        """The same of one file of the snapshot, rejects included."""
         try:
             with self.storage.open(entry.path) as source:
-                return pq.read_table(source, columns=list(columns) if columns is not None else None, filters=where)
+                table = pq.read_table(source, columns=list(columns) if columns is not None else None, filters=filter)
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]
             raise BrokenDatasetError(f"cannot read {self.storage.locate(entry.path)}: {reason}", entry.path) from None
+        version = (table.schema.metadata or {}).get(VERSION_KEY)
+        if version is not None:
+            check_version(version.decode(errors="replace"), self.storage.locate(entry.path))
+        return table
 
     def _bytes(self, entry: FileEntry) -> bytes:
         data = self.storage.read(entry.path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from manifests.commands import describe, files, report, show, validate
+from manifests.commands import describe, erase, export, files, report, show, validate
 
 
 class Command(Protocol):
@@ -26,7 +26,9 @@ COMMANDS: dict[str, Command] = {
     "show": show,
     "validate": validate,
     "files": files,
+    "export": export,
     "describe": describe,
     "report": report,
+    "erase": erase,
 }
 """By name, in the order that help lists them."""

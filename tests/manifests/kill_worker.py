@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from manifests.erase import erase
 from manifests.errors import UserError
 from manifests.store import DatasetRun
+from manifests.subjects import Request
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, reject_rows, synthetic_rows
 
 SHARD_ROWS = {0: 3, 1: 2}
@@ -61,7 +63,13 @@ def write_with_little_room(uri: str, limit: int, answer: Any) -> None:
         answer.send("no error")
 
 
-def _die_at_step(die_at: int | None, steps: Any) -> None:
+def erase_person(uris: list[str], identity: str, die_at: int | None = None, steps: Any = None) -> None:
+    """An erasure that kills itself at its ``die_at``-th step on the disk; a deletion is a step too."""
+    _die_at_step(die_at, steps, deletions=True)
+    erase(uris, Request(frozenset({identity})))
+
+
+def _die_at_step(die_at: int | None, steps: Any, *, deletions: bool = False) -> None:
     """Count every fsync, rename and link; SIGKILL just before the chosen one, when the last one has happened."""
     count = 0
 
@@ -83,3 +91,6 @@ def _die_at_step(die_at: int | None, steps: Any) -> None:
     os.fsync = watched(os.fsync)
     Path.replace = watched(Path.replace)  # type: ignore[method-assign]
     Path.hardlink_to = watched(Path.hardlink_to)  # type: ignore[method-assign]
+    if deletions:
+        bare, counted = Path.unlink, watched(Path.unlink)
+        Path.unlink = lambda path, **options: (counted if path.exists() else bare)(path, **options)  # type: ignore

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from manifests.names import subject_key
 from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA
 from manifests.soft_labels import ClassMap, lsr
 
@@ -65,7 +66,7 @@ def _synthetic_row(shard: int, index: int, plan_id: str, variant: int) -> dict[s
         "camera": index % 2 + 1,
         "domain": "duke-like",
         "split": "train",
-        "subject_keys": [name(identity)],
+        "subject_keys": [subject_key("market-like", identity)],
         "sources": [{"sha256": sha(f"source {index}"), "role": "content", "dataset_id": "market-like"}],
         "recipe": "ptgan",
         "recipe_version": "1",

@@ -1,0 +1,141 @@
+"""Erasure: all that comes from a person or an image goes from the data sets named, and that it went is recorded.
+
+Annotations go first and source rows last: the source rows say which images the person is on, so that a command that
+was stopped anywhere finds the rest when it is given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.attestation import STATEMENT
+from manifests.card import CARD, SAMPLES_META
+from manifests.croissant import CROISSANT
+from manifests.dataset import Dataset, open_dataset
+from manifests.erasures import ERASURES, erasure_key, new_receipt
+from manifests.log import COMMITS, ERASING, RUN, SNAPSHOTS
+from manifests.people import class_origins, dataset_ids
+from manifests.removal import Removal, check_closed, finish, remove, touched
+from manifests.schema import Kind
+from manifests.subjects import Request, Traces, find_rejects, find_rows, find_traces
+from manifests.training_cards import Model, models_behind
+
+_ORDER: tuple[Kind, ...] = ("annotation", "synthetic", "source")
+_PICTURES: dict[Kind, tuple[str, ...]] = {"source": ("image",), "annotation": ("mask",), "synthetic": ("image", "mask")}
+_OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/")
+_OUR_FILES = (RUN, ERASURES, CARD, SAMPLES_META, CROISSANT, STATEMENT)
+
+
+@dataclass(frozen=True)
+class ErasedDataset:
+    """What went, or would go, from one data set."""
+
+    uri: str
+    kind: Kind
+    rows: int
+    rejects: int
+    shards: int
+    """Shards written anew; all others stay byte for byte."""
+    bytes: int
+    """Of the pictures and masks that go."""
+    retired: tuple[int, ...]
+    """Class numbers that lose their name."""
+    unknown_files: tuple[str, ...]
+    """Files in the folder that are not ours to change: they may show whom the rows showed."""
+
+
+@dataclass(frozen=True)
+class ErasureReport:
+    """What a command erased, or with ``dry_run`` would have."""
+
+    dry_run: bool
+    datasets: tuple[ErasedDataset, ...]
+    models: tuple[Model, ...]
+    """The models behind the synthetic rows: what they learned is not erased."""
+    not_found: tuple[str, ...]
+    """What was asked for and is on no row; nothing may be left of it, or it is misspelt."""
+    receipt: str | None
+    """With a name it proves which entry of the log is whose; kept nowhere. None where nothing was erased."""
+
+
+def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> ErasureReport:
+    """Erase ``request`` from the data sets at ``uris``; with ``dry_run`` only say what would go.
+
+    A class map keeps the person's number without the name, so that all other labels stay as they are; their mass on
+    it stands for nobody. Nothing is written to a data set that holds nothing of the kind.
+
+    Raises:
+        UserError: a data set is not there or has an unfinished run, or a name is that of several people.
+    """
+    datasets = _opened(uris, dry_run)
+    traces = find_traces(datasets, request)
+    removals = {dataset.uri: _removal(dataset, traces, request) for dataset in datasets}
+    ids = {one for one, _ in traces.people} or {one for dataset in datasets for one in dataset_ids(dataset)}
+    models = tuple(models_behind(datasets, traces.subjects, ids)) if any(removals.values()) else ()
+    described = tuple(_described(dataset, removals[dataset.uri]) for dataset in datasets)
+    retired = {name for removal in removals.values() for name in removal.classes}
+    missing = sorted((request.identities | request.images) - traces.found - retired)
+    receipt = None if dry_run or not any(removals.values()) else new_receipt()
+    if receipt is not None:
+        keys = [erasure_key(receipt, subject) for subject in request.identities | request.images]
+        for dataset in datasets:
+            if removals[dataset.uri]:
+                remove(dataset, removals[dataset.uri], keys)
+    return ErasureReport(dry_run, described, models, tuple(missing), receipt)
+
+
+def _opened(uris: Sequence[str], dry_run: bool) -> list[Dataset]:
+    """The data sets in the order of their erasure, each once; what an earlier command left undone is finished."""
+    datasets = {dataset.uri: dataset for dataset in map(open_dataset, uris)}
+    for dataset in datasets.values():
+        check_closed(dataset)
+    for uri, dataset in datasets.items():
+        if dataset.run.get("status") == ERASING and not dry_run:
+            finish(uri, dataset.storage)
+            datasets[uri] = open_dataset(uri)
+    return sorted(datasets.values(), key=lambda dataset: _ORDER.index(dataset.kind))
+
+
+def _removal(dataset: Dataset, traces: Traces, request: Request) -> Removal:
+    rows, rejects = find_rows(dataset, traces), find_rejects(dataset, traces)
+    names = traces.names(dataset_ids(dataset))
+    classes = {
+        name
+        for name, origins in class_origins(dataset).items()
+        if name in names or (not origins and name in request.identities)
+    }
+    # A name stays where people of several data sets were labelled as one, and others of them are still there.
+    classes -= _people_left(dataset, rows) if classes else set()
+    words = {*names, *classes, *traces.keys, *traces.digests, *traces.images, *traces.image_ids}
+    return Removal(rows, rejects, frozenset(classes), frozenset(words))
+
+
+def _people_left(dataset: Dataset, gone: Sequence[NDArray[np.bool_]]) -> set[str]:
+    """Who is on the rows that stay."""
+    pairs = zip(dataset.shards(["identity"]), gone, strict=True)
+    return {name for table, lost in pairs for name in table.filter(pa.array(~lost)).column("identity").to_pylist()}
+
+
+def _described(dataset: Dataset, removal: Removal) -> ErasedDataset:
+    rows, rejects = removal.counts
+    held = shards = 0
+    for entry, gone in touched(dataset, removal):
+        shards += 1
+        held += _picture_bytes(dataset.read_file(entry, _PICTURES[dataset.kind]).filter(pa.array(gone)))
+    classes = dataset.classes
+    retired = sorted(classes.number(name) for name in removal.classes) if classes is not None else ()
+    paths = [entry.path for entry in dataset.storage.list()]
+    others = [path for path in paths if path not in _OUR_FILES and not path.startswith(_OUR_FOLDERS)]
+    return ErasedDataset(dataset.uri, dataset.kind, rows, rejects, shards, held, tuple(retired), tuple(others))
+
+
+def _picture_bytes(table: pa.Table) -> int:
+    """Total size of the pictures and masks of ``table``."""
+    columns = [pc.struct_field(one, "bytes") if pa.types.is_struct(one.type) else one for one in table.columns]
+    return sum(pc.sum(pc.binary_length(one)).as_py() or 0 for one in columns)
