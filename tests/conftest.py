@@ -9,6 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from manifests.store import open_dataset
+from tests.browser import chromium
+
+__all__ = ["chromium"]
 
 
 class ToySources(NamedTuple):
