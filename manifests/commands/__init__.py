@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from manifests.commands import describe, erase, export, files, report, show, validate
+from manifests.commands import describe, erase, export, files, report, show, trace, validate
 
 
 class Command(Protocol):
@@ -25,6 +25,7 @@ class Command(Protocol):
 COMMANDS: dict[str, Command] = {
     "show": show,
     "validate": validate,
+    "trace": trace,
     "files": files,
     "export": export,
     "describe": describe,
