@@ -16,10 +16,11 @@ from manifests.store import open_dataset
 from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
+from pipeline.lineage import LineageSettings
 from pipeline.settings import run_job
 
 
-class Settings(AnnotationSettings, ClusterSettings):
+class Settings(AnnotationSettings, ClusterSettings, LineageSettings):
     """Add masks by Segment Anything and poses by mmpose to the images of a source manifest."""
 
     source: str = Field(description="URI of the source manifest")
@@ -33,7 +34,14 @@ def main(settings: Settings) -> None:
     )
     open_dataset(settings.source)  # a wrong path ends here, before Ray is started
     with ray_session(settings.ray_address):
-        dataset = annotate(settings.source, settings.output, models, where=settings, limit=settings.limit)
+        dataset = annotate(
+            settings.source,
+            settings.output,
+            models,
+            where=settings,
+            limit=settings.limit,
+            lineage=settings.lineage,
+        )
     quality = dataset.scan().select("mask_quality").mean().collect().item()
     print(f"annotations: {dataset.snapshot.rows} rows, mean mask quality {quality:.3f}, in {dataset.uri}")
 

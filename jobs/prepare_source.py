@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
-from pipeline.settings import JobSettings, run_job
+from pipeline.lineage import LineageSettings, telling
+from pipeline.lineage_events import LineageRun
+from pipeline.settings import run_job
 from pipeline.sources.files import SPLITS, Split
 from pipeline.sources.ingest import ingest, make_plan, summarize
 from pipeline.sources.layout import Layout, ScanOptions
@@ -22,7 +24,7 @@ from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance
 
 
-class Settings(JobSettings):
+class Settings(LineageSettings):
     """Read a folder of a ReID data set into a source data set: labels, digests, rejects."""
 
     layout: Literal["market1501", "dukemtmc", "msmt17", "cuhk03", "prid2011", "folder", "toyworld"] = Field(
@@ -56,9 +58,9 @@ def main(settings: Settings) -> None:
     options = ScanOptions(settings.variant, settings.split_file, settings.split_index, settings.labels)
     plan = make_plan(settings.root, layout, provenance, options, settings.splits, settings.shard_size)
     print(f"{plan.files} files found, {len(plan.shards)} shards, plan {plan.plan_id}", flush=True)
-    dataset = ingest(
-        settings.root, plan, provenance, settings.output, _run_record(settings, provenance), settings.threads
-    )
+    record = _run_record(settings, provenance)
+    with telling(settings.lineage, LineageRun("prepare_source", "source", record, (settings.root,), settings.output)):
+        dataset = ingest(settings.root, plan, provenance, settings.output, record, settings.threads)
     for line in summarize(dataset).lines():
         print(line)
     print(f"source data set: {dataset.uri}")
@@ -74,12 +76,12 @@ def _check_terms(layout: Layout, settings: Settings) -> None:
             raise UserError(f"--{name.replace('_', '-')} means nothing to --layout {layout.name}")
 
 
-def _run_record(settings: Settings, provenance: Provenance) -> dict[str, object]:
+def _run_record(settings: Settings, provenance: Provenance) -> dict[str, Any]:
     from pipeline.fingerprint import environment  # imports torch: only once there is something to record
 
     return {
         "job": "prepare_source",
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"lineage"}),
         "inputs": [
             {
                 "id": provenance.dataset_id,

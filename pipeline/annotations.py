@@ -47,6 +47,8 @@ class AnnotationPlan:
     shards: Mapping[int, pa.Table]
     images: int
     already_done: int
+    model_sha256s: tuple[str, str]
+    """Of the segmenter and of the pose model."""
 
 
 def plan_annotations(
@@ -76,7 +78,8 @@ def plan_annotations(
     size = settings.shard_size
     shards = {start // size: to_do.slice(start, size) for start in range(0, to_do.num_rows, size)}
     plan_id = plan_digest(STAGE, decisive, to_do.column("image_id").to_pylist())
-    return AnnotationPlan(plan_id, shards, to_do.num_rows, rows.num_rows - to_do.num_rows)
+    models = segmenter_sha256, pose_sha256
+    return AnnotationPlan(plan_id, shards, to_do.num_rows, rows.num_rows - to_do.num_rows, models)
 
 
 def model_digests(settings: AnnotationSettings) -> tuple[str, str]:

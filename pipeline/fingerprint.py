@@ -18,7 +18,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment(device: str = "cpu", threads: int | None = None) -> dict[str, Any]:
-    """Git commit and whether dirty, lock digest, library versions, processor, instruction set, threads.
+    """Version, git commit and whether dirty, lock digest, library versions, processor, instruction set, threads.
 
     Byte-identical output is promised between two runs whose ``fingerprint`` is equal.
     """
@@ -33,6 +33,7 @@ def environment(device: str = "cpu", threads: int | None = None) -> dict[str, An
     return {
         "fingerprint": fingerprint,
         **decisive,
+        "version": _version("reid-synth"),
         "platform": f"{platform.system()} {platform.machine()}",
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),

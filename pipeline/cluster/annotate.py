@@ -8,11 +8,14 @@ from typing import Any
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.store import DatasetRun, open_dataset
-from pipeline.annotations import STAGE, AnnotationSettings, AnnotationWorker, plan_annotations
+from pipeline.annotations import STAGE, AnnotationPlan, AnnotationSettings, AnnotationWorker, plan_annotations
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
+from pipeline.lineage import telling
+from pipeline.lineage_events import LineageRun
+from pipeline.model_cards import describe_model
 from pipeline.progress import Progress
 
 
@@ -25,10 +28,11 @@ def annotate(
     limit: int | None = None,
     only: frozenset[str] | None = None,
     record: dict[str, Any] | None = None,
+    lineage: str | None = None,
 ) -> Dataset:
     """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session.
 
-    ``limit`` takes the first images, ``only`` those with these digests.
+    ``limit`` takes the first images, ``only`` those with these digests; ``lineage`` is told of the run.
 
     What ``output_uri`` already holds for the same models is kept; an interrupted run is taken up again.
 
@@ -43,18 +47,13 @@ def annotate(
     if annotated is not None and not plan.images:
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
         return annotated
+    recorded = _record(source, settings, plan) | (record or {})
     run = DatasetRun.start(
         output_uri,
         "annotation",
         plan.plan_id,
         {shard: rows.num_rows for shard, rows in plan.shards.items()},
-        run={
-            "job": STAGE,
-            "settings": settings.model_dump(mode="json"),
-            "inputs": [{"uri": source.uri, "digest": source.digest()}],
-            "environment": environment(threads=1),
-            **(record or {}),
-        },
+        run=recorded,
         append=True,
     )
     pending = run.pending()
@@ -66,10 +65,25 @@ def annotate(
         flush=True,
     )
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
-    with Progress(STAGE, images) as progress:
-        run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
-    run.close()
+    with telling(lineage, LineageRun(STAGE, "annotation", recorded, (source,), output_uri)):
+        with Progress(STAGE, images) as progress:
+            run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
+        run.close()
     return open_dataset(output_uri)
+
+
+def _record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan) -> dict[str, Any]:
+    """What the run record says beside ids and counts."""
+    models = zip(("segmenter", "pose"), (settings.segmenter, settings.pose), plan.model_sha256s, strict=True)
+    return {
+        "job": STAGE,
+        "settings": settings.model_dump(mode="json"),
+        "checkpoints": [
+            describe_model(name, sha256) | {"role": role, "name": name, "recipe": None} for role, name, sha256 in models
+        ],
+        "inputs": [{"role": "source", "uri": source.uri, "digest": source.digest(), "rows": source.snapshot.rows}],
+        "environment": environment(threads=1),
+    }
 
 
 def _closed(uri: str) -> Dataset | None:

@@ -20,6 +20,7 @@ from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthe
 from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import RgbImage
 from pipeline.inspection import write_picture
+from pipeline.lineage import LineageSettings
 from pipeline.plan import SynthesisSettings, select_people
 from pipeline.plan_kinds import Kind, check_kind
 
@@ -28,7 +29,7 @@ Sheet = Callable[[Dataset, Dataset], RgbImage]
 Sources = Callable[[Path], tuple[str, str | None]]
 
 
-class SynthesisJobSettings(SynthesisSettings, ClusterSettings):
+class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
     """What all synthesis jobs are told beside what they make; each adds its own."""
 
     source: str | None = Field(None, description="URI of the labelled source manifest")
@@ -87,7 +88,7 @@ def run_synthesis_job(
     source, target = _sources(settings, target, embedded, DEMO)
     with ray_session(settings.ray_address):
         job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
-        dataset = synthesize(job, settings.output, where=settings)
+        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage)
     _report(dataset, job, sheet)
 
 
@@ -136,7 +137,7 @@ def _annotate(
     )
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
     only = frozenset(person.image_sha256 for person in people)
-    return annotate(source, uri, models, where=settings, only=only).uri
+    return annotate(source, uri, models, where=settings, only=only, lineage=settings.lineage).uri
 
 
 def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:

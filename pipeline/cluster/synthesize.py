@@ -22,6 +22,8 @@ from pipeline.fingerprint import environment
 from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import encode, resize
 from pipeline.labelling import check_label_rule
+from pipeline.lineage import telling
+from pipeline.lineage_events import LineageRun
 from pipeline.model_cards import absolute, describe_model
 from pipeline.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
 from pipeline.plan_kinds import (
@@ -170,21 +172,29 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str
 
 
 def synthesize(
-    job: Synthesis, output_uri: str, *, where: ClusterSettings | None = None, record: dict[str, Any] | None = None
+    job: Synthesis,
+    output_uri: str,
+    *,
+    where: ClusterSettings | None = None,
+    record: dict[str, Any] | None = None,
+    lineage: str | None = None,
 ) -> Dataset:
     """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session.
+
+    ``lineage`` is told of the run (`pipeline.lineage`).
 
     Raises:
         UserError: the output holds another plan's run, the stage cannot be placed, a worker keeps failing.
     """
     plan = job.plan
+    recorded = run_record(job) | (record or {})
     run = DatasetRun.start(
         output_uri,
         "synthetic",
         plan.plan_id,
         {shard: rows.num_rows for shard, rows in plan.shards.items()},
         footer={ClassMap.FOOTER_KEY: plan.classes.to_json()},
-        run=run_record(job) | (record or {}),
+        run=recorded,
     )
     if run.finished:
         print(f"{output_uri} holds this plan already, complete: nothing to do", flush=True)
@@ -194,14 +204,23 @@ def synthesize(
     resumed = f", {run.resumed_shards} shards done before" if run.resumed_shards else ""
     print(f"{STAGE}: {rows} images in {len(to_do)} shards to make{resumed}", flush=True)
     build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
-    try:
-        with Progress(STAGE, rows) as progress:
-            run_shards(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
-        run.close()
-    except UserError as error:
-        run.fail(str(error))
-        raise
+    with telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri)):
+        try:
+            with Progress(STAGE, rows) as progress:
+                run_shards(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
+            run.close()
+        except UserError as error:
+            run.fail(str(error))
+            raise
     return open_dataset(output_uri)
+
+
+def _datasets(job: Synthesis) -> tuple[Dataset, ...]:
+    """All data sets that go in."""
+    annotations = job.inputs.annotations_uri
+    return tuple(
+        dataset for _, dataset in _named(job.source, job.target, open_dataset(annotations) if annotations else None)
+    )
 
 
 def run_record(job: Synthesis) -> dict[str, Any]:

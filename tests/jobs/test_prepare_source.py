@@ -83,6 +83,24 @@ def test_a_mistake_is_one_line_and_status_2(duke: Path, tmp_path: Path) -> None:
     assert not output.exists()
 
 
+def test_a_lineage_file_is_told_how_the_run_went(job: ModuleType, duke: Path, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    arguments = ["--layout", "dukemtmc", "--root", str(duke), "--domain", "duke", "--accept-terms"]
+    arguments += ["--lineage", str(file), "--output"]
+    job.main(parse_settings(job.Settings, [*arguments, str(tmp_path / "set")]))
+    for image in (duke / "bounding_box_train").iterdir():
+        image.write_bytes(image.read_bytes()[:-8])
+    with pytest.raises(UserError, match="no image in"):
+        job.main(parse_settings(job.Settings, [*arguments, str(tmp_path / "torn")]))
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [event["eventType"] for event in events] == ["START", "COMPLETE", "START", "FAIL"]
+    assert {event["inputs"][0]["name"] for event in events} == {str(duke)}
+    assert [event["outputs"][0]["name"] for event in events[1:3]] == [str(tmp_path / "set"), str(tmp_path / "torn")]
+    assert "no image in" in events[3]["run"]["facets"]["errorMessage"]["message"]
+    record = json.loads((tmp_path / "set" / "run.json").read_text())
+    assert "lineage" not in record["run"]["settings"]
+
+
 def test_withdrawn_sets_need_their_terms_accepted(
     job: ModuleType, duke: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import signal
@@ -33,7 +34,8 @@ def run(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Masks and poses of the market-like domain by the shipped models, through the job."""
     uri = str(tmp_path_factory.mktemp("annotations") / "market")
-    done = run("annotate.py", "--source", toy_sources.market, "--output", uri, "--workers", "1")
+    lineage = ("--lineage", f"{uri}-events")
+    done = run("annotate.py", "--source", toy_sources.market, "--output", uri, "--workers", "1", *lineage)
     assert done.returncode == 0, done.stderr
     return uri
 
@@ -52,7 +54,8 @@ def digests(uri: Path) -> list[tuple[str, str]]:
 def finished(toy_sources: ToySources, annotations: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set by one worker, never disturbed."""
     output = tmp_path_factory.mktemp("synthesis") / "set"
-    done = run("synthesize_duke_style.py", *synthesis(toy_sources, annotations, output, "--workers", "1"))
+    more = ("--workers", "1", "--lineage", f"{output}-events")
+    done = run("synthesize_duke_style.py", *synthesis(toy_sources, annotations, output, *more))
     assert done.returncode == 0, done.stderr
     assert "import polars as pl" in done.stdout
     assert str(output) in done.stdout
@@ -77,6 +80,25 @@ def test_the_data_set_is_valid_and_complete(finished: Path, toy_people: int) -> 
     assert quality["foreground_change"].is_not_null().all()
     assert quality["style_shift"].mean() > 0  # the shipped generator moves towards its target
     assert (finished.parent / "set-contact-sheet.png").is_file()
+
+
+def test_lineage_events_tell_of_both_jobs(finished: Path, toy_sources: ToySources, annotations: str) -> None:
+    files = (f"{annotations}-events", f"{finished}-events")
+    events = [json.loads(line) for file in files for line in Path(file).read_text().splitlines()]
+    told = [(event["job"]["name"], event["eventType"]) for event in events]
+    jobs = ("annotate", "synthesize")
+    assert told == [(job, state) for job in jobs for state in ("START", "COMPLETE")]
+    assert [one["name"] for one in events[1]["inputs"]] == [toy_sources.market]
+    assert [one["name"] for one in events[3]["inputs"]] == [toy_sources.market, toy_sources.duke, annotations]
+    models = [
+        [one["role"] for one in event["run"]["facets"]["reidSynth_checkpoints"]["checkpoints"]] for event in events
+    ]
+    assert models[1] == ["segmenter", "pose"]
+    assert models[3][0] == "generator"
+    made = open_dataset(str(finished))
+    (output,) = events[3]["outputs"]
+    assert output["facets"]["version"]["datasetVersion"] == made.digest()
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == made.snapshot.rows
 
 
 def test_killed_half_way_and_with_two_workers_it_gives_the_same_bytes(
