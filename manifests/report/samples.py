@@ -53,6 +53,10 @@ class Sample:
     facts: list[str]
     cells: list[Cell]
 
+    def cell(self, label: str) -> Cell | None:
+        """The picture of that kind, if there is one."""
+        return next((cell for cell in self.cells if cell.label == label), None)
+
 
 @dataclass(frozen=True)
 class Sheet:
