@@ -109,7 +109,7 @@ def _details(dataset: Dataset, history: Sequence[Run]) -> Json:
             {
                 "invocationId": last.plan_id if last else None,
                 "startedOn": last.started if last else None,
-                "finishedOn": dataset.snapshot.created,
+                "finishedOn": last.closed if last else dataset.snapshot.created,
             }
         ),
     }

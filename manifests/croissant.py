@@ -11,7 +11,7 @@ is written again from what is left.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from manifests.dataset import Dataset
 from manifests.derivation import SOFTWARE, Run, runs
 from manifests.products import Product
 from manifests.schema import IMAGE, ROW_ID, SCHEMAS, Kind
+from manifests.statements import INTENDED_USE, STATEMENTS
 
 CROISSANT = "croissant.json"
 ROWS = "rows"
@@ -77,7 +78,7 @@ def croissant(dataset: Dataset, files: Sequence[Product]) -> Json:
         "@type": "sc:Dataset",
         "@id": dataset_urn(dataset.digest()),
         "name": title,
-        "description": f"{_WHAT[dataset.kind]} {snapshot.rows} rows, made with {SOFTWARE}.",
+        "description": f"{STATEMENTS[dataset.kind].replace('**', '')} {snapshot.rows} rows.",
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "url": dataset_urn(dataset.digest()),
         "version": f"{snapshot.number}.0.0",
@@ -231,28 +232,17 @@ def _activity(run: Run) -> Json:
     }
 
 
-_WHAT: Mapping[Kind, str] = {
-    "synthetic": "Synthetic images of people, made by trained generative models and not recorded by a camera, "
-    "with soft labels and provenance.",
-    "source": "Images of people as they were brought, with identity, camera and terms.",
-    "annotation": "Masks and keypoints of the images of another data set.",
-}
-
-
 def _responsibility(kind: Kind) -> Json:
     """Croissant's Responsible AI terms, and the mark that synthetic pictures are."""
-    use = "Training and studying person re-identification; not for identifying anyone."
+    stated: Json = {"rai:dataUseCases": INTENDED_USE}
     if kind != "synthetic":
-        return {
-            "rai:personalSensitiveInformation": "The images that it holds or describes may show real people.",
-            "rai:dataUseCases": use,
-        }
+        return {**stated, "rai:personalSensitiveInformation": "The images that it holds or describes show people."}
     return {
+        **stated,
         "digitalSourceType": {"@id": "sc:TrainedAlgorithmicMediaDigitalSource"},
         "rai:dataCollection": "No image was recorded: generative models made them. Column `sources` names the images "
         "that each was made from.",
         "rai:personalSensitiveInformation": "People on source images lent their appearance, pose or style. Column "
         "`subject_keys` names them by pseudonymous keys; `identity` is the name that the source gave.",
-        "rai:dataUseCases": use,
         "rai:dataLimitations": "An image may not show the person that its label names: see its soft label and scores.",
     }

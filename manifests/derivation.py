@@ -63,10 +63,9 @@ def runs(dataset: Dataset) -> list[Run]:
     state = dataset.run
     states = [*_mappings(state.get("earlier_runs")), state]
     found = [_run(one) for one in states]
-    plans = dataset.snapshot.plan_ids
-    closed = [run for run in found if run.plan_id in plans]
-    if closed and closed[-1].plan_id == plans[-1]:
-        # Its record may not say yet that it is closed; the snapshot that closed it does.
+    closed = [run for run in found if run.plan_id in dataset.snapshot.plan_ids]
+    if closed and closed[-1].closed is None:
+        # Its record does not say yet that it is closed; the snapshot that closes it does.
         closed[-1] = replace(closed[-1], closed=dataset.snapshot.created)
     return closed
 

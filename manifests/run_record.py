@@ -65,7 +65,7 @@ def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any
     """The run's record with one more attempt: when, and what differs from the first."""
     changed = {key: value for key, value in fresh["run"].items() if state["run"].get(key) != value}
     resumed = [*state.get("resumed", []), {"time": fresh["started"], "changed": changed}]
-    kept = {key: value for key, value in state.items() if key != "reason"}
+    kept = {key: value for key, value in state.items() if key not in ("reason", "closed")}
     return {**kept, "status": "running", "resumed": resumed}
 
 

@@ -195,7 +195,7 @@ class DatasetRun:
         try:
             sweep(self._storage, snapshot)
             write_inspection_files(Dataset(self.uri, snapshot, self._storage))
-            state = {**(load(self._storage, RUN) or {}), "status": "complete", "closed": now()}
+            state = {**(load(self._storage, RUN) or {}), "status": "complete", "closed": snapshot.created}
             state.pop("reason", None)
             state["counts"] = snapshot.counts
             self._storage.write(RUN, dump(state))
