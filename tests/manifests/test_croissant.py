@@ -19,8 +19,11 @@ from PIL import Image
 from manifests.card import write_inspection_files
 from manifests.columns import MEANINGS
 from manifests.croissant import CROISSANT, dataset_urn
+from manifests.erase import erase
 from manifests.schema import SCHEMAS, Kind
 from manifests.store import Dataset, DatasetRun, open_dataset
+from manifests.subjects import Request
+from manifests.validate import validate
 from tests.manifests.manifest_rows import (
     CLASSES,
     FOOTER,
@@ -30,6 +33,7 @@ from tests.manifests.manifest_rows import (
     source_rows,
     synthetic_rows,
 )
+from tests.manifests.people_rows import people_source
 
 RUN = {
     "job": "synthesize",
@@ -179,6 +183,19 @@ def test_a_run_that_goes_on_does_not_show(uri: str) -> None:
     DatasetRun.start(uri, "synthetic", sha("later"), {0: 2}, footer=FOOTER, run=RUN, append=True)
     write_inspection_files(open_dataset(uri))
     assert metadata(dataset) == before
+
+
+def test_after_an_erasure_it_tells_of_what_is_left(uri: str) -> None:
+    rows = people_source("zoo", ["aardvark", "badger"], 2)
+    dataset = closed(uri, "source", rows, {"job": "prepare_source", "inputs": [{"id": "zoo"}]})
+    assert len(records(dataset)) == 4
+    erase([uri], Request(frozenset({"badger"})))
+    left = open_dataset(uri)
+    assert {record["rows/identity"] for record in records(left)} == {b"aardvark"}
+    assert "badger" not in Path(uri, CROISSANT).read_text()
+    assert validate(uri).faults == []
+    (activity,) = metadata(left)["prov:wasGeneratedBy"]
+    assert activity["prov:endedAtTime"] == dataset.snapshot.created
 
 
 def test_licences_are_those_of_all_that_went_in(uri: str, tmp_path: Path) -> None:
