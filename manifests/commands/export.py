@@ -1,0 +1,60 @@
+"""`python -m manifests export URI --to FORMAT --output FOLDER`: a data set in the form that another tool reads.
+
+  market1501    Market-1501 folders, soft labels beside them as Parquet; torchreid reads them too
+  webdataset    tar shards of images and JSON
+  huggingface   a copy of the newest state with its card, ready for the Hub
+
+Synthetic images carry the mark of their origin (IPTC digital source type) in every file. The folder appears whole or
+not at all. What is exported is out of reach of a later `erase`: export again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from manifests.commands.arguments import add_json, add_uri, natural
+from manifests.dataset import Dataset, open_dataset
+from manifests.errors import UserError
+from manifests.exports.folder import Exported
+from manifests.exports.huggingface import export_huggingface
+from manifests.exports.market1501 import export_market1501
+from manifests.exports.webdataset import SHARD_BYTES, export_webdataset
+
+HELP = "write Market-1501 folders, tar shards, or a folder for the Hugging Face Hub"
+_FORMATS = ("market1501", "webdataset", "huggingface")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_uri(parser)
+    add_json(parser)
+    parser.add_argument("--to", required=True, choices=_FORMATS, dest="form", help="the form")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk")
+    parser.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
+    parser.add_argument(
+        "--shard-mb", type=natural, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    exported = _export(open_dataset(options.uri), options)
+    if options.json:
+        print(json.dumps(exported._asdict(), indent=1))
+        return 0
+    print(f"{exported.images} images written to {exported.path}")
+    for note in exported.notes:
+        print(f"note: {note}")
+    return 0
+
+
+def _export(dataset: Dataset, options: argparse.Namespace) -> Exported:
+    if options.shard_mb is not None and options.form != "webdataset":
+        raise UserError(f"--shard-mb is about tar shards: --to {options.form} has none")
+    if options.form == "huggingface":
+        if options.where is not None:
+            raise UserError("--to huggingface copies whole shards: --where goes with market1501 and webdataset")
+        return export_huggingface(dataset, options.output)
+    if options.form == "market1501":
+        return export_market1501(dataset, options.output, options.where)
+    shard_bytes = SHARD_BYTES if options.shard_mb is None else options.shard_mb << 20
+    return export_webdataset(dataset, options.output, options.where, shard_bytes)

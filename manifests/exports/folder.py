@@ -1,0 +1,73 @@
+"""A folder that appears whole: filled under a hidden name beside its place, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.statements import INTENDED_USE, STATEMENTS, terms
+
+NOTE = "README.md"
+
+
+class Exported(NamedTuple):
+    """What an export wrote: the folder, its images, and what one should know of it."""
+
+    path: str
+    images: int
+    notes: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def new_folder(output: str) -> Iterator[Path]:
+    """A folder to fill; it becomes ``output`` when the block ends well and is gone when the block raises.
+
+    Raises:
+        UserError: ``output`` is a URI, a file, or a folder with something in it, another export is on its way there
+            (or was killed), or nothing can be written.
+    """
+    if "://" in output or output.startswith("memory:"):
+        raise UserError(f"{output}: an export is a folder on a local disk; copy it from there")
+    target = Path(output).expanduser().absolute()
+    unfinished = target.parent / f".{target.name}.unfinished"
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UserError(f"{output} is there already: choose a new or an empty folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if unfinished.exists():
+            raise UserError(f"{unfinished} is another export on its way, or what a killed one left: delete it")
+        unfinished.mkdir()
+    except OSError as error:
+        raise _failure(output, error) from None
+    try:
+        yield unfinished
+        unfinished.rename(target)
+    except OSError as error:
+        raise _failure(output, error) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_note(folder: Path, dataset: Dataset, form: str, body: Sequence[str]) -> None:
+    """``README.md``: what the images are, what they are for and on what terms, and how this form is to be read."""
+    lines = [
+        f"# Person re-identification, {form}\n",
+        STATEMENTS[dataset.kind] + "\n",
+        f"{INTENDED_USE}\n",
+        "Made from:\n",
+        *terms(dataset),
+        "",
+        *body,
+        f"\nExported from the {dataset.kind} data set with digest `{dataset.digest()}`.\n",
+    ]
+    (folder / NOTE).write_text("\n".join(lines), encoding="utf-8")
+
+
+def _failure(output: str, error: OSError) -> UserError:
+    return UserError(f"cannot write {output}: {os.strerror(error.errno) if error.errno else error}")

@@ -1,0 +1,106 @@
+"""What every export of single images shares: which rows, read a row group at a time, and their image files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from tqdm import tqdm
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.exports.marking import mark_synthetic
+from manifests.log import BrokenDatasetError
+from manifests.query import RowNumbers, rows_where
+from manifests.schema import ROW_ID
+
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
+_BATCH = 100
+
+
+def chosen_rows(dataset: Dataset, where: str | None = None) -> RowNumbers:
+    """The numbers of the rows for which the SQL expression ``where`` holds, or of all.
+
+    Raises:
+        UserError: the rows carry no images, none is chosen, or ``where`` makes no sense.
+    """
+    if dataset.kind == "annotation":
+        raise UserError(f"{dataset.uri} holds annotations and no images: export the data set that they belong to")
+    rows = rows_where(dataset, where) if where is not None else np.arange(dataset.snapshot.rows, dtype=np.int64)
+    if not len(rows):
+        which = f" where {where}" if where is not None else ""
+        raise UserError(f"{dataset.uri} holds no row{which}: nothing to export")
+    return rows
+
+
+def read_rows(dataset: Dataset, rows: RowNumbers, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of these ascending numbers as Python values; one row group is in memory at a time.
+
+    Progress is shown on stderr where that is a terminal.
+
+    Raises:
+        BrokenDatasetError: a file is missing or cannot be read.
+    """
+    with tqdm(total=len(rows), unit=" images", desc="export", disable=None) as progress:
+        for table in _row_groups(dataset, rows, columns):
+            for batch in table.to_batches(max_chunksize=_BATCH):
+                yield from batch.to_pylist()
+                progress.update(batch.num_rows)
+
+
+def _row_groups(dataset: Dataset, rows: RowNumbers, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    """The wanted rows of each row group that has any."""
+    start = 0
+    for entry in dataset.snapshot.files:
+        first, end = np.searchsorted(rows, (start, start + entry.rows))
+        if first < end:
+            try:
+                with dataset.storage.open(entry.path) as source:
+                    yield from _of_file(pq.ParquetFile(source), rows[first:end] - start, columns)
+            except pa.ArrowException as error:
+                reason = str(error).splitlines()[0]
+                where = dataset.storage.locate(entry.path)
+                raise BrokenDatasetError(f"cannot read {where}: {reason}", entry.path) from None
+        start += entry.rows
+
+
+def _of_file(parquet: pq.ParquetFile, rows: RowNumbers, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    start = 0
+    for group in range(parquet.num_row_groups):
+        size = parquet.metadata.row_group(group).num_rows
+        first, end = np.searchsorted(rows, (start, start + size))
+        if first < end:
+            table = parquet.read_row_group(group, columns=list(columns) if columns is not None else None)
+            yield table.take(pa.array(rows[first:end] - start))
+        start += size
+
+
+def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
+    """A row's image as the bytes of a file, marked if the row is synthetic, and the file name's suffix.
+
+    Raises:
+        UserError: a synthetic image is in a format that cannot be marked.
+    """
+    data = row["image"]["bytes"]
+    if dataset.kind == "synthetic":
+        try:
+            data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])
+        except ValueError as error:
+            raise UserError(f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} is broken: {error}") from None
+    return data, _suffix(data, row)
+
+
+def _suffix(data: bytes, row: Mapping[str, Any]) -> str:
+    """By what the bytes are: a name may lie."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            known = str(image.format)
+    except OSError:
+        return PurePosixPath(row["image"]["path"] or "").suffix.lstrip(".") or "bin"
+    return _SUFFIXES.get(known, known.lower())

@@ -1,0 +1,111 @@
+"""WebDataset: tar shards of ``ID.jpg`` (the image, in its own format) and ``ID.json`` (all else; ``ID.mask.png``).
+
+A shard is ``SPLIT-NNNNNN.tar``. The same rows give the same bytes: members have no time, no owner and a fixed order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from manifests.dataset import Dataset
+from manifests.exports.folder import Exported, new_folder, write_note
+from manifests.exports.rows import chosen_rows, image_file, read_rows
+from manifests.query import PICTURES
+from manifests.schema import ROW_ID
+
+SHARD_BYTES = 256 << 20
+CLASSES = "classes.json"
+
+
+def export_webdataset(
+    dataset: Dataset, output: str, where: str | None = None, shard_bytes: int = SHARD_BYTES
+) -> Exported:
+    """Write the rows for which ``where`` holds, or all, as tar shards of at most ``shard_bytes`` at ``output``.
+
+    A row that is larger by itself gets a shard of its own. One row group is in memory at a time.
+
+    Raises:
+        UserError: `new_folder`'s and `chosen_rows`' reasons.
+    """
+    rows = chosen_rows(dataset, where)
+    with new_folder(output) as folder:
+        with contextlib.ExitStack() as stack:
+            shards: dict[str, _Shards] = {}
+            for row in read_rows(dataset, rows):
+                split = row["split"]
+                if split not in shards:
+                    shards[split] = stack.enter_context(_Shards(folder, split, shard_bytes))
+                shards[split].add(_sample(dataset, row))
+        if dataset.classes is not None:
+            (folder / CLASSES).write_text(dataset.classes.to_json() + "\n", encoding="utf-8")
+        write_note(folder, dataset, "WebDataset shards", _HOW_TO_READ)
+    return Exported(output, len(rows))
+
+
+def _sample(dataset: Dataset, row: Mapping[str, Any]) -> dict[str, bytes]:
+    """The members of one sample by name."""
+    key = row[ROW_ID[dataset.kind]]
+    image, suffix = image_file(dataset, row)
+    facts = {name: value for name, value in row.items() if name not in PICTURES}
+    members = {
+        f"{key}.{suffix}": image,
+        f"{key}.json": json.dumps(facts, sort_keys=True, ensure_ascii=False).encode(),
+    }
+    return members | ({f"{key}.mask.png": row["mask"]} if row.get("mask") else {})
+
+
+class _Shards:
+    """The tar files of one split: a sample goes into the last, or into a new one where it would grow too large."""
+
+    def __init__(self, folder: Path, split: str, shard_bytes: int) -> None:
+        self._folder, self._split, self._limit = folder, split, shard_bytes
+        self._count = 0
+        self._tar: tarfile.TarFile | None = None
+
+    def add(self, members: Mapping[str, bytes]) -> None:
+        size = sum(tarfile.BLOCKSIZE + _padded(len(data), tarfile.BLOCKSIZE) for data in members.values())
+        if self._tar is None or _padded(self._tar.offset + size + 2 * tarfile.BLOCKSIZE) > self._limit:
+            self._tar = self._next()
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            self._tar.addfile(member, io.BytesIO(data))
+
+    def _next(self) -> tarfile.TarFile:
+        self._close()
+        path = self._folder / f"{self._split}-{self._count:06d}.tar"
+        self._count += 1
+        return tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+
+    def _close(self) -> None:
+        if self._tar is not None:
+            self._tar.close()
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+
+def _padded(size: int, block: int = tarfile.RECORDSIZE) -> int:
+    return -(-size // block) * block
+
+
+_HOW_TO_READ = [
+    "```python\nimport webdataset as wds\n\n"
+    'samples = wds.WebDataset("train-000000.tar", shardshuffle=False).shuffle(1000).decode("pil")\n'
+    'for image, facts in samples.to_tuple("jpg;png;webp", "json"):\n'
+    '    print(image.size, facts["identity"], facts["camera"])\n```\n',
+    "Rows lie in the data set's order, sorted by person: shuffle shards and samples. `soft_label` lists the classes "
+    f"that differ from `soft_label_rest`, the value of all others; `{CLASSES}` numbers the identities.",
+]
