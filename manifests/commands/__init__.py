@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from manifests.commands import describe, erase, export, files, report, show, trace, validate
+from manifests.commands import describe, erase, export, files, gc, merge, report, show, trace, validate
 
 
 class Command(Protocol):
@@ -31,5 +31,7 @@ COMMANDS: dict[str, Command] = {
     "describe": describe,
     "report": report,
     "erase": erase,
+    "merge": merge,
+    "gc": gc,
 }
 """By name, in the order that help lists them."""

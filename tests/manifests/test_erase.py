@@ -3,10 +3,15 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from manifests.__main__ import main
 from manifests.dataset import Dataset, open_dataset
@@ -14,6 +19,7 @@ from manifests.erase import ErasureReport, erase
 from manifests.erasures import erasure_key, read_log
 from manifests.errors import UserError
 from manifests.names import subject_key
+from manifests.schema import SYNTHETIC_SCHEMA, conform
 from manifests.soft_labels import ClassMap, expand
 from manifests.storage import open_storage
 from manifests.store import DatasetRun
@@ -348,6 +354,32 @@ def test_ten_thousand_rows(tmp_path: Path) -> None:
     assert_no_trace(dataset.uri, [people[42].encode(), *lost[:5]])
     whole = b"".join(data for _, data in everything(dataset.uri))
     assert not any(picture in whole for picture in lost)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1), people=st.integers(2, 5), images=st.integers(1, 4), shards=st.integers(1, 4))
+def test_all_others_stay_as_they_were(seed: int, people: int, images: int, shards: int) -> None:
+    random = np.random.Generator(np.random.Philox(seed))
+    names = [f"person-{number}" for number in range(people)]
+    classes, source = ClassMap.of(names), people_source("market", names, images)
+    rows = people_synthetic(source, classes, "teacher", poses=source.take(random.permutation(source.num_rows)))
+    cuts = sorted(random.integers(0, rows.num_rows + 1, shards - 1).tolist())
+    parts = [rows.slice(begin, end - begin) for begin, end in pairwise([0, *cuts, rows.num_rows])]
+    dataset = write(f"memory://{uuid.uuid4().hex}/made", "synthetic", *parts, classes=classes)
+    gone = names[random.integers(people)]
+    key = subject_key("market", gone)
+    (told,) = erase([dataset.uri], Request(frozenset({gone}))).datasets
+    after = open_dataset(dataset.uri)
+    kept = [row for row in dataset_rows(parts) if key not in row["subject_keys"]]
+    assert dataset_rows([after.read()]) == kept
+    assert told.rows == rows.num_rows - len(kept)
+    assert validate(dataset.uri).faults == []
+    same = [old for old, new in zip(dataset.snapshot.files, after.snapshot.files, strict=True) if old == new]
+    assert len(same) == len(parts) - told.shards
+
+
+def dataset_rows(tables: list[pa.Table]) -> list[dict[str, Any]]:
+    return [row for table in tables for row in conform(table, SYNTHETIC_SCHEMA).to_pylist()]
 
 
 def test_models_that_learned_from_the_person_are_named(tmp_path: Path) -> None:

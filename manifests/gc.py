@@ -1,0 +1,85 @@
+"""Clearing out what a data set no longer needs: what killed writers left, and snapshots long superseded.
+
+Kept are the files that any snapshot names and all that commit records name, so a run that was interrupted goes on as
+before. A worker that is alive may have written a file whose record is not there yet: nothing younger than the grace
+age goes.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from manifests.errors import UserError
+from manifests.log import (
+    COMMITS,
+    ERASING,
+    RUN,
+    CommitRecord,
+    FileEntry,
+    Snapshot,
+    load,
+    snapshot_path,
+)
+from manifests.shards import SHARD_NAME
+from manifests.storage import TEMPORARY, Entry, Storage, open_storage
+
+KEPT_SNAPSHOTS = 5
+GRACE_HOURS = 24.0
+_COMMIT = re.compile(rf"{COMMITS}/[0-9]+\.json")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file that nothing needs, and why."""
+
+    path: str
+    bytes: int
+    why: str
+
+
+def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run: bool = False) -> list[Garbage]:
+    """Delete what nothing at ``uri`` needs and what was written more than ``older_than_hours`` ago; says what it was.
+
+    Raises:
+        UserError: there is no data set, or an erasure of it was interrupted.
+    """
+    storage = open_storage(uri)
+    state = load(storage, RUN)
+    if state is None:
+        raise UserError(f"no data set at {storage.uri}: it has no {RUN}")
+    if state.get("status") == ERASING:
+        raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")
+    entries = storage.list()
+    before = time.time() - older_than_hours * 3600
+    found = [one for one in _garbage(storage, entries) if one[0].modified <= before]
+    for entry, _ in found if not dry_run else ():
+        storage.delete(entry.path)
+    return [Garbage(entry.path, entry.size, why) for entry, why in found]
+
+
+def _garbage(storage: Storage, entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
+    numbers = Snapshot.numbers(storage)
+    superseded = {snapshot_path(number) for number in numbers[:-KEPT_SNAPSHOTS]}
+    needed = {file.path for file in _needed(storage, entries, numbers[-KEPT_SNAPSHOTS:])}
+    for entry in entries:
+        folder, _, name = entry.path.rpartition("/")
+        if TEMPORARY.fullmatch(name):
+            yield entry, "never finished by its writer"
+        elif folder in ("data", "rejects") and SHARD_NAME.fullmatch(name) and entry.path not in needed:
+            yield entry, "named by no snapshot and no commit record"
+        elif entry.path in superseded:
+            yield entry, f"older than the newest {KEPT_SNAPSHOTS} snapshots"
+
+
+def _needed(storage: Storage, entries: list[Entry], numbers: list[int]) -> Iterator[FileEntry]:
+    """The files of these snapshots and of every commit record, those of an unfinished run included."""
+    for number in numbers:
+        snapshot = Snapshot.load(storage, number)
+        yield from (*snapshot.files, *snapshot.rejects)
+    for entry in entries:
+        record = CommitRecord.load(storage, entry.path) if _COMMIT.fullmatch(entry.path) else None
+        if record is not None:
+            yield from (record.data, *([record.rejects] if record.rejects else []))
