@@ -27,6 +27,10 @@ LabelColumns = dict[str, Any]
 """Arrow arrays by the names of the six label columns of `manifests.schema.SYNTHETIC_SCHEMA`."""
 
 NO_LABEL = -1
+_LONG_LIST = 64
+"""Listed classes a row, beyond which loading scipy pays."""
+_ROWS_AT_A_TIME = 1024
+"""Dense rows that are filled together, so that what lies between is small beside the result."""
 
 
 def one_hot(hard_labels: ArrayLike, num_classes: int) -> LabelColumns:
@@ -106,11 +110,29 @@ def expand(
     classes = _common_classes(columns, num_classes)
     entries = soft_label.flatten()
     index, value = _numpy(entries.field("idx")), _numpy(entries.field("val"))
-    if index.size and not (index.min() >= 0 and index.max() < classes):
+    if index.size and index.view(np.uint32).max() >= classes:  # a negative number is a huge one there
         raise ValueError(f"class numbers from {index.min()} to {index.max()} do not fit {classes} classes")
+    starts = np.zeros(len(rest) + 1, np.int32 if len(index) <= np.iinfo(np.int32).max else np.int64)
+    np.cumsum(_numpy(soft_label.value_lengths()), out=starts[1:])
+    if len(index) > _LONG_LIST * len(rest) and not rest.any():
+        return _sparse(index, value, starts, classes)
     dense = np.empty((len(soft_label), classes), np.float32)
-    dense[:] = rest[:, None]
-    dense[np.repeat(np.arange(len(soft_label)), _numpy(soft_label.value_lengths())), index] = value
+    for first in range(0, len(dense), _ROWS_AT_A_TIME):
+        part = dense[first : first + _ROWS_AT_A_TIME]
+        part[:] = rest[first : first + len(part), None]
+        bounds = starts[first : first + len(part) + 1]
+        places = np.repeat(np.arange(len(part)) * classes, np.diff(bounds)) + index[bounds[0] : bounds[-1]]
+        part.reshape(-1)[places] = value[bounds[0] : bounds[-1]]
+    return dense
+
+
+def _sparse(
+    index: NDArray[np.int32], value: NDArray[np.float32], starts: NDArray[Any], classes: int
+) -> NDArray[np.float32]:
+    """Labels that are 0 where nothing is listed are a sparse matrix: what makes MpRL's long lists dense fast enough."""
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # takes long to import
+
+    dense: NDArray[np.float32] = csr_array((value, index, starts), shape=(len(starts) - 1, classes)).toarray()
     return dense
 
 
