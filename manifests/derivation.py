@@ -59,15 +59,26 @@ class Run:
 
 
 def runs(dataset: Dataset) -> list[Run]:
-    """The runs whose rows are in the data set, oldest first; one that goes on meanwhile does not show."""
+    """The runs whose rows are in the data set, oldest first; one that goes on meanwhile does not show.
+
+    Before a run that merged data sets stand the runs that made them.
+    """
     state = dataset.run
-    states = [*_mappings(state.get("earlier_runs")), state]
-    found = [_run(one) for one in states]
-    closed = [run for run in found if run.plan_id in dataset.snapshot.plan_ids]
+    found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
+    closed = [
+        run for state, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)
+    ]
     if closed and closed[-1].closed is None:
         # Its record does not say yet that it is closed; the snapshot that closes it does.
         closed[-1] = replace(closed[-1], closed=dataset.snapshot.created)
     return closed
+
+
+def _merged(state: Mapping[str, Any]) -> Iterator[Run]:
+    """The runs of the data sets that a run merged, and of those that they were merged from."""
+    for dataset in _mappings(_mapping(state.get("run")).get("merged")):
+        for one in _mappings(dataset.get("runs")):
+            yield from (*_merged(one), _run(one))
 
 
 def _run(state: Mapping[str, Any]) -> Run:

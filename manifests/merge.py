@@ -122,36 +122,24 @@ def _row_plans(part: _Part) -> tuple[str, ...]:
 
 
 def _record(inputs: Sequence[Dataset]) -> dict[str, Any]:
-    """What ``run.json`` says: the inputs' own inputs and models once each, and of every input its state and runs."""
-    records = [list(_runs(dataset)) for dataset in inputs]
-    every = [one["run"] for runs in records for one in runs]
+    """What ``run.json`` says: of every input where it lay, its state, and its runs as its own ``run.json`` has them."""
     return {
         "job": "merge",
-        "inputs": _distinct(every, "inputs"),
-        "checkpoints": _distinct(every, "checkpoints"),
         "merged": [
             {
                 "uri": dataset.uri,
                 "digest": dataset.digest(),
                 "snapshot": dataset.snapshot.number,
                 "counts": dataset.snapshot.counts,
-                "runs": runs,
+                "runs": [{key: one[key] for key in _OF_A_RUN if key in one} for one in _states(dataset.run)],
             }
-            for dataset, runs in zip(inputs, records, strict=True)
+            for dataset in inputs
         ],
     }
 
 
-def _runs(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    """Plan and record of each run of an input, oldest first."""
-    state = dataset.run
-    for one in [*state.get("earlier_runs", []), state]:
-        yield {"plan_id": one.get("plan", {}).get("plan_id"), "run": one.get("run", {})}
+_OF_A_RUN = ("plan", "started", "closed", "run")
 
 
-def _distinct(runs: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    """The entries of the lists called ``name``, each once, in their order."""
-    found: list[Any] = []
-    for run in runs:
-        found += [entry for entry in run.get(name) or [] if entry not in found]
-    return found
+def _states(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*state.get("earlier_runs", []), state]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from manifests.dataset import Dataset
+from manifests.derivation import runs
 
 _CONTENT = pl.col("sources").list.eval(pl.element().filter(pl.element().struct.field("role") == "content"))
 SHOWN_DATASET = (
@@ -48,5 +49,4 @@ def _by_name(name: str, ids: set[str]) -> set[str]:
 
 
 def _input_ids(dataset: Dataset) -> set[str]:
-    inputs = dataset.run.get("run", {}).get("inputs") or []
-    return {one["id"] for one in inputs if isinstance(one, dict) and one.get("id")}
+    return {one.name for run in runs(dataset) for one in run.inputs if one.role == "source"}
