@@ -16,7 +16,7 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.comparison.page import write_page
+from pipeline.comparison.page import write_comparison
 from pipeline.comparison.systems import SYSTEMS, find_systems
 from pipeline.comparison.trial import Trial
 from pipeline.comparison.world import Laboratory
@@ -61,7 +61,7 @@ def main(settings: Settings) -> None:
         f"{settings.width} pixels, seed {settings.seed}, {settings.budget:g} of the full budget. Measured on people "
         "that no training saw."
     )
-    print(f"page: {write_page(settings.output, systems, about)}")
+    print(f"page: {write_comparison(settings.output, systems, about)}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def figure(value: float) -> str:
     """A measured value in three figures."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", "−")
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}").replace("-", "−")
 
 
 def size(count: int) -> str:

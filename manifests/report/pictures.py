@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageFilter
 
 from manifests.page import data_uri
+from manifests.pictures import open_picture
 from manifests.skeleton import LEAST_SCORE, LIMB_HUES
 
 _BOX = (192, 192)
-_MAX_PIXELS = 1 << 24
 _QUALITY = 82
 _AROUND = 0.28
 """Brightness of what a mask leaves out."""
@@ -34,9 +34,7 @@ def open_image(data: bytes | None) -> Image.Image | None:
     if not data:
         return None
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                return None
+        with open_picture(data) as image:
             image.draft("RGB", _BOX)
             small = image.convert("RGB")
     except Exception:  # Pillow's plugins raise many types on hostile bytes

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from manifests.page import data_uri, figure, render_page, write_page
 from pipeline.comparison.systems import System
 from pipeline.comparison.trial import PICTURE, RECORD
 from pipeline.recipes import find_recipe
@@ -36,31 +35,42 @@ MEANINGS = {
     "pck_real": "the same on real images and their own poses: what the pose estimator can tell",
     "pck_source": "the same of the untouched sources against the asked poses",
 }
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-article { border-top: 1px solid #8886; padding: 1.2rem 0; }
-h2 { margin: 0 0 .2rem; font-size: 1.2rem; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-td, th { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid #8883; vertical-align: top; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
-.wide { overflow-x: auto; } .quiet { opacity: .7; }
-"""
+_TEMPLATE = Path(__file__).with_name("comparison.html")
+_BEFORE = {
+    "fid": "fid_untrained",
+    "camera_accuracy": "camera_accuracy_untransferred",
+    "retrieval": "retrieval_untransferred",
+    "pck": "pck_source",
+}
+"""The figure that a measure had before anything was trained or changed."""
+_REAL = {name: f"{name}_real" for name in ("fid", "coverage", "diversity", "camera_accuracy", "pck")}
+"""The same figure of real images."""
+_HEADLINES = (
+    ("camera_accuracy", "camera_accuracy_untransferred"),
+    ("camera_accuracy", "camera_accuracy_real"),
+    ("fid", "fid_untrained"),
+    ("pck", "pck_real"),
+    ("foreground_change", "background_change"),
+)
+"""The figure that tells most, with what it is to be held against; the first whose two figures are known."""
 
 
-def write_page(output: Path, systems: Sequence[System], about: str) -> Path:
+class Measure(NamedTuple):
+    """One line of a system's figures."""
+
+    title: str
+    meaning: str
+    value: float
+    before: float | None
+    real: float | None
+
+
+def write_comparison(output: Path, systems: Sequence[System], about: str) -> str:
     """``comparison.html`` and ``comparison.json`` from the records below ``output``; returns the page's path."""
     records = {system.recipe: _record(output, system) for system in systems}
-    body = [f"<h1>Systems side by side</h1><p>{escape(about)}</p>", _table(systems, records)]
-    body += [_article(output, system, records[system.recipe]) for system in systems]
-    page = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Systems side by side</title>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
-    _write(output / "comparison.json", json.dumps({"about": about, "systems": records}, indent=2) + "\n")
-    return _write(output / "comparison.html", page)
+    rows = [_row(output, system, records[system.recipe]) for system in systems]
+    write_page(str(output / "comparison.json"), json.dumps({"about": about, "systems": records}, indent=2) + "\n")
+    return write_page(str(output / "comparison.html"), render_page(_TEMPLATE, about=about, rows=rows))
 
 
 def _record(output: Path, system: System) -> dict[str, Any]:
@@ -68,54 +78,49 @@ def _record(output: Path, system: System) -> dict[str, Any]:
     return record
 
 
-def _table(systems: Sequence[System], records: dict[str, dict[str, Any]]) -> str:
-    head = "<tr><th>system<th>base<th>adds<th>gap<th>effect</tr>"
-    rows = [
-        f"<tr><td><a href='#{system.recipe}'>{system.recipe}</a><td>{escape(system.base)}<td>{escape(system.adds)}"
-        f"<td>{system.gap}<td>{_headline(records[system.recipe]['figures'])}</tr>"
-        for system in systems
+def _row(output: Path, system: System, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of one system."""
+    settings = ", ".join(f"{name} {value}" for name, value in system.settings.items())
+    steps = f"{record['identity']['steps']} steps of {system.batch_size} in {record['training_seconds']:.0f} s"
+    return {
+        "name": system.recipe,
+        "base": system.base,
+        "adds": system.adds,
+        "gap": system.gap,
+        "paper": find_recipe(system.recipe).paper,
+        "budget": f"{steps}; {settings}",
+        "headline": _headline(record["figures"]),
+        "lines": record["lines"],
+        "picture": data_uri((output / system.recipe / PICTURE).read_bytes(), "image/png"),
+        "measures": _measures(record["figures"]),
+    }
+
+
+def _measures(figures: Mapping[str, float]) -> list[Measure]:
+    """A line for each figure, beside it the figures that it is to be held against."""
+    beside = {other for pairs in (_BEFORE, _REAL) for name, other in pairs.items() if name in figures}
+    return [
+        Measure(
+            _title(name),
+            MEANINGS[name],
+            value,
+            figures.get(_BEFORE.get(name, "")),
+            figures.get(_REAL.get(name, "")),
+        )
+        for name, value in figures.items()
+        if name not in beside
     ]
-    return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
 
 
-def _headline(figures: dict[str, float]) -> str:
-    """The figure that tells most, with what it is to be held against."""
-    pairs = [
-        ("camera_accuracy", "camera_accuracy_untransferred"),
-        ("camera_accuracy", "camera_accuracy_real"),
-        ("fid", "fid_untrained"),
-        ("pck", "pck_real"),
-        ("foreground_change", "background_change"),
-    ]
-    known = [(one, other) for one, other in pairs if one in figures and other in figures]
-    if not known:
-        return ""
-    one, other = known[0]
-    return f"{one} {figures[one]:.3g} ({other} {figures[other]:.3g})"
+def _headline(figures: Mapping[str, float]) -> str:
+    for one, other in _HEADLINES:
+        if one in figures and other in figures:
+            beside = _title(other).removeprefix(f"{_title(one)} ")
+            return f"{_title(one)} {figure(figures[one])} ({beside} {figure(figures[other])})"
+    return ""
 
 
-def _article(output: Path, system: System, record: dict[str, Any]) -> str:
-    picture = base64.b64encode((output / system.recipe / PICTURE).read_bytes()).decode()
-    lines = ", ".join(record["lines"])
-    budget = (
-        f"{record['identity']['steps']} steps of {system.batch_size}, {record['training_seconds']:.0f} s; "
-        f"{', '.join(f'{name} {value}' for name, value in system.settings.items())}"
-    )
-    rows = [
-        f"<tr><td class='number'>{value:.3f}<td>{name}<td class='quiet'>{escape(MEANINGS[name])}</tr>"
-        for name, value in record["figures"].items()
-    ]
-    return (
-        f"<article id='{system.recipe}'><h2>{system.recipe}</h2>"
-        f"<p class='quiet'>{escape(find_recipe(system.recipe).paper)} · {escape(budget)}</p>"
-        f"<img alt='from top to bottom: {escape(lines)}' src='data:image/png;base64,{picture}'>"
-        f"<p class='quiet'>From top to bottom: {escape(lines)}.</p>"
-        f"<div class='wide'><table>{''.join(rows)}</table></div></article>"
-    )
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return path
+def _title(name: str) -> str:
+    """A figure's name as people write it."""
+    first, _, rest = name.partition("_")
+    return f"{first.upper() if first in ('fid', 'pck') else first} {rest.replace('_', ' ')}".strip()

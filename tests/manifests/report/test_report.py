@@ -176,7 +176,7 @@ def test_images_made_from_noise_have_no_source(tmp_path: Path) -> None:
     page = report(write(str(tmp_path / "noise"), "synthetic", rows).uri, tmp_path / "report.html")
     assert "5 synthetic images, made by gan_lsro." in page.sections[""]
     assert {image["alt"] for image in page.images} == {"Generated image, nobody in particular"}
-    assert "Source images shown beside it" not in page.text
+    assert "Source images shown beside them" not in page.text
 
 
 @pytest.mark.parametrize("kind", ["source", "annotation", "synthetic"])
