@@ -8,6 +8,12 @@ from torch import Tensor, nn
 from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
 
 
+def changed(images: Tensor, change: Tensor) -> Tensor:
+    """``tanh(change + artanh(images))``: the images where nothing changes; all in [-1, 1]."""
+    # In float32, and short of 1, where artanh has its pole.
+    return torch.tanh(change.float() + torch.atanh(images.float() * 0.99))
+
+
 class ResidualBlock(nn.Module):
     """Two reflect-padded 3 x 3 convolutions with instance norm, added to the input; no activation after the sum."""
 
@@ -75,7 +81,4 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         made: Tensor = self.layers(images)
-        if self.skip:
-            # In float32, and short of 1, where artanh has its pole.
-            made = made.float() + torch.atanh(images.float() * 0.99)
-        return torch.tanh(made)
+        return changed(images, made) if self.skip else torch.tanh(made)

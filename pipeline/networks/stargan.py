@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
+from pipeline.networks.generators import changed
 
 
 class CameraNorm(nn.Module):
@@ -56,11 +57,19 @@ class CameraGenerator(nn.Module):
     """(N, 3, H, W) in [-1, 1] and the asked cameras' indices (N,) -> (N, 3, H, W) in [-1, 1].
 
     CycleGAN's layers (see `pipeline.networks.generators`) with a `CameraNorm` in place of each norm. No dropout and
-    no batch statistics: a row depends on that row alone.
+    no batch statistics: a row depends on that row alone. ``skip`` as there.
     """
 
-    def __init__(self, cameras: int, width: int = 64, blocks: int = 9, upsampling: Upsampling = "transposed") -> None:
+    def __init__(
+        self,
+        cameras: int,
+        width: int = 64,
+        blocks: int = 9,
+        upsampling: Upsampling = "transposed",
+        skip: bool = False,
+    ) -> None:
         super().__init__()
+        self.skip = skip
         self.layers = nn.ModuleList(
             [
                 _Layer(_convolution(3, width, 7), width, cameras),
@@ -74,9 +83,11 @@ class CameraGenerator(nn.Module):
         self.to_image = _convolution(width, 3, 7)
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
+        made = images
         for layer in self.layers:
-            images = layer(images, camera)
-        return torch.tanh(self.to_image(images))
+            made = layer(made, camera)
+        made = self.to_image(made)
+        return changed(images, made) if self.skip else torch.tanh(made)
 
 
 class CameraCritic(nn.Module):

@@ -38,6 +38,10 @@ class CamStyleMultidomainSettings(RecipeSettings):
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
+    skip: bool = Field(
+        default=False,
+        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
+    )
     objective: Literal["wasserstein", "least_squares"] = Field(
         default="wasserstein", description="wasserstein, with gradient penalty (the paper); least_squares: LSGAN"
     )
@@ -91,7 +95,7 @@ class CamStyleMultidomain(Recipe):
         settings = self.settings
         if not settings.cameras:
             raise UserError(f"{self.name} does not know its cameras yet: fit it to its training set first")
-        return CameraGenerator(len(settings.cameras), settings.ngf, settings.blocks, settings.upsampling)
+        return CameraGenerator(len(settings.cameras), settings.ngf, settings.blocks, settings.upsampling, settings.skip)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         with torch.no_grad():

@@ -25,12 +25,13 @@ SMALL = {"ngf": 4, "blocks": 1, "ndf": 4}
 CAMERAS = (2, 5, 15)
 
 
-def people(count: int = 12) -> DomainData:
-    """Noise whose brightness tells the camera."""
+def people(count: int = 12, masks: bool = False) -> DomainData:
+    """Noise whose brightness tells the camera; the right half of each is its person."""
     rng = np.random.Generator(np.random.Philox(0))
     cameras = np.array(CAMERAS, np.int64)[np.arange(count) % len(CAMERAS)]
     images = rng.integers(0, 60, (count, 36, 36, 3)) + (np.arange(count) % len(CAMERAS) * 90)[:, None, None, None]
-    return DomainData(images.astype(np.uint8), cameras=cameras)
+    right = np.broadcast_to(np.arange(36) >= 18, (count, 36, 36))
+    return DomainData(images.astype(np.uint8), masks=right if masks else None, cameras=cameras)
 
 
 def recipe(**changed: Any) -> CamStyleMultidomain:
@@ -142,6 +143,50 @@ def test_taken_up_again_it_ends_the_same(tmp_path: Path, objective: str) -> None
 
     unbroken, broken = run("a", False), run("b", True)
     assert all(torch.equal(broken[name], tensor) for name, tensor in unbroken.items())
+
+
+def test_the_person_term_sees_the_mask_alone() -> None:
+    keeping, images = recipe(identity_weight=10.0), batch()
+    assert "masks" in keeping.needs
+    assert "masks" not in recipe().needs, "one recipe's settings are not another's"
+    networks = keeping.build(torch.Generator().manual_seed(1), (32, 32))
+    terms = keeping.generator_terms(networks, images | {"mask": torch.zeros(3, 1, 32, 32)})
+    assert terms["identity"].item() == pytest.approx(0, abs=1e-5), "nobody in the picture"
+    full = keeping.generator_terms(networks, images | {"mask": torch.ones(3, 1, 32, 32)})
+    made = networks["generator"](images["source"], images["target_camera"])
+    change = (made - images["source"]).square().mean(dim=(1, 2, 3)).sqrt().mean()
+    # The term sums an image's channels' mean over its mask, and is 10 times that root.
+    assert full["identity"].item() == pytest.approx(10 * change.item(), rel=1e-2)
+
+
+def test_masks_move_with_their_images() -> None:
+    batches = recipe(identity_weight=1.0).batches({"source": people(masks=True)}, (32, 32), seed=3)
+    masks = np.concatenate([batches.batch(step, 4)["mask"] for step in range(8)])
+    assert masks.shape == (32, 32, 32)
+    right = masks[:, 0, -1]
+    assert 0 < right.sum() < len(right), "mirrored in about every second crop"
+    assert (masks[:, 0, 0] != right).all()
+    assert "mask" not in recipe().batches({"source": people(masks=True)}, (32, 32), seed=3).batch(0, 2)
+
+
+def test_own_cameras_mapping_term() -> None:
+    images = batch()
+    mapping = recipe(mapping_weight=5.0)
+    networks = mapping.build(torch.Generator().manual_seed(1), (32, 32))
+    same = networks["generator"](images["source"], images["camera"])
+    expected = 5 * (same - images["source"]).abs().mean()
+    assert mapping.generator_terms(networks, images)["mapping"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert set(recipe().generator_terms(networks, images)) == {"adversarial", "camera_named", "reconstruction"}
+
+
+def test_with_the_skip_an_idle_generator_leaves_the_image() -> None:
+    network = recipe(skip=True).build_generator((32, 32))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        images = batch()["source"]
+        made = network(images, torch.tensor([2, 0, 1]))
+    torch.testing.assert_close(made, 0.99 * images, atol=1e-5, rtol=0)
 
 
 def test_a_set_without_cameras_is_refused() -> None:

@@ -92,3 +92,18 @@ def test_a_pair_that_should_differ_moves_the_generator() -> None:
     embed, forth = networks["siamese"], networks["source_to_target"]
     contrastive(embed(forth(images["source"])), embed(images["target"]), False, 2.0).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in list(forth.parameters())[:1])
+
+
+def test_real_negative_pairs_move_the_siamese_network_alone() -> None:
+    images = batch()
+    published = SPGAN(SPGAN_SMALL.model_copy(update={"negative_pairs": "real", "margin": 2.0}))
+    networks = networks_of(published)
+    siamese = networks["siamese"]
+    contrast = published._contrast(siamese, images, images["source"], images["target"])
+    source, target = siamese(images["source"]), siamese(images["target"])
+    # Translations that change nothing: the positive pairs cost nothing, the negative ones are the two real images.
+    apart = contrastive(source, target, False, 2.0)
+    assert contrast.item() == pytest.approx((2.0 * 0.5 * 2 * apart).item(), rel=1e-5)
+    fakes = [images[name].clone().requires_grad_(True) for name in ("source", "target")]
+    published._contrast(siamese, images, *fakes).backward()
+    assert all(fake.grad is not None and fake.grad.abs().max() < 1e-6 for fake in fakes), "at the minimum of their pair"
