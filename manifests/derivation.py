@@ -66,7 +66,7 @@ def runs(dataset: Dataset) -> list[Run]:
     state = dataset.run
     found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
     closed = [
-        run for state, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)
+        run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)
     ]
     if closed and closed[-1].closed is None:
         # Its record does not say yet that it is closed; the snapshot that closes it does.
