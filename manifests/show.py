@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.pictures import PictureError, load_picture
 from manifests.query import RowNumbers
 from manifests.rows import fetch_rows
 from manifests.schema import SCHEMAS
@@ -82,14 +82,21 @@ def draw_sheet(
     lines = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (columns * (width + gap) + gap, lines * (height + gap) + gap), "white")
     for index, picture in enumerate(pictures):
-        with Image.open(io.BytesIO(picture["bytes"])) as image:
-            tile = ImageOps.pad(image.convert("RGB"), cell, color="white")
+        tile = _tile((picture or {}).get("bytes"), cell)
         row, column = divmod(index, columns)
         sheet.paste(tile, (gap + column * (width + gap), gap + row * (height + gap)))
     try:
         sheet.save(Path(output))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {output}: {error}") from None
+
+
+def _tile(data: bytes | None, cell: tuple[int, int]) -> Image.Image:
+    """The picture in a cell of the sheet; grey where the bytes are no picture, which `validate` names."""
+    try:
+        return ImageOps.pad(load_picture(data or b"").convert("RGB"), cell, color="white")
+    except PictureError:
+        return Image.new("RGB", cell, "grey")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -60,13 +61,13 @@ def test_show_and_validate_take_every_kind(kind: str, uri: str, capsys: pytest.C
 
 def test_the_summary_reads_no_pictures(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str] | None] = []
-    whole = Dataset._read
+    whole = Dataset.read_file
 
-    def watched(self: Dataset, entry: object, columns: object, where: object) -> object:
+    def watched(self: Dataset, entry: object, columns: object = None, filter: object = None) -> object:
         asked.append(columns)  # type: ignore[arg-type]
-        return whole(self, entry, columns, where)  # type: ignore[arg-type]
+        return whole(self, entry, columns, filter)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Dataset, "_read", watched)
+    monkeypatch.setattr(Dataset, "read_file", watched)
     summarize(dataset)
     assert asked
     assert all(columns is not None and not {"image", "mask"} & set(columns) for columns in asked)
@@ -81,6 +82,20 @@ def test_a_sheet_of_pictures(dataset: Dataset, tmp_path: Path, capsys: pytest.Ca
     for arguments in (["--sample", "8"], ["--sample", "8", "--output", str(tmp_path / "none" / "x.png")]):
         assert main(["show", dataset.uri, *arguments]) == 2
     assert "error: cannot write" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_none_is_a_grey_cell(uri: str, tmp_path: Path) -> None:
+    rows = source_rows(1)
+    broken = [{"bytes": b"not a picture", "path": "x.jpg"}]
+    column = rows.column_names.index("image")
+    rows = rows.set_column(column, "image", pa.array(broken, rows.schema.field("image").type))
+    run = DatasetRun.start(uri, "source", PLAN_ID, {0: 1})
+    run.sink.commit(0, rows)
+    run.close()
+    output = tmp_path / "sheet.png"
+    assert main(["show", uri, "--sample", "1", "--output", str(output)]) == 0
+    with Image.open(output) as sheet:
+        assert sheet.getpixel((50, 100)) == (128, 128, 128)
 
 
 def test_annotations_have_no_pictures_to_draw(uri: str, capsys: pytest.CaptureFixture[str]) -> None:

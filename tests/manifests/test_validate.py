@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from manifests import parquet
 from manifests.errors import UserError
@@ -43,7 +45,7 @@ def rewrite(dataset: Dataset, table: pa.Table, number: int = 0, footer: dict[str
     (root / entry.path).unlink()
     (root / path).write_bytes(data)
     logs = ("_snapshots/1.json", f"_commits/{entry.shard:06d}.json", "croissant.json", "provenance.intoto.json")
-    for log in (root / name for name in logs):
+    for log in map(root.joinpath, logs):
         text = log.read_text().replace(entry.path, path).replace(entry.sha256, digest)
         log.write_text(text.replace(f'"bytes": {entry.bytes},', f'"bytes": {len(data)},'))
     return path
@@ -99,6 +101,12 @@ def put(row: dict[str, Any], data: bytes) -> None:
     row["image_sha256"] = hashlib.sha256(data).hexdigest()
 
 
+def huge(mode: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, (4100, 4100)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
 def made_of_noise(row: dict[str, Any], **wrong: Any) -> None:
     nobody = {"identity": None, "hard_label": -1, "sources": [], "subject_keys": [], "recipe": "gan_lsro"}
     third = float(np.float32(1 / 3))
@@ -129,6 +137,9 @@ SYNTHETIC_FAULTS: dict[str, tuple[str, Edit]] = {
     ),
     "truncated picture": ("image", lambda row: put(row, row["image"]["bytes"][:200])),
     "a picture that is text": ("image", lambda row: put(row, b"hello")),
+    "a picture that would fill the memory": ("image", lambda row: put(row, huge("RGB"))),
+    "a picture that starts a program": ("image", lambda row: put(row, b"%!PS-Adobe-3.0 EPSF-3.0\n")),
+    "a mask that would fill the memory": ("mask", lambda row: row.update(mask=huge("1"))),
     "other pixels": ("image", lambda row: put(row, picture(99)[0])),
     "wrong width": ("size", lambda row: row.update(width=9)),
     "path leads out": ("path", lambda row: row["image"].update(path="../x.png")),
