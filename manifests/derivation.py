@@ -55,7 +55,11 @@ class Run:
     settings_sha256: str | None
     inputs: tuple[Input, ...]
     checkpoints: tuple[Checkpoint, ...]
+    annotators: tuple[Checkpoint, ...]
+    """The models that found masks and poses of the source images."""
     environment: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    """Figures of the whole data set (FID, say), where the job measured any."""
 
 
 def runs(dataset: Dataset) -> list[Run]:
@@ -65,9 +69,7 @@ def runs(dataset: Dataset) -> list[Run]:
     """
     state = dataset.run
     found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
-    closed = [
-        run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)
-    ]
+    closed = [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
     if closed and closed[-1].closed is None:
         # Its record does not say yet that it is closed; the snapshot that closes it does.
         closed[-1] = replace(closed[-1], closed=dataset.snapshot.created)
@@ -91,8 +93,10 @@ def _run(state: Mapping[str, Any]) -> Run:
         settings=_mapping(run.get("settings")),
         settings_sha256=_text(run, "settings_sha256"),
         inputs=tuple(_inputs(run)),
-        checkpoints=tuple(_checkpoints(run)),
+        checkpoints=tuple(_checkpoints(run.get("checkpoints"))),
+        annotators=tuple(_checkpoints(_annotators(run))),
         environment=_mapping(run.get("environment")),
+        scores=_mapping(run.get("scores")),
     )
 
 
@@ -110,8 +114,8 @@ def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
         )
 
 
-def _checkpoints(run: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    for one in _mappings(run.get("checkpoints")):
+def _checkpoints(models: Any) -> Iterator[Checkpoint]:
+    for one in _mappings(models):
         if one.get("sha256"):
             role = _text(one, "role") or "model"
             yield Checkpoint(
@@ -124,6 +128,13 @@ def _checkpoints(run: Mapping[str, Any]) -> Iterator[Checkpoint]:
                 uri=_text(one, "uri"),
                 set_uri=_text(one, "set_uri"),
             )
+
+
+def _annotators(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each model of the annotations in the form of a checkpoint."""
+    roles = (("segmenter", "segmenter", "segmenter_sha256"), ("pose model", "pose_model", "pose_sha256"))
+    pairs = list(_mappings(_mapping(run.get("annotations")).get("models")))
+    return [{"role": role, "name": one.get(name), "sha256": one.get(key)} for one in pairs for role, name, key in roles]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
