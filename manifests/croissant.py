@@ -40,7 +40,10 @@ _SAME_AS = {
     "sources": "prov:wasDerivedFrom",
     "digital_source_type": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/DigitalSourceType",
 }
-_SPDX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_SPDX_ID = re.compile(
+    r"MIT|ISC|Unlicense|(Apache|BSD|CC0|CC-BY(-[A-Z]+)*|CDLA-[A-Za-z]+|ODbL|ODC-By|PDDL|[AL]?GPL|MPL)-\d[A-Za-z0-9.-]*"
+)
+"""Identifiers of https://spdx.org/licenses that data come under; any other text is quoted as it is."""
 
 Json = dict[str, Any]
 

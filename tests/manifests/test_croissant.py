@@ -203,6 +203,9 @@ def test_licences_are_those_of_all_that_went_in(uri: str, tmp_path: Path) -> Non
     free = {"@type": "sc:CreativeWork", "name": "for tests; ask us"}
     assert stated == ["https://spdx.org/licenses/Apache-2.0", free]
     assert metadata(closed(str(tmp_path / "source"), "source", source_rows(2)))["license"] == stated[:1]
+    word = {"inputs": [{"id": "x", "licence": "research"}, {"id": "y", "licence": "CC-BY-NC-4.0"}]}
+    quoted = metadata(closed(str(tmp_path / "word"), "synthetic", synthetic_rows(0, 3), word))["license"]
+    assert quoted == ["https://spdx.org/licenses/CC-BY-NC-4.0", {"@type": "sc:CreativeWork", "name": "research"}]
     unknown = metadata(closed(str(tmp_path / "unknown"), "synthetic", synthetic_rows(0, 3)))["license"]
     assert [one["name"] for one in unknown] == ["Terms not recorded: ask whoever holds the source images."]
 

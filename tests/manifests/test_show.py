@@ -123,7 +123,7 @@ def test_validate_says_what_is_wrong_by_its_status(dataset: Dataset, capsys: pyt
     assert (value["ok"], {fault["file"] for fault in value["faults"]}) == (False, {f"data/{broken.name}"})
 
 
-@pytest.mark.parametrize("command", ["show", "validate", "files"])
+@pytest.mark.parametrize("command", ["show", "validate", "files", "describe"])
 def test_a_mistake_is_one_line_and_status_two(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(tmp_path / "nothing")]) == 2
     assert capsys.readouterr().err == f"error: no data set at {tmp_path / 'nothing'}: " + (
