@@ -7,7 +7,9 @@ which a browser fetches nothing. Every value is escaped: names come from whoever
 from __future__ import annotations
 
 import base64
+import json
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +29,7 @@ def render_page(template: Path, **values: Any) -> str:
     jinja = Environment(
         loader=folders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip}
+    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
     return jinja.get_template(template.name).render(style=style, **values)
 
@@ -79,6 +81,13 @@ def moment(text: str) -> str:
         return f"{datetime.fromisoformat(text):%d %B %Y, %H:%M %Z}".strip().lstrip("0")
     except ValueError:
         return text
+
+
+def plain(value: object) -> str:
+    """A value of a JSON file as people read it: text without quotes, a mapping in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def clip(value: object, most: int = 80) -> str:

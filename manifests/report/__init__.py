@@ -9,14 +9,15 @@ import polars as pl
 import pyarrow as pa
 
 from manifests.dataset import Dataset
+from manifests.derivation import runs
 from manifests.page import render_page, write_page
 from manifests.report import tables
 from manifests.report.origins import Origins, find_origins
-from manifests.report.run_facts import run_records
 from manifests.report.samples import make_sheets
-from manifests.report.scores import histogram, known_scores
+from manifests.report.scores import Score, histogram, known_scores
 from manifests.rows import index_rows
 from manifests.schema import SCHEMAS, Kind
+from manifests.statements import INTENDED_USE
 from manifests.summary import summarize
 
 _TEMPLATE = Path(__file__).with_name("report.html")
@@ -52,7 +53,8 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
     values: dict[str, Any] = {
         "summary": summary,
         "snapshot": dataset.snapshot,
-        "records": run_records(dataset.run),
+        "records": [run for run in runs(dataset) if run.settings or run.inputs or run.checkpoints],
+        "intended_use": INTENDED_USE,
         "missing": origins.missing,
         "sheets": make_sheets(dataset, frame, ranking, origins, samples) if frame.height else [],
         "cards": tables.count_cards(summary["counts"], summary["sizes"]),
@@ -66,13 +68,17 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
 
 def _by_camera(frame: pl.DataFrame) -> dict[str, Any]:
     """Who sees whom, and into whose style images went."""
-    known = "camera" in frame.columns
+    if "camera" not in frame.columns:
+        return {"cameras": [], "seen": [], "heat": None, "rows_each": None, "pairs": None}
+    people = frame.drop_nulls("identity").group_by("identity").len("rows")
+    each = Score("rows", "Rows of an identity", f"over {people.height:,} identities", None)
     from_source = "source_camera" in frame.columns
     moved = from_source and frame.select((pl.col("source_camera") != pl.col("camera")).any()).item()
     return {
-        "cameras": tables.camera_lines(frame) if known else [],
-        "seen": tables.cameras_by_identity(frame) if known else [],
-        "heat": tables.heat(frame, "camera", "identity") if known else None,
+        "cameras": tables.camera_lines(frame),
+        "seen": tables.cameras_by_identity(frame),
+        "heat": tables.heat(frame, "camera", "identity"),
+        "rows_each": histogram(people, each) if people.height else None,
         "pairs": tables.heat(frame, "source_camera", "camera") if moved else None,
     }
 

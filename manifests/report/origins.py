@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.dataset import Dataset, open_dataset
+from manifests.derivation import runs
 from manifests.errors import UserError
-from manifests.report.run_facts import run_records
 from manifests.rows import fetch_rows, index_rows
 from manifests.schema import Kind
 
@@ -34,7 +34,7 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
     missing: list[str] = []
     kinds: dict[Kind, list[Dataset]] = {"source": [], "annotation": [], "synthetic": []}
     kinds[dataset.kind].append(dataset)
-    for uri in dict.fromkeys(_recorded(dataset)):
+    for uri in dict.fromkeys(one.uri for run in runs(dataset) for one in run.inputs if one.uri):
         try:
             found = open_dataset(uri)
         except UserError:
@@ -66,9 +66,3 @@ def _given(uri: str, kind: Kind) -> Dataset:
         option = {"source": "--source", "annotation": "--annotations"}[kind]
         raise UserError(f"{dataset.uri} holds {dataset.kind} rows: {option} takes a data set of {kind} rows")
     return dataset
-
-
-def _recorded(dataset: Dataset) -> Iterator[str]:
-    """Every URI that the records of the data set's runs name as an input."""
-    for record in run_records(dataset.run):
-        yield from (uri for uri in (*(one.uri for one in record.inputs), record.annotations_uri) if uri)

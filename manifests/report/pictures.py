@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageFilter
 
 from manifests.page import data_uri
-from manifests.pictures import open_picture
+from manifests.pictures import PictureError, load_picture
 from manifests.skeleton import LEAST_SCORE, LIMB_HUES
 
 _BOX = (192, 192)
@@ -34,10 +34,8 @@ def open_image(data: bytes | None) -> Image.Image | None:
     if not data:
         return None
     try:
-        with open_picture(data) as image:
-            image.draft("RGB", _BOX)
-            small = image.convert("RGB")
-    except Exception:  # Pillow's plugins raise many types on hostile bytes
+        small = load_picture(data).convert("RGB")
+    except (PictureError, ValueError):
         return None
     small.thumbnail(_BOX, Image.Resampling.LANCZOS)
     return small

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from manifests.page import amount, clip, figure, moment, render_page, size
+from manifests.page import amount, clip, figure, moment, plain, render_page, size
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from manifests.page import amount, clip, figure, moment, render_page, size
         (size(7_000_000_000_000), "7.0 TB"),
         (moment("2026-11-02T09:05:00+00:00"), "2 November 2026, 09:05 UTC"),
         (moment("yesterday"), "yesterday"),
+        (plain({"a": "b", "c": {"d": [1, None, "é"]}}), 'a b, c d [1, null, "é"]'),
         (clip("abcdef", 4), "abc…"),
         (clip(None, 4), "None"),
     ],

@@ -4,6 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from manifests.__main__ import main
@@ -11,6 +12,7 @@ from manifests.dataset import open_dataset
 from manifests.erase import erase
 from manifests.report import write_report
 from manifests.report.pictures import encode, open_image
+from manifests.schema import SOURCE_SCHEMA
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.subjects import Request
@@ -56,6 +58,18 @@ def test_counts_add_up(family: Family, tmp_path: Path) -> None:
     assert "0001 0002 0003 0004 1 2 2 2 2 2 2 2 2 2 3 1 1 1 1" in words
     assert "20 images of 4 identities, as they were brought." in page.sections[""]
     assert "synthetic" not in page.text
+
+
+def test_many_identities_are_summed_up(tmp_path: Path) -> None:
+    family = make_family(str(tmp_path / "few"))
+    rows = [
+        {**row, "identity": f"{number // 2:04d}"} for number, row in enumerate(family.source.read().to_pylist() * 7)
+    ]
+    rows = [{**row, "image_id": f"{number:032x}"} for number, row in enumerate(rows)]
+    many = write(str(tmp_path / "many"), "source", pa.Table.from_pylist(rows, schema=SOURCE_SCHEMA))
+    words = report(many.uri, tmp_path / "report.html").sections["cameras"]
+    assert "Rows by camera and identity" not in words
+    assert "Rows of an identity over 70 identities 2 2 median 2" in words
 
 
 def test_source_camera_by_camera(tmp_path: Path) -> None:
@@ -220,10 +234,9 @@ def test_the_same_data_sets_give_the_same_page(family: Family, tmp_path: Path) -
 
 
 def test_several_runs_are_told_apart(family: Family) -> None:
-    state = {
-        **family.synthetic.run,
-        "earlier_runs": [{"started": "2026-01-02T03:04:05+00:00", "run": {"job": "first"}}],
-    }
+    plan = {"plan_id": family.synthetic.snapshot.plan_ids[0]}
+    first = {"started": "2026-01-02T03:04:05+00:00", "run": {"job": "first", "settings": {"seed": 1}}, "plan": plan}
+    state = {**family.synthetic.run, "earlier_runs": [first]}
     family.synthetic.storage.write("run.json", json.dumps(state).encode())
     storage = open_storage(f"memory://{uuid.uuid4().hex}")
     place = write_report(open_dataset(family.synthetic.uri), f"{storage.uri}/deep/report.html")
