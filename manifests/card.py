@@ -101,7 +101,7 @@ def _erased(dataset: Dataset) -> Iterator[str]:
         yield f"{dataset.snapshot.erased} rows were erased since (`erasures.parquet` says when).\n"
     if retired:
         yield (
-            f"{len(retired)} retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "
+            f"Retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "
             "so that all others keep theirs, and what labels put on them stands for nobody.\n"
         )
 

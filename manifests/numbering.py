@@ -1,9 +1,10 @@
 """One naming and numbering of the people of several data sets.
 
-A person is a name within a ``dataset_id``: people of one name in two data sets stay two, and are told apart in the
-union as ``DATASET:NAME``; the same person in two inputs is one. The first input's class numbers stay as they are, so
-that what was trained on it still fits; who is in later inputs alone follows in their order. Retired classes have
-nobody to tell apart and are shared: an input's first with any other's first, and so on.
+A person is a name within a ``dataset_id``: people of one name in two data sets stay two, the same person in two inputs
+is one. A union with people of one data set calls them as it does; one with people of several calls everybody
+``DATASET:NAME``, so that a union of sources and one of what was made of them agree. The first input's class numbers
+stay as they are, so that what was trained on it still fits; who is in later inputs alone follows in their order.
+Retired classes have nobody to tell apart and are shared: an input's first with any other's first, and so on.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _people(dataset: Dataset) -> dict[_Person, _Person]:
 
 
 def _united_names(inputs: Sequence[Dataset], people: Sequence[Mapping[_Person, _Person]]) -> list[dict[_Person, str]]:
-    """For each input what its people are called: by their bare name where it is one person's, else qualified."""
+    """For each input what its people are called."""
     known = {person for mine in people for person in mine.values() if person[0]}
     nowhere = [person for mine in people for person in mine.values() if not person[0]]
     owners = Counter(name for _, name in [*known, *nowhere])
@@ -93,8 +94,9 @@ def _united_names(inputs: Sequence[Dataset], people: Sequence[Mapping[_Person, _
                     f"nothing in {dataset.uri} says of which data set its class {name!r} is, and another input has one "
                     "of that name: give the ids of its sources as `inputs` of its run"
                 )
+    several = len({home for home, _ in known}) > 1
     return [
-        {key: qualified_name(*person) if owners[person[1]] > 1 else person[1] for key, person in mine.items()}
+        {key: qualified_name(*person) if several and person[0] else person[1] for key, person in mine.items()}
         for mine in people
     ]
 

@@ -4,7 +4,8 @@ Order of the steps: the run record loses what it says of them and is marked `ERA
 written anew under new names; a new snapshot names those. That is the moment of change: before it a reader sees the
 old state, after it the new one. Then `finish` deletes the old shards and snapshots and makes all else agree with the
 new snapshot. A kill before the change leaves the old state, a kill after it leaves work that `finish` can do again
-from the snapshot alone. Shards that lose nothing are not written, read at most.
+from the snapshot alone. Shards that lose nothing are not written, read at most. What lies below the storage is not
+reached: a bucket that keeps versions, or a backup, still has the old files until they are deleted there.
 """
 
 from __future__ import annotations

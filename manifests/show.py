@@ -36,6 +36,8 @@ def as_text(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> st
         f"snapshot {summary['snapshot']} of {summary['created']}: {summary['rows']} rows in {summary['files']} files "
         f"({summary['bytes'] / 1e6:.1f} MB), {summary['rejected']} rejected of {summary['planned']} planned"
     )
+    if summary["erased"]:
+        head += f", {summary['erased']} erased since"
     if chosen is not None:
         head += f"\n{summary['matching']} rows match"
     lines = [(name, _listed(counts)) for name, counts in summary["counts"].items()]

@@ -59,6 +59,7 @@ def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> dict[str, A
         "rows": snapshot.rows,
         "matching": table.height,
         "rejected": snapshot.rejected,
+        "erased": snapshot.erased,
         "reasons": snapshot.reasons,
         "counts": {name: _counts(table, name) for name in counted if name in table.columns},
         "identities": _identities(table),

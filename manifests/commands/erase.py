@@ -61,7 +61,7 @@ def _dataset_lines(dataset: ErasedDataset, dry_run: bool) -> Iterator[str]:
     else:
         verb = "would erase" if dry_run else "erased"
         yield (
-            f"{dataset.uri}: {verb} {dataset.rows} {dataset.kind} rows ({dataset.bytes / 1e6:.1f} MB of pictures) and "
+            f"{dataset.uri}: {verb} {dataset.rows} {dataset.kind} rows ({dataset.bytes / 1e6:.2f} MB of pictures) and "
             f"{dataset.rejects} rejects; {dataset.shards} shards written anew"
         )
     if dataset.retired:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_the_class_keeps_its_number_without_the_name(family: Family) -> None:
     assert after.classes.unnamed == (1,)
     assert [one.retired for one in report.datasets if one.kind == "synthetic"] == [(1,)]
     assert (expand(after.read(), len(CLASSES)) == before[kept]).all()
-    assert "1 retired classes: 1." in (open_storage(after.uri).read("README.md") or b"").decode()
+    assert "Retired classes: 1." in (open_storage(after.uri).read("README.md") or b"").decode()
 
 
 def test_conservation_and_the_log(family: Family) -> None:
@@ -422,8 +423,69 @@ def test_the_command(local: Family, tmp_path: Path, capsys: pytest.CaptureFixtur
     report = json.loads(capsys.readouterr().out)
     assert [one["rows"] for one in report["datasets"]] == [4, 10, 4]
     assert report["receipt"]
+    assert main(["show", local.source.uri]) == 0
+    assert "1 rejected of 14 planned, 5 erased since" in capsys.readouterr().out
     assert main(["erase", *local.uris, "--identity", GONE]) == 0
     assert f"{local.source.uri}: nothing" in capsys.readouterr().out
+
+
+def edit_json(uri: str, path: str, edit: Callable[[dict[str, Any]], None]) -> None:
+    file = Path(uri, path)
+    value = json.loads(file.read_bytes())
+    edit(value)
+    file.write_text(json.dumps(value))
+
+
+FAULTS: dict[str, tuple[str, str, Callable[[str], None]]] = {
+    "no log": ("erasure", "erasures.parquet", lambda uri: Path(uri, "erasures.parquet").unlink()),
+    "a log that is none": (
+        "log",
+        "erasures.parquet",
+        lambda uri: Path(uri, "erasures.parquet").write_bytes(b"PAR1"),
+    ),
+    "another count": (
+        "conservation",
+        "_snapshots",
+        lambda uri: edit_json(uri, "_snapshots/2.json", lambda value: value["erasures"][0].update(rows=8)),
+    ),
+    "rows that went without a record": (
+        "conservation",
+        "_commits/000000.json",
+        lambda uri: edit_json(uri, "_commits/000000.json", lambda value: value.update(erased=0)),
+    ),
+    "an old snapshot": (
+        "erasure",
+        "_snapshots/1.json",
+        lambda uri: Path(uri, "_snapshots/1.json").write_bytes(Path(uri, "_snapshots/2.json").read_bytes()),
+    ),
+    "an erasure under way": (
+        "erasure",
+        "run.json",
+        lambda uri: edit_json(uri, "run.json", lambda value: value.update(status="erasing")),
+    ),
+    "a shard that names who is retired": ("schema", "data", lambda uri: retire(uri, "zebra")),
+}
+
+
+def retire(uri: str, identity: str) -> None:
+    """Take a name out of the snapshot's class map alone."""
+    key = ClassMap.FOOTER_KEY
+    edit_json(
+        uri,
+        "_snapshots/2.json",
+        lambda value: value["footer"].update(
+            {key: ClassMap.from_json(value["footer"][key]).without({identity}).to_json()}
+        ),
+    )
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_what_does_not_add_up_after_an_erasure_is_found(local: Family, case: str) -> None:
+    erase_gone(local)
+    check, file, plant = FAULTS[case]
+    plant(local.synthetic.uri)
+    faults = validate(local.synthetic.uri).faults
+    assert any(fault.check == check and fault.file.startswith(file) for fault in faults), faults
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_people_are_united_and_namesakes_are_not(root: str) -> None:
     a, b = market(root), duke(root)
     merged = merge(uris(a, b), f"{root}/merged")
     assert validate(merged.uri).faults == [], validate(merged.uri).to_text()
-    assert merged.classes == ClassMap(("anna", "market:bert", "carl", "duke:bert", "dora"))
+    assert merged.classes == ClassMap(("market:anna", "market:bert", "market:carl", "duke:bert", "duke:dora"))
     rows = merged.read().to_pylist()
     assert len(rows) == 12
     for row in rows:
@@ -96,7 +96,7 @@ def test_one_numbering_stays_as_it_is(root: str) -> None:
 def test_the_first_inputs_numbers_survive(root: str) -> None:
     a, b = duke(root), market(root)
     merged = merge(uris(a, b), f"{root}/merged")
-    assert merged.classes == ClassMap(("duke:bert", "dora", "anna", "market:bert", "carl"))
+    assert merged.classes == ClassMap(("duke:bert", "duke:dora", "market:anna", "market:bert", "market:carl"))
     first = merged.read().slice(0, a.snapshot.rows)
     assert first.column("hard_label").equals(a.read().column("hard_label"))
 
@@ -109,9 +109,9 @@ def test_a_merge_of_merges_knows_who_is_who(root: str) -> None:
     assert validate(twice.uri).faults == []
     rows = twice.read(["identity", "plan_id"]).to_pylist()
     assert {row["identity"] for row in rows if row["plan_id"] == name("market one_hot")} == {
-        "anna",
+        "market:anna",
         "market:bert",
-        "carl",
+        "market:carl",
     }
     plans = [run.plan_id for run in runs(twice)]
     assert plans[:2] == [name("market lsr"), name("duke")]
@@ -139,7 +139,13 @@ def test_source_and_annotation_sets(root: str) -> None:
         for one, people in (("market", MARKET), ("duke", DUKE))
     ]
     merged = merge(uris(*sources), f"{root}/sources")
-    assert set(merged.read().column("identity").to_pylist()) == {"anna", "market:bert", "carl", "duke:bert", "dora"}
+    assert set(merged.read().column("identity").to_pylist()) == {
+        "market:anna",
+        "market:bert",
+        "market:carl",
+        "duke:bert",
+        "duke:dora",
+    }
     assert validate(merged.uri).faults == []
     notes = [
         write(f"{root}/{n}-notes", "annotation", people_annotations(one.read()), plan=f"notes {n}")
@@ -159,7 +165,7 @@ def test_erasing_from_a_union_by_either_name(root: str) -> None:
         erase([merged.uri], Request(frozenset({"bert"})))
     erase([merged.uri], Request(frozenset({"duke:bert"})))
     after = open_dataset(merged.uri)
-    assert after.classes == ClassMap(("anna", "market:bert", "carl", None, "dora"))
+    assert after.classes == ClassMap(("market:anna", "market:bert", "market:carl", None, "duke:dora"))
     assert_no_trace(merged.uri, [b"duke:bert", subject_key("duke", "bert").encode()])
     assert validate(merged.uri).faults == []
 
@@ -171,7 +177,7 @@ def test_retired_classes_are_shared(root: str) -> None:
     other = duke(root)
     erase([other.uri], Request(frozenset({"bert"})))
     merged = merge(uris(*sets, other), f"{root}/merged")
-    assert merged.classes == ClassMap(("anna", None, "carl", "dora"))
+    assert merged.classes == ClassMap(("market:anna", None, "market:carl", "duke:dora"))
     assert validate(merged.uri).faults == []
     after = merged.read()
     ranked = after.filter(pc.equal(after.column("label_rule"), "mprl"))
@@ -205,7 +211,7 @@ def test_appending_to_a_union(root: str) -> None:
     merged = merge(uris(market(root), duke(root)), f"{root}/merged")
     classes = merged.classes
     assert classes is not None
-    rows = people_synthetic(people_source("market", ["anna", "carl"], 5), classes, "lsr", "more")
+    rows = people_synthetic(people_source("market", ["market:anna", "market:carl"], 5), classes, "lsr", "more")
     run = DatasetRun.start(merged.uri, "synthetic", name("more"), {0: 10}, footer=merged.footer, append=True)
     run.sink.commit(0, rows)
     run.close()
