@@ -38,7 +38,7 @@ def new_folder(output: str) -> Iterator[Path]:
     unfinished = target.parent / f".{target.name}.unfinished"
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UserError(f"{output} is there already: choose a new or an empty folder")
+            raise UserError(f"{target} is there already: choose a new or an empty folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         if unfinished.exists():
             raise UserError(f"{unfinished} is another export on its way, or what a killed one left: delete it")

@@ -102,8 +102,9 @@ def _padded(size: int, block: int = tarfile.RECORDSIZE) -> int:
 
 
 _HOW_TO_READ = [
-    "```python\nimport webdataset as wds\n\n"
-    'samples = wds.WebDataset("train-000000.tar", shardshuffle=False).shuffle(1000).decode("pil")\n'
+    "```python\nimport glob\n\nimport webdataset as wds\n\n"
+    'shards = sorted(glob.glob("train-*.tar"))\n'
+    'samples = wds.WebDataset(shards, shardshuffle=100).shuffle(1000).decode("pil")\n'
     'for image, facts in samples.to_tuple("jpg;png;webp", "json"):\n'
     '    print(image.size, facts["identity"], facts["camera"])\n```\n',
     "Rows lie in the data set's order, sorted by person: shuffle shards and samples. `soft_label` lists the classes "

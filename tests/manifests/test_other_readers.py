@@ -8,7 +8,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import duckdb
 import polars as pl
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pytest
 
 from manifests.store import Dataset
@@ -54,3 +57,20 @@ def test_polars_opens_the_index(dataset: Dataset) -> None:
     meta = pl.read_parquet(f"{dataset.uri}/samples_meta.parquet")
     assert meta.height == 12
     assert meta["quality"].struct.field("style_shift").mean() == pytest.approx(0.275, abs=0.01)
+
+
+def test_duckdb_queries_the_folder(dataset: Dataset) -> None:
+    rows = f"read_parquet('{dataset.uri}/data/*.parquet')"
+    counted = duckdb.sql(f"SELECT camera, count(*) FROM {rows} GROUP BY camera ORDER BY camera").fetchall()
+    assert counted == [(1, 7), (2, 5)]
+    labelled = duckdb.sql(f"SELECT hard_label, soft_label[1].idx, octet_length(image.bytes) FROM {rows}").fetchall()
+    assert len(labelled) == 12
+    assert all(hard_label == listed and size > 100 for hard_label, listed, size in labelled)
+
+
+def test_pyarrow_filters_the_folder(dataset: Dataset) -> None:
+    rows = pads.dataset(f"{dataset.uri}/data", format="parquet").to_table(
+        columns=["identity", "camera"], filter=pc.field("camera") == 2
+    )
+    assert rows.num_rows == 5
+    assert rows.schema.metadata[b"reid_synth.generated_by"] == b"reid-synth"
