@@ -20,6 +20,9 @@ from manifests.erase import ErasureReport, erase
 from manifests.erasures import erasure_key, read_log
 from manifests.errors import UserError
 from manifests.names import subject_key
+from manifests.report import report_page
+from manifests.report.origins import find_origins
+from manifests.report.pictures import encode, open_image
 from manifests.schema import SYNTHETIC_SCHEMA, conform
 from manifests.soft_labels import ClassMap, expand
 from manifests.storage import open_storage
@@ -310,6 +313,24 @@ def write_card(uri: str) -> None:
     from manifests.card import write_inspection_files
 
     write_inspection_files(open_dataset(uri))
+
+
+def test_a_report_made_again_shows_nobody_who_was_erased(local: Family) -> None:
+    key = subject_key("market", GONE)
+    shown = {True: set[str](), False: set[str]()}
+    for row in local.synthetic.read(["image", "subject_keys"]).to_pylist():
+        picture = open_image(row["image"]["bytes"])
+        assert picture is not None
+        shown[key in row["subject_keys"]].add(encode(picture))
+
+    def seen() -> tuple[int, int]:
+        dataset = open_dataset(local.synthetic.uri)
+        page = report_page(dataset, find_origins(dataset, local.source.uri, local.annotations.uri), 100)
+        return sum(one in page for one in shown[True]), sum(one in page for one in shown[False])
+
+    assert seen() == (len(shown[True]), len(shown[False]))
+    erase_gone(local)
+    assert seen() == (0, len(shown[False]))
 
 
 def test_an_unfinished_run_is_refused(local: Family) -> None:

@@ -170,6 +170,22 @@ def test_erasing_from_a_union_by_either_name(root: str) -> None:
     assert validate(merged.uri).faults == []
 
 
+def test_erasing_from_unions_of_sources_and_of_what_was_made_of_them(root: str) -> None:
+    sources = [
+        write(f"{root}/{one}", "source", people_source(one, people, 3), plan=one)
+        for one, people in (("market", MARKET), ("duke", DUKE))
+    ]
+    both = merge(uris(*sources), f"{root}/sources"), merge(uris(market(root, count=3), duke(root)), f"{root}/made")
+    made = both[1].read(["identity", "sources"]).to_pylist()
+    people = dict(zip(*(both[0].read([c]).column(c).to_pylist() for c in ("image_sha256", "identity")), strict=True))
+    assert all(people[row["sources"][0]["sha256"]] == row["identity"] for row in made)
+    report = erase(uris(*both), Request(frozenset({"bert"}), dataset_id="market"))
+    assert [one.rows for one in report.datasets] == [3, 3]
+    for one in both:
+        assert_no_trace(one.uri, [b"market:bert", subject_key("market", "bert").encode()])
+        assert validate(one.uri).faults == []
+
+
 def test_retired_classes_are_shared(root: str) -> None:
     sets = [market(root, rule) for rule in ("teacher", "mprl")]
     for one in sets:

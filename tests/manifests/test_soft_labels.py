@@ -163,3 +163,16 @@ def test_class_numbers_do_not_depend_on_order(identities: list[str | None], rand
 def test_class_map_refuses_twins() -> None:
     with pytest.raises(ValueError, match="distinct"):
         ClassMap.from_json('{"identities": ["a", "a"]}')
+
+
+def test_a_class_without_a_name_keeps_its_number() -> None:
+    classes = ClassMap.of(["a", "b", "c"])
+    retired = classes.without({"b"})
+    assert (len(retired), retired.unnamed, retired.named) == (3, (1,), {"a": 0, "c": 2})
+    assert retired.numbers(["a", "b", "c", None]).tolist() == [0, -1, 2, -1]
+    assert ClassMap.from_json(retired.to_json()) == retired
+    assert classes.only({"c", None}).identities == (None, None, "c")
+    assert classes.only({"c"}).agrees_with(classes)
+    assert classes.only({"c"}).agrees_with(retired)
+    assert not classes.only({"b"}).agrees_with(retired)
+    assert not ClassMap(("c",)).agrees_with(classes)

@@ -314,6 +314,18 @@ def test_parquet_files_are_written_as_designed(dataset: Dataset) -> None:
     assert parquet.schema_arrow.equals(SYNTHETIC_SCHEMA)
 
 
+def test_a_shard_names_its_own_people_alone(uri: str) -> None:
+    run = start(uri, shard_rows={0: 1, 1: 3})
+    run.sink.commit(0, synthetic_rows(0, 1))
+    run.sink.commit(1, synthetic_rows(1, 3))
+    run.close()
+    footers = [
+        pq.read_schema(file).metadata[ClassMap.FOOTER_KEY.encode()].decode() for file in open_dataset(uri).files()
+    ]
+    assert [ClassMap.from_json(footer).identities for footer in footers] == [("0002", None, None), CLASSES.identities]
+    assert open_dataset(uri).classes == CLASSES
+
+
 def test_row_groups_hold_a_thousand_rows(uri: str) -> None:
     run = DatasetRun.start(uri, "annotation", PLAN_ID, {0: 2500})
     run.sink.commit(0, annotation_rows(2500))
