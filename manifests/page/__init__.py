@@ -84,10 +84,12 @@ def moment(text: str) -> str:
 
 
 def plain(value: object) -> str:
-    """A value of a JSON file as people read it: text without quotes, a mapping in one line."""
+    """A value of a JSON file as people read it: no quotes, no brackets, a dash for nothing."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items())
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "–"
+    return value if isinstance(value, str) else "–" if value is None else json.dumps(value)
 
 
 def clip(value: object, most: int = 80) -> str:

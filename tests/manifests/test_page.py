@@ -23,7 +23,7 @@ from manifests.page import amount, clip, figure, moment, plain, render_page, siz
         (size(7_000_000_000_000), "7.0 TB"),
         (moment("2026-11-02T09:05:00+00:00"), "2 November 2026, 09:05 UTC"),
         (moment("yesterday"), "yesterday"),
-        (plain({"a": "b", "c": {"d": [1, None, "é"]}}), 'a b, c d [1, null, "é"]'),
+        (plain({"a": "b", "c": {"d": [1, None, "é", True, []]}}), "a b, c d 1, –, é, true, –"),
         (clip("abcdef", 4), "abc…"),
         (clip(None, 4), "None"),
     ],
