@@ -77,7 +77,7 @@ def number_identities(dataset: Dataset) -> pl.DataFrame:
     label = pl.col("hard_label").max() if dataset.kind == "synthetic" else pl.lit(None, pl.Int32)
     known = metadata(dataset).drop_nulls("identity")
     people = known.group_by("identity").agg(label.alias("class")).sort("identity").collect()
-    own = people["identity"].str.extract(r"^(\d{1,9})$").cast(pl.Int32)
+    own = people["identity"].str.extract(r"^([0-9]{1,9})$").cast(pl.Int32)
     if own.null_count() or own.n_unique() < len(own) or (own <= NOBODY).any():
         labelled = not people["class"].null_count() and (people["class"] >= 0).all()
         own = people["class"] + 1 if labelled else pl.Series(range(1, len(people) + 1), dtype=pl.Int32)
@@ -101,13 +101,18 @@ def _named(dataset: Dataset, rows: RowNumbers, people: pl.DataFrame) -> pl.DataF
         sequence=pl.col("sequence").cast(pl.Int32).fill_null(0),
         frame=pl.col("frame").cast(pl.Int64).fill_null(pl.col("row_number").cast(pl.Int64)),
     )
-    box = pl.col("row_number").cum_count().over("split", "number", "camera", "sequence", "frame")
-    width = len(str(max([1000, *numbers.values()])))
-    person = pl.when(pl.col("number") == JUNK).then(pl.lit("-1")).otherwise(_digits("number", width))
+    file = _file(max(numbers.values(), default=0))
+    return placed.select(file, id_column, "number", "identity", "camera", "split", *carried)
+
+
+def _file(highest: int) -> pl.Expr:
+    """Folder and name without suffix; ``highest`` is the highest number of a person."""
+    named_person = _digits("number", max(4, len(str(highest))))
+    person = pl.when(pl.col("number") == JUNK).then(pl.lit("-1")).otherwise(named_person)
     view = pl.format("c{}s{}", "camera", "sequence")
+    box = pl.col("row_number").cum_count().over("split", "number", "camera", "sequence", "frame")
     stem = pl.concat_str(person, view, _digits("frame", 6), box.cast(pl.String).str.zfill(2), separator="_")
-    place = pl.concat_str(pl.col("split").replace_strict(FOLDERS), stem, separator="/")
-    return placed.select(place.alias("file"), id_column, "number", "identity", "camera", "split", *carried)
+    return pl.concat_str(pl.col("split").replace_strict(FOLDERS), stem, separator="/").alias("file")
 
 
 def _digits(column: str, width: int) -> pl.Expr:

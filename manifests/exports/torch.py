@@ -49,8 +49,9 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
     the label is one-hot, all 0 for whom it does not name.
 
     Rows are read by row group (of 1,000, as we write them); each process keeps the last ones, up to ``cache_bytes``.
-    Where the data set is larger, `RowGroupSampler` shuffles so that no group is read again and again. Workers may be
-    forked or spawned (on an object store spawned), and each opens files by itself.
+    Where the data set is larger, `RowGroupSampler` shuffles so that no group is read again and again; `IdentitySampler`
+    goes all over it, and wants a cache that holds most of it. Workers may be forked or spawned (on an object store
+    spawned), and each opens files by itself.
 
     ``hard_labels`` ``(rows,)`` int32 and ``row_groups`` ``(rows,)`` int32 are what the samplers take, ``num_classes``
     is K.

@@ -138,6 +138,8 @@ def test_identities_that_are_no_numbers_get_class_numbers(uri: str, output: Path
         (["7", "0007", "12"], [1, 2, 3]),
         (["0", "1", "2"], [1, 2, 3]),
         (["anna", "bert", "0003"], [1, 2, 3]),
+        (["1", "2", "٣"], [1, 2, 3]),
+        (["1", "2", "1234567890"], [1, 2, 3]),
         (["5", "17", "123456"], [5, 17, 123456]),
     ],
 )
@@ -192,3 +194,13 @@ def test_nothing_is_left_where_a_row_cannot_be_exported(uri: str, output: Path) 
     with pytest.raises(UserError, match="is broken: neither JPEG"):
         export_market1501(dataset, str(output))
     assert [path.name for path in output.parent.iterdir()] == [Path(uri).name]
+
+
+def test_people_whose_rows_have_no_class_are_not_called_nobody(uri: str, output: Path) -> None:
+    def unnumbered(number: int, row: dict[str, Any]) -> None:
+        identity = f"market:{row['identity']}"
+        nobody(row)
+        row |= {"identity": identity, "camera": 1}
+
+    assert export_market1501(synthetic_dataset(uri, unnumbered), str(output)).notes == ()
+    assert {file.identity for file in read_back(output).values()} == {"0001", "0002", "0003"}
