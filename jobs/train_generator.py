@@ -72,6 +72,8 @@ def main(settings: TrainJob) -> int:
     model = find_recipe(settings.recipe)
     if settings.cameras and model is not CamStyle:
         raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: it learns all cameras of its source")
+    if settings.cameras and settings.target is not None:
+        raise UserError("--cameras means nothing with --target: each of the two sets is one camera's")
     run = TrainingRun(
         recipe=model(_part(settings, model.settings_model)),
         settings=_part(settings, TrainingSettings),
@@ -96,6 +98,8 @@ def main(settings: TrainJob) -> int:
 
 def _train_all_pairs(settings: TrainJob, run: TrainingRun) -> int:
     """One generator for every two cameras, as tasks side by side; each in its own folder."""
+    if settings.workers > 1:
+        raise UserError("--workers shares the batches of one training; pairs of cameras train side by side without it")
     cameras = settings.cameras or _cameras_of(settings.source)
     pairs = camera_pairs(cameras)
     if not pairs:

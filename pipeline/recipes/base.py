@@ -60,8 +60,6 @@ class Recipe(ABC):
     """The sets that it trains on."""
     needs: frozenset[Need] = frozenset()
     """What must be known of each training image beside its pixels."""
-    columns: ClassVar[tuple[str, ...]]
-    """Batch columns that `step` reads."""
     inputs: ClassVar[tuple[str, ...]] = ("source",)
     """Batch columns that `generate` reads."""
     players: ClassVar[Mapping[str, tuple[str, ...]]]

@@ -64,17 +64,14 @@ class CamStyleMultidomain(Recipe):
     settings_model: ClassVar[type[CamStyleMultidomainSettings]] = CamStyleMultidomainSettings
     settings: CamStyleMultidomainSettings
     roles = ("source",)
-    needs: frozenset[Need] = frozenset({"cameras"})
-    columns: ClassVar[tuple[str, ...]] = ("source", "camera", "target_camera")
     inputs: ClassVar[tuple[str, ...]] = ("source", "camera")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {"critic": ("critic",), "generator": ("generator",)}
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "lsr"
 
-    def __init__(self, settings: CamStyleMultidomainSettings | None = None) -> None:
-        super().__init__(settings)
-        if self.settings.identity_weight:
-            self.needs = self.needs | {"masks"}
+    @property
+    def needs(self) -> frozenset[Need]:  # type: ignore[override]
+        return frozenset({"cameras", "masks"} if self.settings.identity_weight else {"cameras"})
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         found = data["source"].cameras

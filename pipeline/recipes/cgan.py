@@ -67,10 +67,6 @@ class CGAN(GanLsro):
         return frozenset({"cameras", "keypoints"} if self.settings.pose_classes else {"cameras"})
 
     @property
-    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("image", *self._conditions)
-
-    @property
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("noise", *self._conditions)
 

@@ -57,7 +57,6 @@ class CycleGAN(Recipe):
     paper = "Zhu et al., ICCV 2017"
     settings_model: ClassVar[type[CycleGANSettings]] = CycleGANSettings
     settings: CycleGANSettings
-    columns: ClassVar[tuple[str, ...]] = ("source", "target")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "generators": ("source_to_target", "target_to_source"),
         "discriminators": ("source_judge", "target_judge"),

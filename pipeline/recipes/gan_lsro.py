@@ -56,7 +56,6 @@ class GanLsro(Recipe):
     settings_model: ClassVar[type[GanLsroSettings]] = GanLsroSettings
     settings: GanLsroSettings
     roles = ("source",)
-    columns: ClassVar[tuple[str, ...]] = ("image",)
     inputs: ClassVar[tuple[str, ...]] = ("noise",)
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),

@@ -47,7 +47,6 @@ class Pix2Pix(Recipe):
     settings: Pix2PixSettings
     roles = ("source",)
     needs: frozenset[Need] = frozenset({"masks", "keypoints"})
-    columns: ClassVar[tuple[str, ...]] = ("target", "skeleton", "mask")
     inputs: ClassVar[tuple[str, ...]] = ("skeleton", "mask")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),
@@ -115,7 +114,6 @@ class Pix2PixCameras(Pix2Pix):
     settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixCamerasSettings
     settings: Pix2PixCamerasSettings
     needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras"})
-    columns: ClassVar[tuple[str, ...]] = ("source", "target")
     inputs: ClassVar[tuple[str, ...]] = ("source",)
     channels: ClassVar[int] = 3
 

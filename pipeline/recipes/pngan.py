@@ -53,7 +53,6 @@ class PNGAN(Recipe):
     settings: PNGANSettings
     roles = ("source",)
     needs: frozenset[Need] = frozenset({"keypoints", "identities"})
-    columns: ClassVar[tuple[str, ...]] = ("source", "target", "skeleton")
     inputs: ClassVar[tuple[str, ...]] = ("source", "skeleton")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "discriminator": ("discriminator",),

@@ -42,7 +42,6 @@ class PTGAN(CycleGAN):
     settings_model: ClassVar[type[CycleGANSettings]] = PTGANSettings
     settings: PTGANSettings
     needs: frozenset[Need] = frozenset({"masks"})
-    columns: ClassVar[tuple[str, ...]] = ("source", "target", "source_mask", "target_mask")
 
     def generator_terms(self, networks: nn.ModuleDict, batch: Batch, made: Translations) -> Terms:
         how = self.settings.identity_average, self.settings.identity_form

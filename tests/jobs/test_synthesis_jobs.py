@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +18,7 @@ from manifests.store import open_dataset
 from manifests.validate import validate
 from pipeline.reid.model import load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.remaking import remake
 from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
 
@@ -56,11 +61,14 @@ def check_job(run: Runner, job: str, output: Path, *arguments: str) -> pl.DataFr
     assert status == 0, err
     assert f"{planned} images written, 0 rejected of {planned} planned" in out
     assert validate(str(output)).faults == []
+    dataset = open_dataset(str(output))
+    again = remake(dataset, dataset.read(["sample_id"]).column(0).to_pylist()[-3:])
+    assert {one.outcome for one in again} == {"identical"}
     assert output.with_name(f"{output.name}-contact-sheet.png").is_file()
     status, out, err = run(job, *arguments)
     assert status == 0, err
     assert "nothing to do" in out
-    return open_dataset(str(output)).scan().collect()
+    return dataset.scan().collect()
 
 
 @pytest.mark.ray
@@ -130,6 +138,47 @@ def test_poses(recipe: str, run: Runner, toy_sources: ToySources, toy_annotation
     rows = check_job(run, POSES, tmp_path / "set", *named, "--limit", "2", "--no-score-pose")
     assert rows.height == (16 if recipe == "pngan" else 2)
     assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "one_hot"]
+
+
+def killed_and_taken_up_again(job: str, output: Path, *arguments: str) -> None:
+    """Kill the job between its first and last shard: the same command must end with an unbroken run's bytes."""
+    command = [sys.executable, str(JOBS / job), *arguments, "--shard-size", "8", "--batch-size", "4", "--workers", "1"]
+    broken, whole = output / "broken", output / "whole"
+    driver = subprocess.Popen([*command, "--output", broken], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(broken.glob("_commits/*.json"))) < 2:
+        assert driver.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert not list(broken.glob("_snapshots/*.json"))
+    for folder in (broken, whole):
+        done = subprocess.run([*command, "--output", folder], capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+        assert ("shards done before" in done.stdout) == (folder == broken)
+    files = [open_dataset(str(folder)).snapshot.files for folder in (broken, whole)]
+    assert files[0] == files[1]
+
+
+@pytest.mark.ray
+def test_random_people_after_a_kill(toy_sources: ToySources, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "g", "cgan", cameras=[1, 2])
+    named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--images", "200")
+    killed_and_taken_up_again(PEOPLE, tmp_path, *named)
+
+
+@pytest.mark.ray
+def test_camera_styles_after_a_kill(toy_sources: ToySources, tmp_path: Path) -> None:
+    pairs = save_tiny_pairs(tmp_path / "pairs", tuple(range(1, 7)))
+    killed_and_taken_up_again(CAMERAS, tmp_path, "--source", toy_sources.market, "--generator", pairs)
+
+
+@pytest.mark.ray
+def test_poses_after_a_kill(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path / "g", "pngan", canonical_poses=standing_poses())
+    named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
+    killed_and_taken_up_again(POSES, tmp_path, *named, "--no-score-pose")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ def arguments(recipe: str, toy_sources: ToySources, output: Path, *more: str) ->
     return ["--recipe", recipe, *given, *sizes, *more]
 
 
+def without_target(given: list[str]) -> list[str]:
+    place = given.index("--target")
+    return given[:place] + given[place + 2 :]
+
+
 def run(given: list[str]) -> None:
     assert job.main(parse_settings(job.settings_for(job._asked_recipe(given)), given)) == 0
 
@@ -144,6 +149,10 @@ def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, s
         run(arguments("cyclegan", toy_sources, tmp_path, "--identity-weight", "3"))
     with pytest.raises(UserError, match="--cameras means nothing to --recipe cyclegan"):
         run(arguments("cyclegan", toy_sources, tmp_path, "--cameras", "1,2"))
+    with pytest.raises(UserError, match="--cameras means nothing with --target"):
+        run(arguments("camstyle", toy_sources, tmp_path, "--cameras", "1,2", "--target", toy_sources.duke))
+    with pytest.raises(UserError, match="--workers shares the batches of one training"):
+        run(without_target(arguments("camstyle", toy_sources, tmp_path, "--workers", "2")))
     assert not list(tmp_path.iterdir())
 
 
@@ -193,9 +202,7 @@ def test_two_workers_train_one_generator(
 def test_camstyle_trains_every_two_cameras(
     toy_sources: ToySources, tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4")
-    del given[given.index("--target") : given.index("--target") + 2]
-    run(given)
+    run(without_target(arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4")))
     card = json.loads((tmp_path / "camstyle.json").read_text())
     assert card["cameras"] == [1, 2, 4]
     assert sorted(card["generators"]) == ["1->2", "1->4", "2->1", "2->4", "4->1", "4->2"]

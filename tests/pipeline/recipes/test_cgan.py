@@ -43,7 +43,7 @@ def fitted(data: DomainData | None = None, **changed: Any) -> CGAN:
 def test_it_learns_which_cameras_there_are() -> None:
     recipe = fitted()
     assert recipe.settings.cameras == (3, 5)
-    assert (recipe.needs, recipe.columns, recipe.inputs) == ({"cameras"}, ("image", "camera"), ("noise", "camera"))
+    assert (recipe.needs, recipe.inputs) == ({"cameras"}, ("noise", "camera"))
     assert recipe.build_generator(SIZE).layers[0].in_features == 6 + 2  # type: ignore[index, union-attr]
     batch = recipe.batches({"source": people()}, SIZE, 0).batch(0, 10)
     assert sorted(batch["camera"]) == [0] * 5 + [1] * 5
@@ -123,7 +123,6 @@ def test_pose_classes_are_a_second_condition() -> None:
     data = posing()
     recipe = fitted(data, pose_classes=2)
     assert recipe.needs == {"cameras", "keypoints"}
-    assert recipe.columns == ("image", "camera", "pose_class")
     assert recipe.inputs == ("noise", "camera", "pose_class")
     assert np.shape(recipe.settings.canonical_poses) == (2, 17, 2)
     again = CGAN(CGANSettings.model_validate_json(recipe.settings.model_dump_json()))
