@@ -31,9 +31,10 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
     Raises:
         UserError: one that is given is not there, or of another kind.
     """
+    if source and annotations:
+        return Origins((_given(source, "source"),), (_given(annotations, "annotation"),), ())
     missing: list[str] = []
     kinds: dict[Kind, list[Dataset]] = {"source": [], "annotation": [], "synthetic": []}
-    kinds[dataset.kind].append(dataset)
     for uri in dict.fromkeys(one.uri for run in runs(dataset) for one in run.inputs if one.uri):
         try:
             found = open_dataset(uri)
@@ -43,7 +44,7 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
             kinds[found.kind].append(found)
     sources = [_given(source, "source")] if source else kinds["source"]
     known = [_given(annotations, "annotation")] if annotations else kinds["annotation"]
-    return Origins(tuple(sources), tuple(known), () if source and annotations else tuple(missing))
+    return Origins(tuple(sources), tuple(known), tuple(missing))
 
 
 def find_images(datasets: Sequence[Dataset], digests: Collection[str], columns: Sequence[str]) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from manifests.rows import fetch_rows
 from manifests.schema import ROW_ID, Kind
 
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
-    "source": ("image_id", "image_sha256", "image", "width", "height", "identity", "camera", "split", "role"),
+    "source": ("image_id", "image_sha256", "image", "identity", "camera", "role"),
     "annotation": ("image_id", "image_sha256", "width", "height", "mask", "keypoints"),
     "synthetic": (
-        *("sample_id", "image", "width", "height", "identity", "camera", "label_rule", "recipe", "sources", "draw"),
-        *("target", "mask", "keypoints"),
+        *("sample_id", "image", "width", "height", "identity", "camera"),
+        *("sources", "draw", "target", "mask", "keypoints"),
     ),
 }
 _ORDER = ("source", "mask", "pose", "asked pose", "generated")
@@ -101,21 +101,17 @@ def make_sheets(
 
 def _choose(frame: pl.DataFrame, score: Score | None, count: int) -> list[_Choice]:
     """Which rows are shown, by their positions in ``frame``; chance is the same for the same number of rows."""
-    random = np.random.Generator(np.random.Philox(0)).permutation(frame.height)[:count]
-    choices = (
-        [_Choice("Random samples", "Drawn evenly from all rows.", np.sort(random).tolist())] if len(random) else []
-    )
+    drawn = np.sort(np.random.Generator(np.random.Philox(0)).permutation(frame.height)[:count]).tolist()
+    random = _Choice("Random samples", "Drawn evenly from all rows.", drawn)
     if score is None or score.better is None:
-        return choices
+        return [random] if drawn else []
     known = frame.with_row_index("place").filter(pl.col(score.name).is_finite())
     ordered = known.sort(score.name, descending=score.better == "high", maintain_order=True).get_column("place")
     few = min(count, len(ordered) // 2)
-    if few:
-        by = f"by {score.title[0].lower()}{score.title[1:]} ({score.meaning}; {score.direction})."
-        best = _Choice("Best samples", f"The first {few} {by}", ordered[:few].to_list())
-        worst = _Choice("Worst samples", f"The last {few} {by}", ordered[-few:].reverse().to_list())
-        choices = [best, worst, *choices]
-    return choices
+    by = f"by {score.title[0].lower()}{score.title[1:]} ({score.meaning}; {score.direction})."
+    best = _Choice("Best samples", f"The first {few} {by}", ordered.head(few).to_list())
+    worst = _Choice("Worst samples", f"The last {few} {by}", ordered.reverse().head(few).to_list())
+    return [choice for choice in (best, worst, random) if choice.places]
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
-        self._hidden = tag in ("style", "title") or (self._hidden and tag not in ("body",))
+        self._hidden = tag in ("style", "title")
         if tag == "section":
             self._section = values["id"]
             self.sections[self._section] = ""
@@ -96,8 +96,7 @@ class Page(HTMLParser):
             self.images.append(values)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("style", "title"):
-            self._hidden = False
+        self._hidden = False
         if tag == "section":
             self._section = ""
 
