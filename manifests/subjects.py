@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.names import bare_name, qualified_name, subject_key
-from manifests.people import class_origins, dataset_ids
-from manifests.schema import Kind
+from manifests.people import SHOWN_DATASET, class_origins, dataset_ids
+from manifests.schema import ROW_ID, Kind
 
 _IMAGE = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
@@ -189,20 +189,27 @@ def find_rejects(dataset: Dataset, traces: Traces) -> tuple[NDArray[np.bool_], .
 def trace_columns(kind: Kind, table: pa.Table) -> pl.DataFrame:
     """Of each row: ``id``, ``own_digest``, ``path``, and the ``digests`` of images and ``keys`` of people behind it."""
     rows = pl.DataFrame(pl.from_arrow(table))
+    digests, keys, path = pl.concat_list("image_sha256"), pl.lit([], pl.List(pl.String)), pl.lit(None, pl.String)
+    if kind == "source":
+        keys, path = pl.concat_list(_shown_keys(rows)), pl.col("relative_path")
     if kind == "synthetic":
+        rows = rows.with_columns(SHOWN_DATASET)
         digests = pl.col("sources").list.eval(pl.element().struct.field("sha256"))
-        named = pl.col("sample_id"), pl.col("subject_keys"), pl.lit(None, pl.String)
-    else:
-        digests = pl.concat_list("image_sha256")
-        keys = pl.concat_list(_source_keys(rows)) if kind == "source" else pl.lit([], pl.List(pl.String))
-        path = pl.col("relative_path") if kind == "source" else pl.lit(None, pl.String)
-        named = pl.col("image_id"), keys, path
-    return rows.select(id=named[0], own_digest=pl.col("image_sha256"), digests=digests, keys=named[1], path=named[2])
+        keys = pl.concat_list("subject_keys", _shown_keys(rows))
+    return rows.select(
+        id=ROW_ID[kind],
+        own_digest="image_sha256",
+        path=path,
+        digests=digests,
+        keys=keys.list.drop_nulls().list.unique(maintain_order=True),
+    )
 
 
-def _source_keys(rows: pl.DataFrame) -> pl.Series:
+def _shown_keys(rows: pl.DataFrame) -> pl.Series:
+    """The key of whoever each row is labelled as, null for nobody."""
     pairs = rows.select("dataset_id", "identity").iter_rows()
-    return pl.Series([None if name is None else subject_key(one, name) for one, name in pairs], dtype=pl.String)
+    keys = [subject_key(home, name) if home is not None and name is not None else None for home, name in pairs]
+    return pl.Series(keys, dtype=pl.String)
 
 
 def _any(column: str, wanted: list[str]) -> pl.Expr:

@@ -248,6 +248,15 @@ def test_the_same_picture_under_another_name_goes_too(tmp_path: Path) -> None:
     assert erase([source.uri], Request(frozenset({GONE}))).datasets[0].rows == 2
 
 
+def test_a_row_whose_keys_leave_its_person_out_goes_too(tmp_path: Path) -> None:
+    rows = people_synthetic(people_source("market", PEOPLE, 1), CLASSES)
+    keys = pa.array([["somebody else's"]] * rows.num_rows, rows.schema.field("subject_keys").type)
+    rows = rows.set_column(rows.schema.get_field_index("subject_keys"), "subject_keys", keys)
+    made = write(str(tmp_path / "made"), "synthetic", rows, classes=CLASSES)
+    assert erase([made.uri], Request(frozenset({GONE}))).datasets[0].rows == 1
+    assert_no_trace(made.uri, [GONE.encode()])
+
+
 def test_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
     uris = [
         write(str(tmp_path / one), "source", people_source(one, [GONE, "civet"], 2), plan=one).uri
