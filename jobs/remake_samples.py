@@ -57,9 +57,14 @@ def main(settings: Settings) -> int:
         print(_line(one), flush=True)
         if folder and one.image:
             folder.write(one.image["path"], one.image["bytes"])
-    counts = Counter(one.outcome for one in done)
-    print(f"{len(done)} rows made again: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    print(_summary(done))
     return int(not all(one.as_promised(settings.min_psnr) for one in done))
+
+
+def _summary(done: list[Remade]) -> str:
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in Counter(one.outcome for one in done).items())
+    psnr = [one.psnr for one in done if one.psnr is not None]
+    return f"{len(done)} rows made again: {counts}" + (f", PSNR {min(psnr):.1f} dB or more" if psnr else "")
 
 
 def _drawn(dataset: Dataset, count: int) -> list[str]:

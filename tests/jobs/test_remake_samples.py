@@ -70,6 +70,7 @@ def test_another_environment_may_be_near(dataset: Dataset, run: Run) -> None:
         status, lines, _ = run(dataset.uri, "--random", "1", "--min-psnr", least)
         assert status == expected
         assert lines[0].endswith("in another environment than the run's")
+        assert lines[1].startswith("1 rows made again: 1 other pixels, PSNR ")
 
 
 def test_mistakes_are_one_line(dataset: Dataset, run: Run) -> None:
