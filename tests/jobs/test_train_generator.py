@@ -202,7 +202,8 @@ def test_two_workers_train_one_generator(
 def test_camstyle_trains_every_two_cameras(
     toy_sources: ToySources, tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(without_target(arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4")))
+    given = without_target(arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4"))
+    run(given)
     card = json.loads((tmp_path / "camstyle.json").read_text())
     assert card["cameras"] == [1, 2, 4]
     assert sorted(card["generators"]) == ["1->2", "1->4", "2->1", "2->4", "4->1", "4->2"]
