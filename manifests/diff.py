@@ -148,14 +148,24 @@ def _rows(dataset: Dataset, keys: Sequence[str], columns: Sequence[str]) -> dict
 
 
 def _compare_runs(first: Sequence[Run], second: Sequence[Run]) -> Difference:
-    """Settings of the newest runs key by key; models and inputs of all runs, by digest and not by place."""
-    before, after = (found[-1].settings if found else {} for found in (first, second))
+    """Settings key by key; models and inputs by digest and not by place."""
+    before, after = _settings(first), _settings(second)
     settings = {key: _two(before.get(key), after.get(key)) for key in sorted({*before, *after})}
     return {
         "settings": {key: values for key, values in settings.items() if values},
         "models": _alone(_models(first), _models(second)),
         "inputs": _alone(_inputs(first), _inputs(second)),
     }
+
+
+def _settings(found: Sequence[Run]) -> dict[str, Any]:
+    """The value of each setting; all of its values where the runs differ."""
+    values: dict[str, list[Any]] = {}
+    for run in found:
+        for key, value in run.settings.items():
+            if value not in values.setdefault(key, []):
+                values[key].append(value)
+    return {key: some[0] if len(some) == 1 else some for key, some in values.items()}
 
 
 def _models(found: Sequence[Run]) -> set[Named]:

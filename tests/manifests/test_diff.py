@@ -146,6 +146,20 @@ def test_what_differs_between_the_runs(write: Write, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)["settings"] == {"batch_size": [16, 8]}
 
 
+def test_settings_of_several_runs_count_together(write: Write) -> None:
+    rows = [synthetic_rows(shard, 2, plan_id) for shard, plan_id in enumerate((PLAN_ID, "cd" * 32))]
+    first = write(rows[0], run=record(16, "a", "c"))
+    second = write(rows[0], run=record(16, "a", "c"))
+    more = DatasetRun.start(
+        second.uri, "synthetic", "cd" * 32, {0: 2}, footer=second.footer, run=record(8, "a", "c"), append=True
+    )
+    more.sink.commit(0, rows[1])
+    more.close()
+    found = diff(first, open_dataset(second.uri))
+    assert (found["only_second"], found["settings"]) == (2, {"batch_size": [16, [16, 8]]})
+    assert found["models"] == found["inputs"] == {}
+
+
 def test_the_text_names_some_rows(write: Write) -> None:
     rows = synthetic_rows(0, 12)
     found = diff(write(rows), write(rows, lambda number, row: row.update(draw=5) if number < 7 else number != 8))
