@@ -172,7 +172,7 @@ def find_rejects(dataset: Dataset, traces: Traces) -> tuple[NDArray[np.bool_], .
     another file that has the name as a part of its path (as a frame number, say) goes too.
     """
     names = traces.names(dataset_ids(dataset)) if dataset.kind == "source" else frozenset()
-    named = re.compile("|".join(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(names)) or "$^")
+    named = re.compile("|".join(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(names)) or "(?!)")
     ids, found = traces.image_ids | traces.images, []
     for entry in dataset.snapshot.rejects:
         gone = [

@@ -1,4 +1,4 @@
-"""Names computed from content: ids of samples and plans, seeds of draws; what `manifests.names` gives goes on from here."""
+"""Names computed from content: ids of samples and plans, seeds of draws. `manifests.names` has those of readers."""
 
 from __future__ import annotations
 

@@ -201,6 +201,17 @@ def test_a_dry_run_says_the_same_and_writes_nothing(family: Family) -> None:
     assert erase_gone(family).datasets == told.datasets
 
 
+def test_a_reject_that_names_nobody_stays(tmp_path: Path) -> None:
+    shard = people_source("market", PEOPLE[:2], 3)
+    nobodys = rejects({"item_id": name("nobody"), "relative_path": None, "message": None})
+    source = write(str(tmp_path / "source"), "source", shard)
+    synthetic = write(
+        str(tmp_path / "made"), "synthetic", people_synthetic(shard, CLASSES, "lsr"), classes=CLASSES, rejected=nobodys
+    )
+    report = erase([source.uri, synthetic.uri], Request(frozenset({GONE})))
+    assert {one.kind: (one.rows, one.rejects) for one in report.datasets} == {"source": (3, 0), "synthetic": (3, 0)}
+
+
 def test_once_more_changes_nothing(family: Family) -> None:
     erase_gone(family)
     before = {uri: everything(uri) for uri in family.uris}
