@@ -172,7 +172,8 @@ def find_rejects(dataset: Dataset, traces: Traces) -> tuple[NDArray[np.bool_], .
     another file that has the name as a part of its path (as a frame number, say) goes too.
     """
     names = traces.names(dataset_ids(dataset)) if dataset.kind == "source" else frozenset()
-    named = re.compile("|".join(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(names)) or "(?!)")
+    whole = [rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(names)]
+    named = re.compile("|".join(whole) or "(?!)")  # which matches nothing
     ids, found = traces.image_ids | traces.images, []
     for entry in dataset.snapshot.rejects:
         gone = [
