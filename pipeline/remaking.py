@@ -72,6 +72,7 @@ def remake(dataset: Dataset, names: Sequence[str], elsewhere: Elsewhere | None =
         maker = _Maker(RecordedInputs(known[plan_id], elsewhere or Elsewhere()), generator_sha256, provenance)
         for start in range(0, places.num_rows, AT_A_TIME):
             firsts = fetch_rows(dataset, places.slice(start, AT_A_TIME), _RESULT).to_pylist()
+            _check_bytes(dataset, firsts)
             yield from maker.compare(start, firsts)
 
 
@@ -116,7 +117,7 @@ class _Maker:
         """The planned rows from ``start`` on, made now, against ``firsts``."""
         lines = self.lines.slice(start, len(firsts))
         if self.source:
-            _check_bytes(self.source, lines)
+            _check_bytes(self.source, fetch_rows(self.source, lines, ["image", "image_sha256"]).to_pylist())
         for _ in self.worker.run(0, lines):
             pass
         for first in firsts:
@@ -153,12 +154,12 @@ def _check_versions(rows: list[dict[str, Any]]) -> None:
             raise UserError(f"{made}, this is {RECIPE_VERSION}: install the release that made it")
 
 
-def _check_bytes(source: Dataset, lines: pa.Table) -> None:
-    """The source images must be the very ones: a changed byte would pass for another environment."""
-    for row in fetch_rows(source, lines, ["image", "image_sha256"]).to_pylist():
+def _check_bytes(dataset: Dataset, rows: list[dict[str, Any]]) -> None:
+    """Images must be the very ones that were used and made: a changed byte would pass for another environment."""
+    for row in rows:
         if sha256(row["image"]["bytes"]) != row["image_sha256"]:
             raise UserError(
-                f"image {row['image_sha256'][:12]} of {source.uri} is damaged: its bytes have another digest"
+                f"image {row['image_sha256'][:12]} of {dataset.uri} is damaged: its bytes have another digest"
             )
 
 

@@ -140,17 +140,28 @@ def test_an_encoder_that_drifts_is_told_from_a_generator_that_does(make: Maker) 
     assert not one.as_promised(0)
 
 
-def test_a_damaged_source_is_no_other_environment(make: Maker, toy_sources: ToySources, tmp_path: Path) -> None:
-    source = open_dataset(toy_sources.market)
-    rows = source.read().to_pylist()
-    for row in rows:
+def darkened(dataset: Dataset, uri: str) -> str:
+    """``dataset`` with black images under the digests of the true ones."""
+    rows = dataset.read()
+    black = rows.to_pylist()
+    for row in black:
         row["image"]["bytes"] = encode(np.zeros((row["height"], row["width"], 3), np.uint8))
-    run = DatasetRun.start(str(tmp_path / "damaged"), "source", "damaged", {0: len(rows)})
-    run.sink.commit(0, source.read().from_pylist(rows, schema=source.read().schema))
+    plan_id, record = dataset.snapshot.plan_ids[0], dataset.run["run"]
+    run = DatasetRun.start(uri, dataset.kind, plan_id, {0: len(black)}, footer=dataset.footer, run=record)
+    run.sink.commit(0, rows.from_pylist(black, schema=rows.schema))
     run.close()
+    return uri
+
+
+def test_a_damaged_image_is_no_other_environment(make: Maker, toy_sources: ToySources, tmp_path: Path) -> None:
     dataset = make("cyclegan")
-    with pytest.raises(UserError, match="is damaged: its bytes have another digest"):
-        list(remake(dataset, list(pixels(dataset))[:1], Elsewhere([str(tmp_path / "damaged")])))
+    names = list(pixels(dataset))[:1]
+    source = darkened(open_dataset(toy_sources.market), str(tmp_path / "source"))
+    with pytest.raises(UserError, match=r"image .* of .*/source is damaged: its bytes have another digest"):
+        list(remake(dataset, names, Elsewhere([source])))
+    damaged = open_dataset(darkened(dataset, str(tmp_path / "damaged")))
+    with pytest.raises(UserError, match=r"image .* of .*/damaged is damaged"):
+        list(remake(damaged, names))
 
 
 def test_what_no_longer_decodes_is_not_made(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
