@@ -1,7 +1,7 @@
 """`python -m manifests COMMAND`: look at a data set, check it, trace, erase, compare, export.
 
-Exit status: 0 all is well, 1 something is wrong with the data (`validate`) or differs (`diff`), 2 a mistake that the user
-can mend.
+Exit status: 0 all is well, 1 something is wrong with the data (`validate`) or differs (`diff`), 2 a mistake that the
+user can mend.
 """
 
 from __future__ import annotations
