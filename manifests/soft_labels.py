@@ -130,7 +130,7 @@ def _sparse(
     index: NDArray[np.int32], value: NDArray[np.float32], starts: NDArray[Any], classes: int
 ) -> NDArray[np.float32]:
     """Labels that are 0 where nothing is listed are a sparse matrix: what makes MpRL's long lists dense fast enough."""
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]  # takes long to import
+    from scipy.sparse import csr_array  # takes long to import
 
     dense: NDArray[np.float32] = csr_array((value, index, starts), shape=(len(starts) - 1, classes)).toarray()
     return dense
