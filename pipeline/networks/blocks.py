@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Upsampling = Literal["transposed", "resize"]
+Norm = Literal["instance", "pixel"]
 
 
 class InstanceNorm(nn.Module):
@@ -28,6 +29,22 @@ class InstanceNorm(nn.Module):
         if images.is_contiguous(memory_format=torch.channels_last):
             return normed.contiguous(memory_format=torch.channels_last)
         return normed
+
+
+class PixelNorm(nn.Module):
+    """Each pixel's channels to mean square 1 (Karras et al., "Progressive Growing of GANs", ICLR 2018, section 4.2).
+
+    (N, C, H, W) -> the same. Instance norm hides how bright an image is, and a generator that needs to know learns to
+    carry it past the norm in one bright blob (Karras et al., CVPR 2020, section 2). Nothing is hidden here.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * torch.rsqrt(images.float().square().mean(dim=1, keepdim=True) + 1e-6).to(images.dtype)
+
+
+def make_norm(kind: Norm) -> nn.Module:
+    """A norm with nothing learned and nothing tracked: a row's result depends on that row alone."""
+    return InstanceNorm() if kind == "instance" else PixelNorm()
 
 
 def upsample(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
+from pipeline.networks.blocks import Norm, Upsampling, make_norm, upsample
 
 
 def changed(images: Tensor, change: Tensor) -> Tensor:
@@ -15,18 +15,18 @@ def changed(images: Tensor, change: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two reflect-padded 3 x 3 convolutions with instance norm, added to the input; no activation after the sum."""
+    """Two reflect-padded 3 x 3 convolutions with a norm, added to the input; no activation after the sum."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm = "instance") -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            InstanceNorm(),
+            make_norm(norm),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -41,7 +41,8 @@ class ResnetGenerator(nn.Module):
     (N, 3, H, W), both in [-1, 1]; H and W divisible by 4. No dropout and no batch statistics: it is a pure function.
 
     As published it cannot see how bright or how contrasted an image is: instance norm after the first convolution
-    makes G(s x + t) = G(x) for any scale s > 0 and any tint t, so absolute colours are guessed from the content. With
+    makes G(s x + t) = G(x) for any scale s > 0 and any tint t, so absolute colours are guessed from the content; a
+    ``norm`` of each pixel lets them through. With
     ``skip`` the layers say only what changes, tanh(layers(x) + artanh(x)): colours and detail pass by, and a short
     training starts from the image itself.
     """
@@ -54,26 +55,27 @@ class ResnetGenerator(nn.Module):
         channels_in: int = 3,
         channels_out: int = 3,
         skip: bool = False,
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
         self.skip = skip
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(channels_in, width, 7),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
             nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
-            *(ResidualBlock(4 * width) for _ in range(blocks)),
+            *(ResidualBlock(4 * width, norm) for _ in range(blocks)),
             upsample(4 * width, 2 * width, upsampling),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
             upsample(2 * width, width, upsampling),
-            InstanceNorm(),
+            make_norm(norm),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(3),
             nn.Conv2d(width, channels_out, 7),

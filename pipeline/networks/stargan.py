@@ -7,20 +7,20 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.blocks import InstanceNorm, Upsampling, upsample
+from pipeline.networks.blocks import Norm, Upsampling, make_norm, upsample
 from pipeline.networks.generators import changed
 
 
 class CameraNorm(nn.Module):
-    """Instance norm whose gain and offset belong to the asked camera (Dumoulin et al., ICLR 2017, equation 5).
+    """A norm whose gain and offset belong to the asked camera (Dumoulin et al., ICLR 2017, equation 5).
 
     StarGAN puts one constant map a domain beside the image. An instance norm takes what a constant map adds right
     away again, but at the borders, so the question would hardly be heard; here it is asked after the norm.
     """
 
-    def __init__(self, channels: int, cameras: int) -> None:
+    def __init__(self, channels: int, cameras: int, norm: Norm) -> None:
         super().__init__()
-        self.norm = InstanceNorm()
+        self.norm = make_norm(norm)
         self.gain = nn.Parameter(torch.ones(cameras, channels))
         self.offset = nn.Parameter(torch.zeros(cameras, channels))
 
@@ -32,9 +32,9 @@ class CameraNorm(nn.Module):
 class _Layer(nn.Module):
     """Convolution, the camera's norm, ReLU or nothing."""
 
-    def __init__(self, convolution: nn.Module, channels: int, cameras: int, active: bool = True) -> None:
+    def __init__(self, convolution: nn.Module, channels: int, cameras: int, norm: Norm, active: bool = True) -> None:
         super().__init__()
-        self.convolution, self.norm = convolution, CameraNorm(channels, cameras)
+        self.convolution, self.norm = convolution, CameraNorm(channels, cameras, norm)
         self.activation = nn.ReLU(inplace=True) if active else nn.Identity()
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
@@ -43,10 +43,10 @@ class _Layer(nn.Module):
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels: int, cameras: int) -> None:
+    def __init__(self, channels: int, cameras: int, norm: Norm) -> None:
         super().__init__()
-        self.first = _Layer(_convolution(channels, channels, 3), channels, cameras)
-        self.second = _Layer(_convolution(channels, channels, 3), channels, cameras, active=False)
+        self.first = _Layer(_convolution(channels, channels, 3), channels, cameras, norm)
+        self.second = _Layer(_convolution(channels, channels, 3), channels, cameras, norm, active=False)
 
     def forward(self, images: Tensor, camera: Tensor) -> Tensor:
         made: Tensor = images + self.second(self.first(images, camera), camera)
@@ -67,17 +67,18 @@ class CameraGenerator(nn.Module):
         blocks: int = 9,
         upsampling: Upsampling = "transposed",
         skip: bool = False,
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
         self.skip = skip
         self.layers = nn.ModuleList(
             [
-                _Layer(_convolution(3, width, 7), width, cameras),
-                _Layer(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), 2 * width, cameras),
-                _Layer(nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), 4 * width, cameras),
-                *(_Residual(4 * width, cameras) for _ in range(blocks)),
-                _Layer(upsample(4 * width, 2 * width, upsampling), 2 * width, cameras),
-                _Layer(upsample(2 * width, width, upsampling), width, cameras),
+                _Layer(_convolution(3, width, 7), width, cameras, norm),
+                _Layer(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), 2 * width, cameras, norm),
+                _Layer(nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), 4 * width, cameras, norm),
+                *(_Residual(4 * width, cameras, norm) for _ in range(blocks)),
+                _Layer(upsample(4 * width, 2 * width, upsampling), 2 * width, cameras, norm),
+                _Layer(upsample(2 * width, width, upsampling), width, cameras, norm),
             ]
         )
         self.to_image = _convolution(width, 3, 7)

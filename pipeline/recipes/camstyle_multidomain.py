@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from manifests.errors import UserError
 from pipeline.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
-from pipeline.networks.blocks import Upsampling, frozen, initialize
+from pipeline.networks.blocks import Norm, Upsampling, frozen, initialize
 from pipeline.networks.stargan import CameraCritic, CameraGenerator
 from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.training_cameras import CameraBatches
@@ -37,6 +37,9 @@ class CamStyleMultidomainSettings(RecipeSettings):
     ndf: int = Field(default=64, ge=4, description="channels of the critic's first layer (StarGAN, table 5)")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
+    )
+    norm: Norm = Field(
+        default="instance", description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)"
     )
     skip: bool = Field(
         default=False,
@@ -92,7 +95,9 @@ class CamStyleMultidomain(Recipe):
         settings = self.settings
         if not settings.cameras:
             raise UserError(f"{self.name} does not know its cameras yet: fit it to its training set first")
-        return CameraGenerator(len(settings.cameras), settings.ngf, settings.blocks, settings.upsampling, settings.skip)
+        return CameraGenerator(
+            len(settings.cameras), settings.ngf, settings.blocks, settings.upsampling, settings.skip, settings.norm
+        )
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         with torch.no_grad():

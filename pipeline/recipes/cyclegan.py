@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.losses import least_squares, mean_absolute
-from pipeline.networks.blocks import Upsampling, frozen, initialize
+from pipeline.networks.blocks import Norm, Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms
@@ -32,6 +32,9 @@ class CycleGANSettings(RecipeSettings):
     ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer (appendix 7.2)")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
+    )
+    norm: Norm = Field(
+        default="instance", description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)"
     )
     skip: bool = Field(
         default=False,
@@ -72,7 +75,9 @@ class CycleGAN(Recipe):
 
     def build_generator(self, size: Size) -> nn.Module:
         settings = self.settings
-        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip)
+        return ResnetGenerator(
+            settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip, norm=settings.norm
+        )
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         with frozen(networks["source_judge"], networks["target_judge"]):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.networks.blocks import HistoryPool, InstanceNorm, Upsampling, frozen, initialize
+from pipeline.networks.blocks import HistoryPool, InstanceNorm, PixelNorm, Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 
@@ -78,6 +78,21 @@ def test_instance_norm_is_instance_norm(layout: torch.memory_format) -> None:
     (gradient,) = torch.autograd.grad((normed * weight).sum(), images)
     (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), images)
     torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_pixel_norm_is_each_pixels_own() -> None:
+    images = torch.randn(2, 6, 5, 4, generator=torch.Generator().manual_seed(0))
+    normed = PixelNorm()(images)
+    torch.testing.assert_close(normed.square().mean(dim=1), torch.ones(2, 5, 4), atol=1e-4, rtol=0)
+    changed = images.clone()
+    changed[:, :, 0, 0] = 100.0
+    torch.testing.assert_close(PixelNorm()(changed)[:, :, 1:, 1:], normed[:, :, 1:, 1:])
+
+
+def test_with_pixel_norm_brightness_and_contrast_are_seen() -> None:
+    images = torch.rand(2, 3, 32, 16, generator=torch.Generator().manual_seed(3)) - 0.5
+    network = initialize(ResnetGenerator(8, 1, norm="pixel"), torch.Generator().manual_seed(0), deviation=0.05)
+    assert (network(images) - network(0.6 * images + 0.1)).abs().mean() > 0.01
 
 
 def test_initialization_follows_its_generator_alone() -> None:
