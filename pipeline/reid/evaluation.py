@@ -5,6 +5,7 @@ Features are rows of Euclidean length 1, compared by their inner product; equal 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -45,31 +46,54 @@ def evaluate(
     gallery_cameras: Numbers,
     chunk: int = 64,
 ) -> Retrieval:
-    """Single-query retrieval (Zheng et al., "Scalable Person Re-identification", ICCV 2015, section 3.3).
+    """Retrieval by the inner products of ``queries`` (Q, D) and ``gallery`` (G, D), measured as by `measure`.
 
-    For each query, gallery images of the same person by the same camera and junk (identity -1) are passed over;
-    distractors stay. AP is the mean of the precisions at the hits. ``chunk`` queries (Q, D) are held against the
-    gallery (G, D) at a time: some 40 bytes for each of their pairs. Identities and cameras are (Q,) and (G,).
+    ``chunk`` queries are held against the gallery at a time: memory beside the features is 4 bytes for each of
+    those pairs, and a few rows of G.
 
     Raises:
         ValueError: lengths differ, or no query has an answer.
     """
     if len(gallery) != len(gallery_identities) or len(queries) != len(query_identities):
         raise ValueError("each feature needs its identity")
-    found: list[NDArray[np.float64]] = []
+    rows = similarities(queries, gallery, chunk)
+    return measure(rows, query_identities, query_cameras, gallery_identities, gallery_cameras)
+
+
+def similarities(queries: Features, gallery: Features, chunk: int = 64) -> Iterator[Features]:
+    """The inner products of each query with the gallery: (G,) for each row of ``queries``, in their order."""
     for start in range(0, len(queries), chunk):
-        part = slice(start, start + chunk)
-        same = query_identities[part, None] == gallery_identities[None]
-        passed_over = (same & (query_cameras[part, None] == gallery_cameras[None])) | (gallery_identities == JUNK)[None]
-        similarity = queries[part] @ gallery.T
-        similarity[passed_over] = -np.inf
-        order = np.argsort(-similarity, axis=1, kind="stable")
-        found.append(_scores(np.take_along_axis(same & ~passed_over, order, axis=1)))
-    scores = np.concatenate(found) if found else np.empty((0, 5))
-    if not len(scores):
+        yield from queries[start : start + chunk] @ gallery.T
+
+
+def measure(
+    rows: Iterable[Features],
+    query_identities: Numbers,
+    query_cameras: Numbers,
+    gallery_identities: Numbers,
+    gallery_cameras: Numbers,
+) -> Retrieval:
+    """Single-query retrieval (Zheng et al., "Scalable Person Re-identification", ICCV 2015, section 3.3).
+
+    ``rows`` says for each query how like it every gallery image is, (G,), more is nearer. Gallery images of the same
+    person by the same camera and junk (identity -1) are passed over; distractors stay. AP is the mean of the
+    precisions at the hits. Identities and cameras are (Q,) and (G,).
+
+    Raises:
+        ValueError: no query has an answer.
+    """
+    junk = gallery_identities == JUNK
+    found = []
+    for row, identity, camera in zip(rows, query_identities, query_cameras, strict=True):
+        same = gallery_identities == identity
+        passed_over = (same & (gallery_cameras == camera)) | junk
+        hits = np.flatnonzero(same & ~passed_over)
+        if len(hits) and identity > DISTRACTOR:
+            found.append(_scores(_ranks(np.where(passed_over, np.float32(-np.inf), row), hits)))
+    if not found:
         raise ValueError("no query has an answer in the gallery: nobody is seen there by another camera")
-    rank1, rank5, rank10, mean_ap, mean_inp = scores.mean(axis=0).tolist()
-    return Retrieval(rank1, rank5, rank10, mean_ap, mean_inp, len(scores))
+    rank1, rank5, rank10, mean_ap, mean_inp = np.mean(found, axis=0).tolist()
+    return Retrieval(rank1, rank5, rank10, mean_ap, mean_inp, len(found))
 
 
 def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gallery_ids: Numbers) -> float:
@@ -89,13 +113,20 @@ def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gal
     return float((gallery_ids[nearest] == query_ids).mean())
 
 
-def _scores(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Rank-1, 5, 10, AP and INP of each row of ``hits`` (Q, G), best first, that has one; -> (at most Q, 5)."""
-    hits = hits[hits.any(axis=1)]
-    ranks = np.arange(1, hits.shape[1] + 1)
-    count = hits.cumsum(axis=1)
-    total = count[:, -1]
-    first = hits.argmax(axis=1)
-    last = hits.shape[1] - hits[:, ::-1].argmax(axis=1)
-    precision = (count / ranks * hits).sum(axis=1) / total
-    return np.column_stack([first < 1, first < 5, first < 10, precision, total / last])
+def _ranks(row: Features, hits: Numbers) -> Numbers:
+    """Places, from 1, ascending, of the items ``hits`` of ``row`` (G,) when it is sorted from high to low.
+
+    Values are sorted, not items: a vectorised sort is many times faster than the order that argsort gives.
+    """
+    rising, values = np.sort(row), row[hits]
+    nearer = len(row) - np.searchsorted(rising, values, side="right")
+    equal = len(row) - np.searchsorted(rising, values, side="left") - nearer
+    for number in np.flatnonzero(equal > 1):  # before it come equal ones that stand earlier in the gallery
+        nearer[number] += np.count_nonzero(row[: hits[number]] == values[number])
+    return np.asarray(np.sort(nearer) + 1)
+
+
+def _scores(ranks: Numbers) -> tuple[float, ...]:
+    """Rank-1, 5, 10, AP and INP of one query whose hits have these ``ranks``, ascending."""
+    precisions = np.arange(1, len(ranks) + 1) / ranks
+    return (*(float(ranks[0] <= last) for last in (1, 5, 10)), float(precisions.mean()), float(precisions[-1]))
