@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, FileEntry, Snapshot, load
-from manifests.schema import REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version
+from manifests.schema import REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version, with_all_scores
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage, open_storage
 
@@ -55,12 +55,10 @@ class Dataset:
     def scan(self) -> pl.LazyFrame:
         """A lazy polars frame over all rows; columns that a query does not name are not read."""
         if not self.snapshot.files:
-            empty = pl.from_arrow(SCHEMAS[self.kind].empty_table())
-            assert isinstance(empty, pl.DataFrame)
-            return empty.lazy()
+            return _empty(self.kind).lazy()
         if self.uri.startswith("memory:"):
-            return pl.scan_parquet([self._bytes(entry) for entry in self.snapshot.files])
-        return pl.scan_parquet(self.files(), glob=False)
+            return _scan([self._bytes(entry) for entry in self.snapshot.files], self.kind)
+        return _scan(self.files(), self.kind)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds."""
@@ -89,6 +87,12 @@ class Dataset:
         self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
     ) -> pa.Table:
         """The same of one file of the snapshot, rejects included."""
+        return with_all_scores(self.read_as_written(entry, columns, filter))
+
+    def read_as_written(
+        self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
+    ) -> pa.Table:
+        """The same in the schema of the version that wrote it."""
         try:
             with self.storage.open(entry.path) as source:
                 table = pq.read_table(source, columns=list(columns) if columns is not None else None, filters=filter)
@@ -126,3 +130,17 @@ def open_dataset(uri: str) -> Dataset:
         f"the data set at {storage.uri} is not finished: its run is {status}{because}; "
         "run the same command again to complete it"
     )
+
+
+def _scan(files: list[str] | list[bytes], kind: Kind) -> pl.LazyFrame:
+    """Files of this and of older versions as one frame."""
+    lenient = pl.ScanCastOptions(missing_struct_fields="insert")
+    return pl.scan_parquet(
+        files, glob=False, schema=_empty(kind).schema, missing_columns="insert", cast_options=lenient
+    )
+
+
+def _empty(kind: Kind) -> pl.DataFrame:
+    frame = pl.from_arrow(SCHEMAS[kind].empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame

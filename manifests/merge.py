@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
-from manifests.log import CommitRecord, FileEntry, commit_path
+from manifests.inherited import inherited_runs, row_plans
+from manifests.log import FileEntry
 from manifests.names import content_id
 from manifests.numbering import Renaming, unite
 from manifests.schema import REJECT_SCHEMA, ROW_ID, ROW_KEY
@@ -62,13 +63,13 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
         content_id("merge", inputs[0].kind, *(dataset.digest() for dataset in inputs), *footer.values()),
         {number: part.rows for number, part in enumerate(parts)},
         footer=footer,
-        run=_record(inputs),
+        run={"job": "merge", "merged": inherited_runs(inputs)},
     )
     for number in run.pending():
         part = parts[number]
         rows = part.dataset.read_file(part.entry)
         kept = part.renaming.apply(rows.filter(pa.array(part.first)))
-        run.sink.commit(number, kept, _rejects(part, rows), row_plans=_row_plans(part))
+        run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
     run.close()
     return open_dataset(output)
 
@@ -113,33 +114,3 @@ def _rejects(part: _Part, rows: pa.Table) -> pa.Table:
     if part.rejects is not None:
         tables.insert(0, part.dataset.read_file(part.rejects).cast(REJECT_SCHEMA))
     return pa.concat_tables(tables)
-
-
-def _row_plans(part: _Part) -> tuple[str, ...]:
-    """The plans that made the rows of a part, whatever merged them before."""
-    record = CommitRecord.load(part.dataset.storage, commit_path(part.entry.shard))
-    return part.dataset.snapshot.plan_ids if record is None else record.row_plans or (record.plan_id,)
-
-
-def _record(inputs: Sequence[Dataset]) -> dict[str, Any]:
-    """What ``run.json`` says: of every input where it lay, its state, and its runs as its own ``run.json`` has them."""
-    return {
-        "job": "merge",
-        "merged": [
-            {
-                "uri": dataset.uri,
-                "digest": dataset.digest(),
-                "snapshot": dataset.snapshot.number,
-                "counts": dataset.snapshot.counts,
-                "runs": [{key: one[key] for key in _OF_A_RUN if key in one} for one in _states(dataset.run)],
-            }
-            for dataset in inputs
-        ],
-    }
-
-
-_OF_A_RUN = ("plan", "started", "closed", "run")
-
-
-def _states(state: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*state.get("earlier_runs", []), state]

@@ -150,7 +150,7 @@ def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Sn
 
 def _rewrite(dataset: Dataset, entry: FileEntry, gone: NDArray[np.bool_], classes: frozenset[str]) -> FileEntry:
     """The shard without the rows that go: same order, same schema, same metadata but for the retired names."""
-    table = dataset.read_file(entry).filter(pa.array(~gone))
+    table = dataset.read_as_written(entry).filter(pa.array(~gone))
     footer = _retired(footer_of(table.schema), classes)
     return put_table(dataset.storage, "data", entry.shard, table, footer)
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -49,6 +49,10 @@ QUALITY_SCORES = (
     "background_change",
     "style_shift",
     "identity_similarity",
+    "identity_rank",
+    "identity_margin",
+    "identity_entropy",
+    "reliability",
     "pose_error",
     "sharpness",
 )
@@ -170,6 +174,16 @@ SYNTHETIC_SCHEMA = _schema(
     ],
 )
 
+_SCORES_SINCE_1_2 = ("identity_rank", "identity_margin", "identity_entropy", "reliability")
+_QUALITY_1_1 = pa.struct([field for field in QUALITY if field.name not in _SCORES_SINCE_1_2])
+_SYNTHETIC_1_1 = _schema(
+    "synthetic",
+    [
+        (one.name, _QUALITY_1_1 if one.name == "quality" else one.type, one.name not in REQUIRED["synthetic"])
+        for one in SYNTHETIC_SCHEMA
+    ],
+)
+
 REJECT_SCHEMA = _schema(
     "reject",
     [
@@ -210,6 +224,19 @@ def check_version(version: str, where: str) -> None:
     ours = int(SCHEMA_VERSION.split(".")[0])
     if major > ours:
         raise UserError(f"{where} has schema version {version}, this reader knows {ours}.x: install a newer reid-synth")
+
+
+def as_written(schema: pa.Schema, version: str) -> pa.Schema:
+    """What ``schema`` was in ``version``, equal or older: before 1.2 rows had fewer scores."""
+    return _SYNTHETIC_1_1 if schema is SYNTHETIC_SCHEMA and version in ("1.0", "1.1") else schema
+
+
+def with_all_scores(rows: pa.Table) -> pa.Table:
+    """``rows`` whose column ``quality``, if they have it, has every score; null where an older version knew none."""
+    place = rows.schema.get_field_index("quality")
+    if place < 0 or rows.schema.field(place).type == QUALITY:
+        return rows
+    return rows.set_column(place, pa.field("quality", QUALITY), rows.column(place).cast(QUALITY))
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -210,6 +210,11 @@ class DatasetRun:
         assert self._snapshot is not None
         return self._snapshot
 
+    def note(self, entries: Mapping[str, Any]) -> None:
+        """Add what only the work itself could tell (anything JSON) to the run's record, before it is closed."""
+        state = load(self._storage, RUN) or {}
+        self._storage.write(RUN, dump({**state, "run": {**state.get("run", {}), **entries}}))
+
     def fail(self, reason: str) -> None:
         """Mark the run as failed; the same plan may take it up again."""
         state = {**(load(self._storage, RUN) or {}), "status": "failed", "reason": reason}

@@ -31,7 +31,7 @@ from manifests.log import (
 )
 from manifests.metadata_checks import check_metadata
 from manifests.row_checks import RowContext, check_rows
-from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, check_version
+from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 
@@ -195,8 +195,10 @@ def _schema_holds(
     except UserError as error:
         report.add("schema", entry.path, str(error))
         return False
+    has_footer = schema is not REJECT_SCHEMA
+    schema = as_written(schema, version)
     expected = dict(schema.metadata or {})
-    if schema is not REJECT_SCHEMA:
+    if has_footer:
         expected |= {key.encode(): value.encode() for key, value in dataset.footer.items()}
     for key in sorted(expected.keys() - {VERSION_KEY}):
         if key == ClassMap.FOOTER_KEY.encode() and _names_its_classes(metadata.get(key), expected[key]):

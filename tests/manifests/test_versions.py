@@ -11,7 +11,8 @@ import pytest
 from manifests.__main__ import main
 from manifests.errors import UserError
 from manifests.log import snapshot_path
-from manifests.schema import SCHEMAS, VERSION_KEY, Kind
+from manifests.rows import fetch_rows, index_rows
+from manifests.schema import QUALITY, SCHEMAS, VERSION_KEY, Kind
 from manifests.soft_labels import expand
 from manifests.store import Dataset, DatasetRun, open_dataset
 from manifests.validate import validate
@@ -69,6 +70,20 @@ def test_rows_are_appended_to_an_older_data_set(written: Path) -> None:
     run.close()
     report = validate(uri)
     assert (report.faults, report.rows) == ([], 5)
+
+
+def test_shards_of_several_versions_are_one_data_set(written: Path) -> None:
+    """An older version knew fewer scores: they are null there."""
+    uri, plan = str(written / "synthetic"), sha("later")
+    run = DatasetRun.start(uri, "synthetic", plan, {0: 2}, footer=FOOTER, append=True)
+    run.sink.commit(0, synthetic_rows(1, 2, plan))
+    run.close()
+    dataset = open_dataset(uri)
+    rows = dataset.read()
+    assert rows.schema.field("quality").type == QUALITY
+    assert dataset.scan().collect()["quality"].to_list() == rows.column("quality").to_pylist()
+    assert fetch_rows(dataset, index_rows(dataset, ["sample_id"]), ["quality"]).num_rows == 5
+    assert main(["show", uri, "--where", "quality.reliability IS NULL"]) == 0
 
 
 NEWER = r"^[^\n]*schema version 2\.3, this reader knows [^\n]*: install a newer reid-synth$"
