@@ -1,0 +1,113 @@
+"""The people of source manifests as a ReID model sees them: whom a synthetic image can show, and strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from pipeline.identity_reliability import IdentityGallery
+from pipeline.images import ImageError, decode, resize
+from pipeline.progress import Progress
+from pipeline.reid.model import ReidModel
+
+_COLUMNS = ("image_sha256", "dataset_id", "identity", "split", "role")
+_PART = 256
+_LEAST_STRANGERS = 4
+
+
+@dataclass(frozen=True)
+class SourcePeople:
+    """``numbers`` of people in the gallery by data set and name, gallery ``rows`` of images by their SHA-256, and the
+    ``splits`` that the people are of."""
+
+    gallery: IdentityGallery
+    numbers: dict[tuple[str, str], int]
+    rows: dict[str, int]
+    splits: tuple[str, ...]
+
+
+def source_people(
+    sources: Sequence[Dataset], digests: Collection[str], model: ReidModel
+) -> tuple[SourcePeople, SourcePeople]:
+    """The people of the splits that the images of ``digests`` are in, and people for a calibration: those of the other
+    splits of the same manifests, whom no training saw, or the same people where there are none.
+
+    Raises:
+        UserError: an image of ``digests`` is in none of ``sources``, or they show fewer than two people.
+    """
+    wanted, missing = pa.array(sorted(digests), pa.string()), set(digests)
+    used: list[Dataset] = []
+    splits: set[str] = set()
+    for source in sources:
+        table = source.read(["image_sha256", "split"])
+        found = table.filter(pc.is_in(table.column("image_sha256"), value_set=wanted))
+        if found.num_rows:
+            used.append(source)
+            splits |= set(found.column("split").to_pylist())
+            missing -= set(found.column("image_sha256").to_pylist())
+    if missing:
+        raise UserError(
+            f"{len(missing)} images that rows were made from ({min(missing)[:12]}) are in none of "
+            f"{', '.join(one.uri for one in sources)}: name their source manifest with --source"
+        )
+    known = [source.read(["identity", "split", "role"]) for source in used]
+    others = {split for table in known for split in table.column("split").to_pylist()} - splits
+    strangers = sum(len(pc.unique(_people(table, others).column("identity"))) for table in known)
+    people = _embedded(used, splits, model)
+    return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+
+
+def decoded(table: pa.Table, model: ReidModel) -> NDArray[np.uint8]:
+    """The images of the rows at the model's size (N, H, W, 3).
+
+    Raises:
+        UserError: one does not decode.
+    """
+    images = []
+    for row in table.select(["image", "image_sha256"]).to_pylist():
+        try:
+            images.append(resize(decode(row["image"]["bytes"]), model.height, model.width))
+        except ImageError as error:
+            raise UserError(f"image {row['image_sha256'][:12]} does not decode: {error}") from None
+    return np.stack(images)
+
+
+def _people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+    inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
+    person = pc.equal(table.column("role"), "person")
+    return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
+
+
+def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidModel) -> SourcePeople:
+    numbers: dict[tuple[str, str], int] = {}
+    rows: dict[str, int] = {}
+    features: list[NDArray[np.float32]] = []
+    identities: list[int] = []
+    known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
+    with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
+        for part in _parts(sources, splits):
+            features.append(model.embed(decoded(part, model)))
+            for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
+                person = row["dataset_id"], row["identity"]
+                rows[row["image_sha256"]] = len(identities)
+                identities.append(numbers.setdefault(person, len(numbers)))
+            progress.advance(part.num_rows)
+    if len(numbers) < 2:
+        raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")
+    gallery = IdentityGallery(np.concatenate(features), np.array(identities, np.int64))
+    return SourcePeople(gallery, numbers, rows, tuple(sorted(splits)))
+
+
+def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[pa.Table]:
+    for source in sources:
+        for shard in source.shards([*_COLUMNS, "image"]):
+            table = _people(shard, splits)
+            for start in range(0, table.num_rows, _PART):
+                yield table.slice(start, _PART)
