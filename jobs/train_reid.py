@@ -20,7 +20,8 @@ if __package__ in (None, ""):
 from manifests.store import open_dataset
 from pipeline.reid.data import AugmentationSettings, LabelledBatches, load_labelled
 from pipeline.reid.network import NetworkSettings, build_network
-from pipeline.reid.result import evaluate_on, write_card, write_reid
+from pipeline.reid.result import write_card, write_reid
+from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.settings import JobSettings, run_job
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -63,11 +63,23 @@ class LabelledImages:
 @dataclass(frozen=True)
 class People:
     """Images to find people in: ``images`` (N, H, W, 3) uint8; ``identities`` (N,) int64, numbered from 1 over one
-    set, 0 for a distractor, -1 for junk; ``cameras`` (N,) int64, -1 where unknown."""
+    set, 0 for a distractor, -1 for junk; ``cameras`` (N,) int64, -1 where unknown; ``digests`` of the image files."""
 
     images: NDArray[np.uint8]
     identities: NDArray[np.int64]
     cameras: NDArray[np.int64]
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PosedImages:
+    """Images made of others: ``images`` (N, H, W, 3) uint8; which image shows the person, and in what pose."""
+
+    images: NDArray[np.uint8]
+    contents: tuple[str, ...]
+    """Digests of the images whose person is shown."""
+    poses: tuple[str | None, ...]
+    """As in ``target.pose``."""
 
 
 def load_labelled(uri: str, height: int, width: int, classes: ClassMap | None = None) -> LabelledImages:
@@ -135,7 +147,32 @@ def _people(rows: list[dict[str, Any]], classes: ClassMap, images: NDArray[np.ui
     kinds = {"junk": JUNK, "distractor": DISTRACTOR}
     numbers = [kinds.get(row["role"], classes.number(row["identity"]) + 1) for row in rows]
     cameras = [-1 if row["camera"] is None else row["camera"] for row in rows]
-    return People(images, np.array(numbers, np.int64), np.array(cameras, np.int64))
+    digests = tuple(row["image_sha256"] for row in rows)
+    return People(images, np.array(numbers, np.int64), np.array(cameras, np.int64), digests)
+
+
+def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -> Iterator[PosedImages]:
+    """The rows of a synthetic data set that show the person of one of the images ``contents``, a part at a time.
+
+    Raises:
+        UserError: no such data set, of another kind, a broken image.
+    """
+    dataset = open_dataset(uri)
+    if dataset.kind != "synthetic":
+        raise UserError(f"{uri} holds {dataset.kind} rows; generated poses are needed here")
+    for table in dataset.shards(["image", "image_sha256", "sources", "target"]):
+        shown = [_content(sources) for sources in table.column("sources").to_pylist()]
+        wanted = [number for number, digest in enumerate(shown) if digest in contents]
+        for start in range(0, len(wanted), _PART):
+            part = wanted[start : start + _PART]
+            rows = table.take(part).to_pylist()
+            digests, poses = (shown[number] or "" for number in part), (row["target"]["pose"] for row in rows)
+            yield PosedImages(_decode(rows, uri, height, width), tuple(digests), tuple(poses))
+
+
+def _content(sources: list[dict[str, Any]]) -> str | None:
+    """Digest of the image whose person a row shows; None for a person out of noise."""
+    return next((source["sha256"] for source in sources if source["role"] == "content"), None)
 
 
 def _filtered(table: pa.Table, splits: Sequence[str]) -> pa.Table:

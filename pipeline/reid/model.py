@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.checkpoint_download import file_sha256
 from pipeline.checkpoint_state import load_metadata, load_state, save_state
 from pipeline.checkpoints import resolve
 from pipeline.images import resize
-from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.reid.network import PARTS, NetworkSettings, ReidNetwork, build_network
 from pipeline.tensors import to_signed
 
 FILE_NAME = "reid.safetensors"
@@ -43,6 +44,20 @@ class ReidModel:
     def embed(self, images: Images) -> NDArray[np.float32]:
         """(N, D) rows of Euclidean length 1: compare them by their inner product."""
         return self._run(self.network.embed, images)[0]
+
+    def embed_parts(self, images: Images) -> NDArray[np.float32]:
+        """As `embed`, by local max pooling: (N, parts * D) rows of Euclidean length 1.
+
+        Raises:
+            UserError: the network's last map has fewer rows than there are parts.
+        """
+        rows = math.ceil(self.height / 16 / self.network.settings.last_stride)
+        if rows < PARTS:
+            raise UserError(
+                f"local max pooling needs {PARTS} rows in the last map; this network of {self.height} x {self.width} "
+                f"images has {rows}: leave --lmp out, or train with a greater --height"
+            )
+        return self._run(self.network.embed_parts, images)[0]
 
     def pooled(self, images: Images) -> NDArray[np.float32]:
         """(N, D) features before the neck, of any length: what Fréchet distances are taken of."""

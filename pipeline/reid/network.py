@@ -19,6 +19,8 @@ from pipeline.checkpoint_state import load_state
 from pipeline.checkpoints import resolve
 from pipeline.settings import JobSettings
 
+PARTS = 6
+"""Horizontal stripes of local max pooling."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -71,6 +73,16 @@ class ReidNetwork(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """Features (N, D) behind the neck, of Euclidean length 1: what images are compared by."""
         return F.normalize(self.neck(self.pooled(images)).float(), dim=1)
+
+    def embed_parts(self, images: Tensor) -> Tensor:
+        """Features (N, `PARTS` * D), of Euclidean length 1: the maxima of `PARTS` horizontal stripes of the last map.
+
+        Local max pooling (Deng et al., "Image-Image Domain Adaptation with Preserved Self-Similarity and Domain-
+        Dissimilarity for Person Re-identification", CVPR 2018, section 4.1): nothing is learned for it, so that the
+        neck, which was trained on means, has no part in it. Stripes of a map of another height share a row or two.
+        """
+        stripes = F.adaptive_max_pool2d(self.activations(images)[-1].float(), (PARTS, 1))
+        return F.normalize(stripes.flatten(start_dim=1), dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores (N, K) of the classes."""

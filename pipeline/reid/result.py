@@ -1,4 +1,4 @@
-"""What a finished ReID training leaves: the weights, measured if asked, and the card that says what they are."""
+"""What a finished ReID training leaves: the weights, and the card that says what they are."""
 
 from __future__ import annotations
 
@@ -6,36 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from manifests.errors import UserError
 from pipeline.fingerprint import environment
-from pipeline.reid.data import LabelledImages, stream_people
-from pipeline.reid.evaluation import Features, Numbers, Retrieval, evaluate
+from pipeline.reid.data import LabelledImages
 from pipeline.reid.model import FILE_NAME, ReidModel, load_reid, save_reid
 from pipeline.reid.training import ReidTraining
 
 CARD = "reid.json"
-
-
-def evaluate_on(model: ReidModel, uri: str) -> Retrieval:
-    """``model`` on the query and gallery splits of the source manifest at ``uri``.
-
-    Raises:
-        UserError: there is no such manifest, a split is empty, or no query has an answer.
-    """
-    found: dict[str, list[tuple[Features, Numbers, Numbers]]] = {"query": [], "gallery": []}
-    for split, people in stream_people(uri, tuple(found), model.height, model.width):
-        found[split].append((model.embed(people.images), people.identities, people.cameras))
-    try:
-        return evaluate(*_joined(found["query"]), *_joined(found["gallery"]))
-    except ValueError as error:
-        raise UserError(f"{uri} cannot be measured on: {error}") from None
-
-
-def _joined(parts: list[tuple[Features, Numbers, Numbers]]) -> tuple[Features, Numbers, Numbers]:
-    features, identities, cameras = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(identities), np.concatenate(cameras)
 
 
 def write_reid(training: ReidTraining, data: Mapping[str, LabelledImages], output: Path) -> ReidModel:

@@ -17,7 +17,7 @@ from manifests.soft_labels import ClassMap, lsr, lsro, one_hot
 from manifests.store import DatasetRun, open_dataset
 from pipeline.reid.data import load_labelled, stream_people
 from pipeline.reid.model import load_reid
-from pipeline.reid.result import evaluate_on
+from pipeline.reid.retrieval import evaluate_on
 from pipeline.settings import parse_settings
 
 if TYPE_CHECKING:

@@ -92,3 +92,33 @@ def test_retrieval_rate() -> None:
     assert retrieval_rate(on_circle(10, 80, 100, 170), ids(5, 6, 7, 7), gallery, people) == 0.75
     with pytest.raises(ValueError, match="at least one"):
         retrieval_rate(on_circle(), ids(), gallery, people)
+
+
+def test_nobody_asked_for_is_no_query() -> None:
+    found = evaluate(on_circle(0, 0), ids(0, 1), ids(9, 1), GALLERY, PEOPLE, CAMERAS)
+    assert found.queries == 1, "a distractor among the queries does not find the gallery's distractors"
+
+
+def test_equal_ones_rank_in_gallery_order() -> None:
+    gallery, cameras = on_circle(5, 5, 5, 5), ids(2, 2, 2, 2)
+    for people, ranks in ((ids(2, 1, 1, 3), [2, 3]), (ids(1, 2, 3, 1), [1, 4]), (ids(3, 2, 3, 1), [4])):
+        found = evaluate(on_circle(0), ids(1), ids(1), gallery, people, cameras)
+        assert found.mean_ap == pytest.approx(np.mean([hit / rank for hit, rank in enumerate(ranks, 1)]))
+        assert found.mean_inp == pytest.approx(len(ranks) / ranks[-1])
+
+
+@pytest.mark.filterwarnings("ignore:Cython evaluation")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_as_torchreid(seed: int) -> None:
+    metrics = pytest.importorskip("torchreid.reid.metrics.rank")
+    rng = np.random.Generator(np.random.Philox(seed))
+    queries, gallery = (rng.normal(size=(rows, 8)).astype(np.float32) for rows in (60, 400))
+    for features in (queries, gallery):
+        features /= np.linalg.norm(features, axis=1, keepdims=True)
+    q_ids, g_ids = rng.integers(1, 25, 60), rng.integers(0, 20, 400)
+    q_cams, g_cams = rng.integers(1, 4, 60), rng.integers(1, 4, 400)
+    cmc, mean_ap = metrics.evaluate_rank(-(queries @ gallery.T), q_ids, g_ids, q_cams, g_cams, use_cython=False)
+    found = evaluate(queries, q_ids, q_cams, gallery, g_ids, g_cams)
+    assert found.queries < 60, "some have no answer"
+    assert (found.rank1, found.rank5, found.rank10) == pytest.approx((cmc[0], cmc[4], cmc[9]), abs=1e-6)
+    assert found.mean_ap == pytest.approx(mean_ap, abs=1e-6)

@@ -1,0 +1,96 @@
+"""Measures a ReID model on queries and galleries: rank-1, 5 and 10, mAP, mINP.
+
+python jobs/evaluate_reid.py --model runs/reid --eval runs/market --eval runs/ours
+python jobs/evaluate_reid.py --model runs/reid --eval runs/market --lmp --rerank --json found.json
+python jobs/evaluate_reid.py --model runs/reid --pose-model runs/reid-poses --eval runs/market --poses runs/market-poses
+
+A model is the output of jobs/train_reid.py, or a shipped one by name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import ConfigDict, Field
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from manifests.errors import UserError
+from manifests.store import open_dataset
+from pipeline.reid.model import ReidModel, load_reid
+from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
+from pipeline.settings import run_job
+
+
+class Settings(RetrievalSettings):
+    """Measure a ReID model on the query and gallery splits of source manifests."""
+
+    model_config = ConfigDict(populate_by_name=True)  # a field may not be called json, a flag may
+
+    model: str = Field(description="folder of a training, weights file, or a shipped model's name")
+    eval: list[str] = Field(min_length=1, description="URI of a source manifest with queries and gallery; repeatable")
+    pose_model: str | None = Field(default=None, description="with --poses: model for those; by default --model")
+    json_file: Path | None = Field(default=None, alias="json", description="file for the result, for programs")
+    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+
+
+def main(settings: Settings) -> int:
+    """Measure on each data set, print a line for each, write JSON if asked."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    check_settings(settings)
+    model = load_reid(settings.model, settings.device)
+    pose_model = load_reid(settings.pose_model, settings.device) if settings.pose_model else None
+    found = []
+    for uri in settings.eval:
+        found.append(measure_on(uri, model, settings, pose_model))
+        print(line(found[-1]), flush=True)
+    if settings.json_file is not None:
+        write_json(settings.json_file, settings, model, found)
+    return 0
+
+
+def check_settings(settings: Settings) -> None:
+    """What would else be found out after hours of work.
+
+    Raises:
+        UserError: a data set or a GPU that is not there, a file that cannot be written, a flag that would be ignored.
+    """
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {settings.device}: no CUDA GPU can be used here")
+    file = settings.json_file
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise UserError(f"--json {file}: name a file in a folder that exists")
+    if settings.pose_model and not settings.poses:
+        raise UserError("--pose-model reads generated poses: name them with --poses")
+    for uri in [*settings.eval, *([settings.poses] if settings.poses else [])]:
+        open_dataset(uri)
+
+
+def line(found: Measured) -> str:
+    """The result for people."""
+    retrieval = found.retrieval
+    names = {"rank-1": "rank1", "rank-5": "rank5", "rank-10": "rank10", "mAP": "mean_ap", "mINP": "mean_inp"}
+    shares = ", ".join(f"{name} {getattr(retrieval, field):.2%}" for name, field in names.items())
+    text = f"{found.uri}: {shares}; {retrieval.queries} queries in {found.gallery} images"
+    if found.without_poses:
+        text += f"; {found.without_poses} images lacked poses, their own feature stood in"
+    return text
+
+
+def write_json(path: Path, settings: Settings, model: ReidModel, found: list[Measured]) -> None:
+    """All results with what they were measured with; the file appears whole or not at all."""
+    chosen = settings.model_dump(mode="json", exclude={"json_file", "eval", "threads"})
+    content = {"model_sha256": model.sha256, "settings": chosen, "results": [one.as_dict() for one in found]}
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

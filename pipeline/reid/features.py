@@ -1,0 +1,118 @@
+"""Queries and gallery of a manifest as features; with those of their generated poses, as PN-GAN compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from manifests.errors import UserError
+from manifests.store import open_dataset
+from pipeline.progress import Progress
+from pipeline.reid.data import stream_people, stream_posed
+from pipeline.reid.evaluation import Features, Numbers
+from pipeline.reid.fusion import Fusion, fuse_poses
+from pipeline.reid.model import Images, ReidModel
+
+SPLITS = ("query", "gallery")
+_CANONICAL = re.compile(r"class \d+")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The images of one split: ``features`` (N, D), rows of Euclidean length 1; ``identities``, ``cameras`` and
+    ``digests`` as in `pipeline.reid.data.People`."""
+
+    features: Features
+    identities: Numbers
+    cameras: Numbers
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PoseFeatures:
+    """Features of generated poses by the digest of the image that they were made of, and the name of the pose."""
+
+    by_image: Mapping[str, Mapping[str, Features]]
+    names: tuple[str, ...]
+
+
+def embed_people(uri: str, model: ReidModel, lmp: bool = False) -> dict[str, Embedded]:
+    """The query and gallery splits of the source manifest at ``uri``; with ``lmp`` by local max pooling.
+
+    Raises:
+        UserError: no such data set, of another kind, a split that is empty, a broken image.
+    """
+    known = open_dataset(uri).read(["split"]).column("split").to_pylist()
+    parts: dict[str, list[Embedded]] = {split: [] for split in SPLITS}
+    with Progress(f"features of {uri}", sum(split in SPLITS for split in known)) as progress:
+        for split, people in stream_people(uri, SPLITS, model.height, model.width):
+            features = _embed(model, lmp)(people.images)
+            parts[split].append(Embedded(features, people.identities, people.cameras, people.digests))
+            progress.advance(len(features))
+    return {split: _joined(some) for split, some in parts.items()}
+
+
+def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp: bool = False) -> PoseFeatures:
+    """What was generated at ``uri`` of the images of ``people``, by ``model`` (PN-GAN's network B).
+
+    A canonical pose keeps its name; poses of other images are numbered within each image.
+
+    Raises:
+        UserError: no such data set, of another kind, nothing in it of these images, one pose twice of an image.
+    """
+    wanted = {digest for part in people.values() for digest in part.digests}
+    found: dict[str, dict[str, Features]] = {}
+    with Progress(f"features of {uri}", 0) as progress:
+        for posed in stream_posed(uri, wanted, model.height, model.width):
+            features = _embed(model, lmp)(posed.images)
+            for content, pose, feature in zip(posed.contents, posed.poses, features, strict=True):
+                own = found.setdefault(content, {})
+                name = pose if pose and _CANONICAL.fullmatch(pose) else f"pose {len(own)}"
+                if name in own:
+                    raise UserError(f"{uri} has image {content[:12]} in {name} more than once: give one set of poses")
+                own[name] = feature
+            progress.advance(len(features))
+    if not found:
+        raise UserError(f"nothing in {uri} was made of these queries and gallery: make it with --splits query,gallery")
+    return PoseFeatures(found, tuple(sorted({name for own in found.values() for name in own})))
+
+
+def with_poses(part: Embedded, poses: PoseFeatures, how: Fusion) -> tuple[Embedded, int]:
+    """``part`` with each image's feature fused with those of its poses, and how many images lacked one or more.
+
+    The image's own feature stands in for a pose that was not made: distractors and junk have none at all.
+
+    Raises:
+        UserError: the poses' network gives features of another length, or poses that are not the same for all images
+            are to be concatenated.
+    """
+    if how == "concatenation" and not all(map(_CANONICAL.fullmatch, poses.names)):
+        raise UserError("concatenation holds pose against pose and needs canonical ones: take --fusion max or mean")
+    stacked = np.repeat(part.features[:, None], len(poses.names), axis=1)
+    lacking = 0
+    for row, digest in enumerate(part.digests):
+        own = poses.by_image.get(digest, {})
+        lacking += len(own) < len(poses.names)
+        for place, name in enumerate(poses.names):
+            if name in own:
+                if own[name].shape != part.features[row].shape:
+                    raise UserError(
+                        f"the network of the poses gives {len(own[name])} numbers for an image, that of the images "
+                        f"{part.features.shape[1]}: take networks of one kind"
+                    )
+                stacked[row, place] = own[name]
+    return replace(part, features=fuse_poses(part.features, stacked, how)), lacking
+
+
+def _embed(model: ReidModel, lmp: bool) -> Callable[[Images], Features]:
+    return model.embed_parts if lmp else model.embed
+
+
+def _joined(parts: list[Embedded]) -> Embedded:
+    features, identities, cameras = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "identities", "cameras")
+    )
+    return Embedded(features, identities, cameras, tuple(digest for part in parts for digest in part.digests))

@@ -1,0 +1,150 @@
+"""`jobs/evaluate_reid.py` on the drawn world with a network of random weights, and what its users may get wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import jobs.evaluate_reid as job
+from manifests.errors import UserError
+from manifests.schema import SYNTHETIC_SCHEMA
+from manifests.store import DatasetRun, open_dataset
+from pipeline.reid.evaluation import evaluate
+from pipeline.reid.features import Embedded, PoseFeatures, embed_people, with_poses
+from pipeline.reid.fusion import fuse_poses
+from pipeline.reid.model import ReidModel, load_reid, save_reid
+from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.retrieval import RetrievalSettings, measure_on
+from pipeline.settings import parse_settings
+from tests.manifests.manifest_rows import FOOTER, synthetic_rows
+
+if TYPE_CHECKING:
+    from tests.conftest import ToySources
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a network of random weights."""
+    path = tmp_path_factory.mktemp("reid") / "reid.safetensors"
+    save_reid(path, build_network(NetworkSettings(channels=4), 3, seed=1), 96, 32)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(weights: str) -> ReidModel:
+    return load_reid(weights)
+
+
+def run(*given: str) -> int:
+    return job.main(parse_settings(job.Settings, [*given, "--threads", "1"]))
+
+
+def write_poses(uri: Path, market: str, poses: list[str], people_only: bool = True) -> str:
+    """Generated poses that show another image each time, of all persons in query and gallery."""
+    rows = open_dataset(market).read().to_pylist()
+    wanted = [row for row in rows if row["split"] != "train" and (row["role"] == "person" or not people_only)]
+    count = len(wanted) * len(poses)
+    made = synthetic_rows(0, count).to_pylist()
+    for number, row in enumerate(made):
+        shown = wanted[number // len(poses)]
+        row["sources"] = [{"sha256": shown["image_sha256"], "role": "content", "dataset_id": "toy"}]
+        row["target"] = {"camera": None, "domain": None, "pose": poses[number % len(poses)]}
+        row["image"] = rows[(7 * number) % len(rows)]["image"]
+    writing = DatasetRun.start(str(uri), "synthetic", "ab" * 32, {0: count}, footer=FOOTER)
+    writing.sink.commit(0, pa.Table.from_pylist(made, schema=SYNTHETIC_SCHEMA))
+    writing.close()
+    return str(uri)
+
+
+def test_two_sets_and_json(
+    toy_sources: ToySources, weights: str, model: ReidModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "found.json"
+    both = ("--eval", toy_sources.market, "--eval", toy_sources.duke)
+    assert run("--model", weights, *both, "--json", str(file)) == 0
+    found = json.loads(file.read_text())
+    assert found["model_sha256"] == model.sha256
+    assert [one["eval"] for one in found["results"]] == [toy_sources.market, toy_sources.duke]
+    assert found["results"][0]["manifest_sha256"] == open_dataset(toy_sources.market).digest()
+    people = embed_people(toy_sources.market, model)
+    parts = [people[split] for split in ("query", "gallery")]
+    by_hand = evaluate(*(array for part in parts for array in (part.features, part.identities, part.cameras)))
+    assert {name: found["results"][0][name] for name in by_hand.as_dict()} == by_hand.as_dict()
+    text = capsys.readouterr().out
+    assert f"{toy_sources.market}: rank-1 {by_hand.rank1:.2%}, rank-5" in text
+    assert f"{by_hand.queries} queries in {len(people['gallery'].digests)} images" in text
+
+
+def test_local_max_pooling_is_the_maximum_of_each_stripe(model: ReidModel) -> None:
+    images = np.random.Generator(np.random.Philox(0)).integers(0, 256, (3, 96, 32, 3), dtype=np.uint8)
+    last = model.activations(images)[-1]
+    assert last.shape[2] == 6, "one row for each part"
+    expected = last.max(axis=3).reshape(3, -1)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert model.embed_parts(images) == pytest.approx(expected, abs=1e-6)
+    assert np.array_equal(model.embed_parts(images[1:2]), model.embed_parts(images)[1:2])
+    low = ReidModel(model.network, 64, 32)
+    with pytest.raises(UserError, match="needs 6 rows in the last map"):
+        low.embed_parts(images)
+
+
+def test_each_option_changes_what_is_compared(toy_sources: ToySources, model: ReidModel, tmp_path: Path) -> None:
+    poses = write_poses(tmp_path / "poses", toy_sources.market, ["class 0", "class 1"])
+    chosen: list[dict[str, Any]] = [{}, {"lmp": True}, {"rerank": True, "k1": 6, "k2": 2}, {"poses": poses}]
+    found = [measure_on(toy_sources.market, model, RetrievalSettings(**one)) for one in chosen]
+    assert len({one.retrieval.mean_ap for one in found}) == len(chosen)
+    assert len({(one.retrieval.queries, one.gallery) for one in found}) == 1
+    plain = measure_on(toy_sources.market, model, RetrievalSettings(rerank=True, k1=6, k2=2, rerank_lambda=1.0))
+    assert plain.retrieval == found[0].retrieval
+    roles = open_dataset(toy_sources.market).read(["role", "split"]).to_pylist()
+    others = sum(row["role"] != "person" and row["split"] != "train" for row in roles)
+    assert [one.without_poses for one in found] == [None, None, None, others]
+
+
+@pytest.mark.parametrize("fusion", ["max", "mean", "concatenation"])
+def test_poses_are_fused_by_their_image(fusion: Any) -> None:
+    features = np.eye(4, dtype=np.float32)
+    part = Embedded(features[:2], np.array([1, 2]), np.array([1, 1]), ("a", "b"))
+    poses = PoseFeatures({"a": {"class 0": features[2], "class 1": features[3]}, "b": {"class 1": features[0]}},
+                         ("class 0", "class 1"))  # fmt: skip
+    fused, lacking = with_poses(part, poses, fusion)
+    assert lacking == 1
+    slots = np.stack([[features[2], features[3]], [features[1], features[0]]])  # b's own in the place of class 0
+    assert np.array_equal(fused.features, fuse_poses(part.features, slots, fusion))
+    longer = PoseFeatures({"a": {"class 0": np.ones(5, np.float32)}}, ("class 0",))
+    with pytest.raises(UserError, match="gives 5 numbers for an image, that of the images 4"):
+        with_poses(part, longer, fusion)
+
+
+def test_poses_of_other_images(toy_sources: ToySources, model: ReidModel, tmp_path: Path) -> None:
+    drawn = write_poses(tmp_path / "drawn", toy_sources.market, ["ab" * 32, "cd" * 32], people_only=False)
+    assert measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn)).without_poses == 0
+    with pytest.raises(UserError, match="needs canonical ones"):
+        measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn, fusion="concatenation"))
+    twice = write_poses(tmp_path / "twice", toy_sources.market, ["class 0", "class 0"])
+    with pytest.raises(UserError, match="in class 0 more than once"):
+        measure_on(toy_sources.market, model, RetrievalSettings(poses=twice))
+    with pytest.raises(UserError, match="make it with --splits query,gallery"):
+        measure_on(toy_sources.duke, model, RetrievalSettings(poses=drawn))
+
+
+def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: Path) -> None:
+    market = ("--model", weights, "--eval", toy_sources.market)
+    with pytest.raises(UserError, match="no data set at"):
+        run(*market, "--eval", str(tmp_path / "nothing"), "--json", str(tmp_path / "found.json"))
+    with pytest.raises(UserError, match="name a file in a folder that exists"):
+        run(*market, "--json", str(tmp_path))
+    with pytest.raises(UserError, match="name them with --poses"):
+        run(*market, "--pose-model", weights)
+    with pytest.raises(UserError, match="at most k1"):
+        run(*market, "--rerank", "--k1", "5", "--k2", "7")
+    with pytest.raises(UserError, match="too few for 100 neighbours"):
+        run(*market, "--rerank", "--k1", "100")
+    with pytest.raises(UserError, match="holds source rows"):
+        run(*market, "--poses", toy_sources.market)
+    assert not list(tmp_path.iterdir())
