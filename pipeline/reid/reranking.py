@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipeline.reid.evaluation import Features, Numbers
+from pipeline.reid.evaluation import Features, Numbers, similarities
 
 _CHUNK = 64
 
@@ -54,8 +54,8 @@ def reranked(queries: Features, gallery: Features, settings: Reranking | None = 
     nearest, farthest = _neighbours(features, settings.k1 + 1)
     encodings = _encodings(features, nearest, farthest, settings)
     by_neighbour = encodings[len(queries) :].tocsc()
-    for number, query in enumerate(queries):
-        original = np.maximum(2 - 2 * (gallery @ query), 0) / farthest[number]
+    for number, cosines in enumerate(similarities(queries, gallery)):
+        original = np.maximum(2 - 2 * cosines, 0) / farthest[number]
         jaccard = _jaccard_distances(encodings[[number]], by_neighbour)
         share = settings.distance_weight
         yield -((1 - share) * jaccard + share * original).astype(np.float32)
