@@ -31,6 +31,9 @@ class Settings(ReidTrainingSettings, NetworkSettings, AugmentationSettings):
 
     source: str = Field(description="URI of the manifest to train on")
     output: Path = Field(description="folder for weights, card, checkpoints and TensorBoard files")
+    min_reliability: float | None = Field(
+        default=None, ge=0, le=1, description="train only on rows that jobs/score_dataset.py finds so reliable"
+    )
     eval: str | None = Field(
         default=None, description="URI of a source manifest with queries and gallery to measure on"
     )
@@ -48,7 +51,7 @@ def main(settings: Settings) -> int:
     """Train (or go on training), write the result, measure it."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    data = load_labelled(settings.source, settings.height, settings.width)
+    data = load_labelled(settings.source, settings.height, settings.width, min_reliability=settings.min_reliability)
     print(f"train: {len(data)} images of {data.targets.shape[1]} people", flush=True)
     network = build_network(settings.part(NetworkSettings), data.targets.shape[1], settings.seed, settings.pretrained)
     augmentation = settings.part(AugmentationSettings)

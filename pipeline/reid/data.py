@@ -27,7 +27,8 @@ from pipeline.training_data import Columns, Crop, DomainData, crop_together, ran
 _STREAM = 400
 _PART = 1024
 _SOURCE = ["image", "image_sha256", "identity", "camera", "split", "role", "dataset_id", "licence"]
-_SYNTHETIC = ["image", "image_sha256", "split", "soft_label", "soft_label_rest", "num_classes", "subject_keys"]
+_LABEL = ["soft_label", "soft_label_rest", "num_classes"]
+_SYNTHETIC = ["image", "image_sha256", "split", *_LABEL, "subject_keys", "quality"]
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,22 @@ class PosedImages:
     """As in ``target.pose``."""
 
 
-def load_labelled(uri: str, height: int, width: int, classes: ClassMap | None = None) -> LabelledImages:
+def load_labelled(
+    uri: str, height: int, width: int, classes: ClassMap | None = None, min_reliability: float | None = None
+) -> LabelledImages:
     """The training split at ``uri`` at (height, width), with dense labels: one-hot for people of a source manifest,
     as they stand on the rows of a synthetic one. ``classes`` is the numbering to use; by default the set's own.
+    ``min_reliability`` keeps only the rows of a scored synthetic set that are at least so reliable.
 
     Raises:
-        UserError: no such data set, nothing labelled in it, labels over other classes, a broken image.
+        UserError: no such data set, nothing labelled in it, labels over other classes, a broken image, or reliability
+            is asked for where nothing was scored.
     """
     dataset = open_dataset(uri)
     if dataset.kind == "synthetic":
-        return _load_synthetic(dataset, height, width, classes)
+        return _load_synthetic(dataset, height, width, classes, min_reliability)
+    if min_reliability is not None:
+        raise UserError(f"{uri} holds {dataset.kind} rows: only synthetic rows have a reliability")
     rows = _training_rows(dataset)
     if not rows:
         raise UserError(f"nobody with an identity in the training split of {uri}")
@@ -105,10 +112,14 @@ def load_labelled(uri: str, height: int, width: int, classes: ClassMap | None = 
     return LabelledImages(_decode(rows, uri, height, width), targets, numbering, _provenance(dataset, rows, subjects))
 
 
-def _load_synthetic(dataset: Dataset, height: int, width: int, classes: ClassMap | None) -> LabelledImages:
+def _load_synthetic(
+    dataset: Dataset, height: int, width: int, classes: ClassMap | None, min_reliability: float | None
+) -> LabelledImages:
     table = _filtered(dataset.read(_SYNTHETIC), ["train"])
     if not table.num_rows:
         raise UserError(f"no rows in the training split of {dataset.uri}")
+    if min_reliability is not None:
+        table = _reliable(table, min_reliability, dataset.uri)
     own = dataset.classes
     if own is None or (classes is not None and own != classes):
         raise UserError(f"the labels of {dataset.uri} are over other classes than the real images'")
@@ -177,6 +188,16 @@ def _content(sources: list[dict[str, Any]]) -> str | None:
 
 def _filtered(table: pa.Table, splits: Sequence[str]) -> pa.Table:
     return table.filter(pc.is_in(table.column("split"), value_set=pa.array(splits)))
+
+
+def _reliable(table: pa.Table, least: float, uri: str) -> pa.Table:
+    reliability = pc.struct_field(table.column("quality"), "reliability")
+    if reliability.null_count == len(reliability):
+        raise UserError(f"no row of {uri} has a reliability: score it with jobs/score_dataset.py first")
+    kept = table.filter(pc.greater_equal(reliability, least))
+    if not kept.num_rows:
+        raise UserError(f"no row of {uri} has a reliability of {least:g} or more (most: {pc.max(reliability)})")
+    return kept
 
 
 def _training_rows(dataset: Dataset) -> list[dict[str, Any]]:

@@ -156,6 +156,20 @@ def test_the_filter_finds_mixed_identities(lab: Laboratory) -> None:
     assert {int(name, 16) for name in kept["sample_id"]} == set(np.flatnonzero(reliability >= 0.5))
 
 
+def test_training_takes_the_reliable_rows_alone(lab: Laboratory) -> None:
+    kept = int((quality(lab.scored)["reliability"] >= 0.5).sum())
+    assert 0 < kept < PEOPLE * IMAGES
+    assert len(load_labelled(lab.scored.uri, HEIGHT, WIDTH, min_reliability=0.5)) == kept
+    assert len(load_labelled(lab.scored.uri, HEIGHT, WIDTH)) == PEOPLE * IMAGES
+    for uri, least, reason in (
+        (lab.generated, 0.5, "score it with jobs/score_dataset.py"),
+        (lab.scored.uri, 1.0, "no row of .* has a reliability of 1 or more"),
+        (lab.source, 0.5, "only synthetic rows"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            load_labelled(uri, HEIGHT, WIDTH, min_reliability=least)
+
+
 def test_only_the_scores_of_a_row_change(lab: Laboratory) -> None:
     before, after = open_dataset(lab.generated), lab.scored
     rest = [name for name in SYNTHETIC_SCHEMA.names if name != "quality"]
