@@ -21,7 +21,11 @@ from pipeline.reid.model import ReidModel, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.settings import parse_settings
-from tests.manifests.manifest_rows import FOOTER, synthetic_rows
+from pipeline.sources.ingest import ingest, make_plan
+from pipeline.sources.layout import ScanOptions
+from pipeline.sources.layouts import get_layout
+from pipeline.sources.reading import Provenance
+from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources
@@ -133,6 +137,34 @@ def test_poses_of_other_images(toy_sources: ToySources, model: ReidModel, tmp_pa
         measure_on(toy_sources.duke, model, RetrievalSettings(poses=drawn))
 
 
+def test_cuhk03_by_its_new_protocol(model: ReidModel, tmp_path: Path) -> None:
+    """Two people, three pictures by each of two views; one of each view asks, the rest is the gallery."""
+    names = [f"1_00{who}_{view}_0{5 * view - 5 + shot}.png" for who in (1, 2) for view in (1, 2) for shot in (1, 2, 3)]
+    (tmp_path / "images_detected").mkdir()
+    split: dict[str, list[Any]] = {"train": [], "query": [], "gallery": []}
+    for number, name in enumerate(names):
+        (tmp_path / "images_detected" / name).write_bytes(picture(number, 32, 96)[0])
+        part = "query" if number % 3 == 0 else "gallery"
+        split[part].append([name, int(name[4]), int(name[6]) - 1])
+    both = {name: [*split["query"][:1], *split["gallery"]] if name == "query" else split[name] for name in split}
+    both["gallery"] = split["query"][1:]
+    (tmp_path / "splits_new_detected.json").write_text(json.dumps([split, both]))
+    new = RetrievalSettings(protocol="cuhk03_new")
+    found = measure_on(ingested(tmp_path, 0), model, new)
+    assert (found.retrieval.queries, found.gallery) == (4, 8)
+    assert found.retrieval.as_dict() == measure_on(found.uri, model, RetrievalSettings()).retrieval.as_dict()
+    with pytest.raises(
+        UserError, match="no split of CUHK03's new protocol: somebody has several queries by one camera"
+    ):
+        measure_on(ingested(tmp_path, 1), model, new)
+
+
+def ingested(root: Path, split_index: int) -> str:
+    provenance = Provenance("cuhk03", "campus", "drawn by a test", "nobody is shown")
+    plan = make_plan(root, get_layout("cuhk03"), provenance, ScanOptions(split_index=split_index))
+    return ingest(root, plan, provenance, str(root / f"manifest{split_index}")).uri
+
+
 def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: Path) -> None:
     market = ("--model", weights, "--eval", toy_sources.market)
     with pytest.raises(UserError, match="no data set at"):
@@ -145,6 +177,8 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
         run(*market, "--rerank", "--k1", "5", "--k2", "7")
     with pytest.raises(UserError, match="too few for 100 neighbours"):
         run(*market, "--rerank", "--k1", "100")
+    with pytest.raises(UserError, match="has 6 cameras, not 2; leave --protocol out"):
+        run(*market, "--protocol", "cuhk03_new")
     with pytest.raises(UserError, match="holds source rows"):
         run(*market, "--poses", toy_sources.market)
     assert not list(tmp_path.iterdir())
