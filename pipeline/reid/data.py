@@ -168,10 +168,7 @@ def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -
     Raises:
         UserError: no such data set, of another kind, a broken image.
     """
-    dataset = open_dataset(uri)
-    if dataset.kind != "synthetic":
-        raise UserError(f"{uri} holds {dataset.kind} rows; generated poses are needed here")
-    for table in dataset.shards(["image", "image_sha256", "sources", "target"]):
+    for table in _generated(uri).shards(["image", "image_sha256", "sources", "target"]):
         shown = [_content(sources) for sources in table.column("sources").to_pylist()]
         wanted = [number for number, digest in enumerate(shown) if digest in contents]
         for start in range(0, len(wanted), _PART):
@@ -179,6 +176,18 @@ def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -
             rows = table.take(part).to_pylist()
             digests, poses = (shown[number] or "" for number in part), (row["target"]["pose"] for row in rows)
             yield PosedImages(_decode(rows, uri, height, width), tuple(digests), tuple(poses))
+
+
+def count_posed(uri: str, contents: Collection[str]) -> int:
+    """How many rows `stream_posed` gives; raises as it does."""
+    return sum(_content(sources) in contents for sources in _generated(uri).read(["sources"])["sources"].to_pylist())
+
+
+def _generated(uri: str) -> Dataset:
+    dataset = open_dataset(uri)
+    if dataset.kind != "synthetic":
+        raise UserError(f"{uri} holds {dataset.kind} rows; generated poses are needed here")
+    return dataset
 
 
 def _content(sources: list[dict[str, Any]]) -> str | None:

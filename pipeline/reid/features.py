@@ -11,7 +11,7 @@ import numpy as np
 from manifests.errors import UserError
 from manifests.store import open_dataset
 from pipeline.progress import Progress
-from pipeline.reid.data import stream_people, stream_posed
+from pipeline.reid.data import count_posed, stream_people, stream_posed
 from pipeline.reid.evaluation import Features, Numbers
 from pipeline.reid.fusion import Fusion, fuse_poses
 from pipeline.reid.model import Images, ReidModel
@@ -65,7 +65,7 @@ def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp:
     """
     wanted = {digest for part in people.values() for digest in part.digests}
     found: dict[str, dict[str, Features]] = {}
-    with Progress(f"features of {uri}", 0) as progress:
+    with Progress(f"features of {uri}", count_posed(uri, wanted)) as progress:
         for posed in stream_posed(uri, wanted, model.height, model.width):
             features = _embed(model, lmp)(posed.images)
             for content, pose, feature in zip(posed.contents, posed.poses, features, strict=True):
