@@ -60,6 +60,8 @@ class Run:
     environment: Mapping[str, Any]
     scores: Mapping[str, Any]
     """Figures of the whole data set (FID, say), where the job measured any."""
+    diagram: tuple[Mapping[str, Any], ...] = ()
+    """Reliability against truth on people kept apart, bar by bar, where the job calibrated it."""
 
 
 def runs(dataset: Dataset) -> list[Run]:
@@ -97,6 +99,7 @@ def _run(state: Mapping[str, Any]) -> Run:
         annotators=tuple(_checkpoints(_annotators(run))),
         environment=_mapping(run.get("environment")),
         scores=_mapping(run.get("scores")),
+        diagram=tuple(_mappings(_mapping(run.get("calibration")).get("diagram"))),
     )
 
 

@@ -200,6 +200,7 @@ def test_the_report_tells_them(lab: Laboratory, tmp_path: Path) -> None:
     assert manifests_main(["report", lab.scored.uri, "--output", str(page)]) == 0
     assert "Reliability" in page.read_text()
     assert "fid_camera_1" in page.read_text()
+    assert "Reliability against truth" in page.read_text()
 
 
 def test_a_stopped_scoring_goes_on_to_the_same_bytes(lab: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
