@@ -18,7 +18,7 @@ from pydantic import Field
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.inherited import inherited_runs, row_plans
-from manifests.log import CommitRecord, commit_path
+from manifests.log import CommitRecord, Snapshot, commit_path
 from manifests.names import bare_name, content_id
 from manifests.people import SHOWN_DATASET
 from manifests.report.origins import find_origins
@@ -102,10 +102,12 @@ def score(job: Scoring, output: str) -> Dataset:
     }
     classes = dataset.classes
     footer = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
-    run = DatasetRun.start(output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
-    if run.finished:
+    present = Snapshot.newest(open_storage(output))
+    if present is not None and job.plan_id in present.plan_ids:
         return open_dataset(output)
+    # Before the run begins: what is wrong with the sources leaves nothing behind.
     judge = _Judge.of(job)
+    run = DatasetRun.start(output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
     with Progress("score", sum(dataset.snapshot.files[number].rows for number in run.pending()), "rows") as progress:
         for number in run.pending():
             entry = dataset.snapshot.files[number]

@@ -28,6 +28,14 @@ class Score(NamedTuple):
 _KNOWN = (
     Score("reliability", "Reliability", "how far the row's identity can be believed", "high"),
     Score("identity_similarity", "Identity similarity", "to the source image, by a ReID model", "high"),
+    Score("identity_rank", "Identity rank", "of the labelled identity among all, by a ReID model", "low"),
+    Score(
+        "identity_margin",
+        "Identity margin",
+        "similarity to the labelled identity less that to the nearest other",
+        "high",
+    ),
+    Score("identity_entropy", "Identity entropy", "how undecided a ReID model is between identities, nats", "low"),
     Score("pose_error", "Pose error", "distance of the joints found from those asked for, share of the height", "low"),
     Score("foreground_fidelity", "Foreground fidelity", "correlation of luminance gradients on the person", "high"),
     Score("foreground_change", "Foreground change", "mean change of the person's pixels, share of the range", "low"),

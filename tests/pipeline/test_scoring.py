@@ -30,6 +30,7 @@ from pipeline.reid.model import save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.settings import parse_settings
+from tests.manifests.manifest_rows import source_rows
 
 HEIGHT, WIDTH = 32, 16
 PEOPLE, IMAGES = 24, 6
@@ -229,4 +230,13 @@ def test_mistakes_are_one_line(lab: Laboratory, tmp_path: Path) -> None:
         lab.score(lab.generated)
     with pytest.raises(UserError, match="takes a data set of source rows"):
         lab.score(str(tmp_path / "out"), "--source", lab.generated)
+    with pytest.raises(UserError, match="name their source manifest with --source"):
+        lab.score(str(tmp_path / "out"), "--source", unrelated_source(tmp_path / "unrelated"))
     assert not (tmp_path / "out").exists()
+
+
+def unrelated_source(folder: Path) -> str:
+    run = DatasetRun.start(str(folder), "source", "unrelated", {0: 4})
+    run.sink.commit(0, source_rows(4))
+    run.close()
+    return run.uri
