@@ -18,6 +18,7 @@ from manifests.dataset import Dataset
 from manifests.derivation import Run, runs
 from manifests.errors import UserError
 from manifests.schema import ROW_ID, SCHEMAS, Kind
+from manifests.soft_labels import ClassMap
 
 EXAMPLES = 3
 """Ids of each difference that are given with it."""
@@ -54,7 +55,7 @@ def diff(first: Dataset, second: Dataset) -> Difference:
 
     ``rows`` are those of each, ``both`` the ids in both, ``changed`` rows of these by aspect; ``examples`` gives some
     ids and, of changed rows, the values that differ. ``settings``, ``models`` and ``inputs`` are the runs', ``classes``
-    and ``rejected`` the data sets'; empty where they are equal. Environments are told, and decide nothing.
+    (how many have a name, and whether the numbers changed) and ``rejected`` the data sets'; empty where they are equal. Environments are told, and decide nothing.
 
     Raises:
         UserError: the data sets are of two kinds.
@@ -68,7 +69,7 @@ def diff(first: Dataset, second: Dataset) -> Difference:
         **counts,
         "changed": changed,
         **_compare_runs(runs(first), runs(second)),
-        "classes": [] if first.classes == second.classes else [_classes(first), _classes(second)],
+        "classes": _compare_classes(first.classes, second.classes),
         "rejected": _two(first.snapshot.reasons, second.snapshot.reasons),
     }
     return {
@@ -187,8 +188,12 @@ def _two(first: Any, second: Any) -> list[Any]:
     return [] if first == second else [first, second]
 
 
-def _classes(dataset: Dataset) -> int | None:
-    return None if dataset.classes is None else len(dataset.classes)
+def _compare_classes(first: ClassMap | None, second: ClassMap | None) -> dict[str, Any]:
+    """Classes with a name in each, and whether one class has two numbers; an erasure takes a name and no number."""
+    if first == second:
+        return {}
+    agree = first is not None and second is not None and (first.agrees_with(second) or second.agrees_with(first))
+    return {"named": [None if one is None else len(one.named) for one in (first, second)], "renumbered": not agree}
 
 
 def _fingerprints(dataset: Dataset) -> list[str]:

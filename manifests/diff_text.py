@@ -37,7 +37,8 @@ def _runs(difference: Mapping[str, Any]) -> Iterator[str]:
             for role, called, digest in difference[kind].get(key, ()):
                 yield f"{role} only in {name}: {called} ({digest[:12]})"
     if difference["classes"]:
-        yield f"classes: numbered otherwise, {_change(difference['classes'])} of them"
+        how = "numbered otherwise" if difference["classes"]["renumbered"] else "numbers are the same"
+        yield f"classes with a name: {_change(difference['classes']['named'])}; {how}"
     if difference["rejected"]:
         yield f"rejected: {_change(difference['rejected'])}"
     if difference["environments"][0] != difference["environments"][1]:
