@@ -38,7 +38,7 @@ class RetrievalSettings(JobSettings):
     @model_validator(mode="after")
     def _encodings_of_neighbours(self) -> RetrievalSettings:
         if self.k2 > self.k1 + 1:
-            raise ValueError("--k2 counts among the --k1 nearest and the image itself: at most k1 + 1")
+            raise UserError(f"--k2 {self.k2} of the --k1 {self.k1} nearest and the image itself: at most {self.k1 + 1}")
         return self
 
 

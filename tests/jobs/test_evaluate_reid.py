@@ -173,7 +173,7 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
         run(*market, "--json", str(tmp_path))
     with pytest.raises(UserError, match="name them with --poses"):
         run(*market, "--pose-model", weights)
-    with pytest.raises(UserError, match="at most k1"):
+    with pytest.raises(UserError, match="at most 6"):
         run(*market, "--rerank", "--k1", "5", "--k2", "7")
     with pytest.raises(UserError, match="too few for 100 neighbours"):
         run(*market, "--rerank", "--k1", "100")
