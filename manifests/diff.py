@@ -55,7 +55,8 @@ def diff(first: Dataset, second: Dataset) -> Difference:
 
     ``rows`` are those of each, ``both`` the ids in both, ``changed`` rows of these by aspect; ``examples`` gives some
     ids and, of changed rows, the values that differ. ``settings``, ``models`` and ``inputs`` are the runs', ``classes``
-    (how many have a name, and whether the numbers changed) and ``rejected`` the data sets'; empty where they are equal. Environments are told, and decide nothing.
+    (how many have a name, and whether their numbers changed) and ``rejected`` the data sets'; empty where they are
+    equal. Environments are told, and decide nothing.
 
     Raises:
         UserError: the data sets are of two kinds.
