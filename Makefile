@@ -34,6 +34,7 @@ types: setup
 bench: setup
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/manifest_speed.py
+	$(BIN)/python benchmarks/evaluation_size.py
 
 # Resolve anew: the date in pyproject.toml (exclude-newer) decides which releases are seen.
 lock: setup
