@@ -94,9 +94,14 @@ def test_pixel_digest_is_of_the_generated_pixels(
 
 def test_draws_of_one_image_differ(toy_sources: ToySources, untrained_generator: str, tmp_path: Path) -> None:
     dataset = made(prepared(toy_sources, untrained_generator, per_image=3, limit=2), tmp_path / "set")
-    rows = dataset.scan().select("sources", "draw", "pixel_sha256").collect()
+    content = pl.col("sources").list.first().struct.field("sha256").alias("content")
+    rows = dataset.scan().select(content, "draw", "seed", "pixel_sha256").collect()
     assert sorted(rows["draw"].to_list()) == [0, 0, 1, 1, 2, 2]
-    assert rows["pixel_sha256"].n_unique() == 6
+    assert rows["seed"].n_unique() == 6
+    whole, others = rows.filter(pl.col("draw") == 0), rows.filter(pl.col("draw") > 0)
+    assert not set(whole["pixel_sha256"]) & set(others["pixel_sha256"])
+    # An image has 80 views at 64 x 32: two draws take the same one once in 80 times, those of both images in 6,400.
+    assert others.group_by("content").agg(pl.col("pixel_sha256").n_unique())["pixel_sha256"].max() == 2
 
 
 def test_an_unreadable_source_becomes_a_reject(
