@@ -9,7 +9,7 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.store import DatasetRun, open_dataset
 from pipeline.annotations import STAGE, AnnotationPlan, AnnotationSettings, AnnotationWorker, plan_annotations
-from pipeline.cluster.pool import run_shards
+from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
@@ -29,8 +29,10 @@ def annotate(
     only: frozenset[str] | None = None,
     record: dict[str, Any] | None = None,
     lineage: str | None = None,
+    runner: ShardRunner = run_shards,
 ) -> Dataset:
-    """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session.
+    """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session, unless
+    ``runner`` is `run_shards_here`.
 
     ``limit`` takes the first images, ``only`` those with these digests; ``lineage`` is told of the run.
 
@@ -67,7 +69,7 @@ def annotate(
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
     with telling(lineage, LineageRun(STAGE, "annotation", recorded, (source,), output_uri)):
         with Progress(STAGE, images) as progress:
-            run_shards(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
+            runner(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
         run.close()
     return open_dataset(output_uri)
 

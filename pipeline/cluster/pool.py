@@ -28,6 +28,38 @@ class ShardWorker(Protocol):
         ...
 
 
+class ShardRunner(Protocol):
+    """Gets every shard of a plan computed: `run_shards` on actors, `run_shards_here` in this process."""
+
+    def __call__(
+        self,
+        stage: str,
+        build_worker: Callable[[], ShardWorker],
+        shards: Mapping[int, pa.Table],
+        needs: StageResources,
+        where: ClusterSettings | None = None,
+        progress: Progress | None = None,
+    ) -> int: ...
+
+
+def run_shards_here(
+    stage: str,
+    build_worker: Callable[[], ShardWorker],
+    shards: Mapping[int, pa.Table],
+    needs: StageResources,
+    where: ClusterSettings | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """As `run_shards`, one shard after another in this process, which may be a Ray task or know no Ray at all."""
+    worker = build_worker() if shards else None
+    for shard, plan in sorted(shards.items()):
+        assert worker is not None
+        for count in worker.run(shard, plan):
+            if progress is not None:
+                progress.advance(count)
+    return min(1, len(shards))
+
+
 def run_shards(
     stage: str,
     build_worker: Callable[[], ShardWorker],

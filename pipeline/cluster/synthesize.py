@@ -15,7 +15,7 @@ from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
 from pipeline.annotations import Annotations
 from pipeline.checkpoints import file_sha256, resolve
-from pipeline.cluster.pool import run_shards
+from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.fingerprint import environment
@@ -178,8 +178,10 @@ def synthesize(
     where: ClusterSettings | None = None,
     record: dict[str, Any] | None = None,
     lineage: str | None = None,
+    runner: ShardRunner = run_shards,
 ) -> Dataset:
-    """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session.
+    """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session,
+    unless ``runner`` is `run_shards_here`.
 
     ``lineage`` is told of the run (`pipeline.lineage`).
 
@@ -207,7 +209,7 @@ def synthesize(
     with telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri)):
         try:
             with Progress(STAGE, rows) as progress:
-                run_shards(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
+                runner(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
             run.close()
         except UserError as error:
             run.fail(str(error))
