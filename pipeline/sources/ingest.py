@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -47,13 +47,18 @@ def make_plan(
     splits: Sequence[Split] = SPLITS,
     shard_size: int = 4096,
     shard_bytes: int = SHARD_BYTES,
+    choose: Callable[[list[SourceFile]], Sequence[SourceFile]] | None = None,
 ) -> Plan:
     """List the files of a data set and cut them into shards. The same files and settings give the same plan.
+
+    ``choose`` keeps some of the files found.
 
     Raises:
         UserError: the folder is not of this layout, or holds nothing to read in these splits.
     """
     files = [file for file in scan(layout, root, options or ScanOptions()) if file.split in splits]
+    if choose is not None:
+        files = list(choose(files))
     if not files:
         raise UserError(f"{root} holds no image of the splits {', '.join(splits)} (layout {layout.name})")
     if all(file.fault for file in files):

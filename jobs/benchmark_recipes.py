@@ -1,0 +1,65 @@
+"""Does the synthetic data help? Baseline and every recipe: train generator, synthesize, train ReID, measure.
+
+python jobs/benchmark_recipes.py --world toy --seeds 3 --output runs/benchmark
+python jobs/benchmark_recipes.py --gaps domains --seeds 1 --budget 0.2
+
+A stopped benchmark is taken up again by the same command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pipeline.benchmark.gaps import GAPS, find_gaps
+from pipeline.benchmark.page import write_results
+from pipeline.benchmark.settings import BenchmarkSettings
+from pipeline.cluster.benchmark import benchmark_nodes, benchmark_records
+from pipeline.cluster.graph import run_graph
+from pipeline.cluster.session import ray_session
+from pipeline.settings import run_job
+
+
+class Settings(BenchmarkSettings):
+    """Train, synthesize and measure for every gap and recipe; write benchmark.html, .md and .parquet."""
+
+    world: Literal["toy"] = Field("toy", description="drawn for each seed: people of other sets are not in it")
+    output: Path = Field(Path("runs/benchmark"), description="folder for all that is made, and for the tables")
+    gaps: list[str] = Field([], description=f"by default all: {', '.join(GAPS)}")
+    seeds: int = Field(3, ge=1, description="how many seeds; each has its own world, generators and networks")
+    first_seed: int = Field(0, ge=0, description="the first of them")
+    ray: bool = Field(True, description="--no-ray: one part after another in this process")
+    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
+
+
+def main(settings: Settings) -> None:
+    chosen = BenchmarkSettings.model_validate(settings.model_dump(include=set(BenchmarkSettings.model_fields)))
+    gaps, seeds = find_gaps(settings.gaps), range(settings.first_seed, settings.first_seed + settings.seeds)
+    output = settings.output.resolve()  # workers may run in another folder
+    nodes = benchmark_nodes(chosen, output, seeds, gaps)
+    if settings.ray:
+        with ray_session(settings.ray_address):
+            run_graph(nodes, settings.device)
+    else:
+        run_graph(nodes, settings.device, on_ray=False)
+    for path in write_results(output, benchmark_records(chosen, output, seeds, gaps), gaps, _about(settings, seeds)):
+        print(path)
+
+
+def _about(settings: Settings, seeds: Sequence[int]) -> str:
+    return (
+        f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
+        f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}; {settings.budget:g} of each "
+        f"generator's full training, {settings.reid_steps} steps of {settings.reid_batch_size} images for each ReID "
+        "network."
+    )
+
+
+if __name__ == "__main__":
+    run_job(Settings, main)

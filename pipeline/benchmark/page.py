@@ -1,0 +1,118 @@
+"""The benchmark's result for people and programs: Markdown, Parquet, and one page with plots."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from manifests.page import render_page, write_page
+from manifests.storage import open_storage
+from pipeline.benchmark.gaps import MARKET, Gap
+from pipeline.benchmark.records import ArmRecord
+from pipeline.benchmark.results import Line, Spread, measurements, summarize
+
+_TEMPLATE = Path(__file__).with_name("benchmark.html")
+
+
+class Plot(NamedTuple):
+    """Where the dots of a gap's gains stand, as shares of the width: zero, and a tick for each label."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def place(self, value: float) -> float:
+        """0 at the left, 100 at the right."""
+        return 100 * (value - self.low) / (self.high - self.low)
+
+
+def write_results(output: Path, records: Sequence[ArmRecord], gaps: Sequence[Gap], about: str) -> list[str]:
+    """``benchmark.parquet``, ``benchmark.md`` and ``benchmark.html`` in ``output``; returns where they lie."""
+    table = measurements(records)
+    lines = {gap.name: summarize(table, gap) for gap in gaps}
+    measured = [gap for gap in gaps if lines[gap.name]]
+    data = io.BytesIO()
+    table.write_parquet(data)
+    storage = open_storage(str(output))
+    storage.write("benchmark.parquet", data.getvalue())
+    sections = [_section(gap, lines[gap.name]) for gap in measured]
+    written = [
+        write_page(str(output / "benchmark.md"), markdown(measured, lines, about)),
+        write_page(str(output / "benchmark.html"), render_page(_TEMPLATE, about=about, sections=sections)),
+    ]
+    return [storage.locate("benchmark.parquet"), *written]
+
+
+def markdown(gaps: Sequence[Gap], lines: dict[str, list[Line]], about: str) -> str:
+    """The tables as GitHub shows them."""
+    text = ["# Does the synthetic data help?", "", about, ""]
+    for gap in gaps:
+        text += [f"## {gap.title.capitalize()}", "", describe(gap), ""]
+        text += ["| arm | trained on | rank-1 | mAP | gain in rank-1 | gain of the paper |", "| --- " * 6 + "|"]
+        for line in lines[gap.name]:
+            cells = [line.arm.name, line.images, share(line.rank1), share(line.mean_ap), gain(line.gain), paper(line)]
+            text.append(f"| {' | '.join(cells)} |")
+        text.append("")
+    return "\n".join(text)
+
+
+def describe(gap: Gap) -> str:
+    """What is given and what is measured, in a sentence."""
+    given = [f"{gap.people} people" if gap.people else "all training people"]
+    given += [f"{gap.images} images of each"] if gap.images else []
+    given += [f"cameras {' and '.join(map(str, gap.cameras))} alone"] if gap.cameras else []
+    where = "other people of the same place" if gap.measured_on == MARKET else "people of another place"
+    return f"Trained on the {MARKET} domain ({', '.join(given)}); measured on {where}."
+
+
+def share(value: Spread) -> str:
+    """A share in percent, with its deviation over seeds."""
+    return f"{100 * value.mean:.1f}" + (f" ± {100 * value.deviation:.1f}" if value.deviation is not None else "")
+
+
+def gain(value: Spread | None) -> str:
+    """A difference of shares in percentage points."""
+    if value is None:
+        return "–"
+    text = f"{100 * value.mean:+.1f}" + (f" ± {100 * value.deviation:.1f}" if value.deviation is not None else "")
+    return text.replace("-", "−")
+
+
+def paper(line: Line) -> str:
+    """What the paper gained in rank-1, and on what."""
+    if line.paper is None:
+        return "–"
+    before, after = line.paper.rank1
+    return f"{after - before:+.1f} ({before:g} to {after:g}; {line.paper.where})".replace("-", "−", 1)
+
+
+def _section(gap: Gap, lines: list[Line]) -> dict[str, Any]:
+    plot = _plot(lines)
+    rows = []
+    for line in lines:
+        row: dict[str, Any] = {"name": line.arm.name, "images": line.images, "rank1": share(line.rank1)}
+        row |= {"mean_ap": share(line.mean_ap), "gain": gain(line.gain), "paper": paper(line), "dots": []}
+        if line.gain is not None and plot is not None:
+            row["dots"] = [plot.place(value) for value in line.gain.values]
+            row["mean"] = plot.place(line.gain.mean)
+            published = None if line.paper is None else (line.paper.rank1[1] - line.paper.rank1[0]) / 100
+            row["published"] = None if published is None else plot.place(published)
+        rows.append(row)
+    ticks = [] if plot is None else [(plot.place(tick), f"{100 * tick:+g}".replace("-", "−")) for tick in plot.ticks]
+    zero = None if plot is None else plot.place(0)
+    return {"name": gap.name, "title": gap.title, "about": describe(gap), "rows": rows, "ticks": ticks, "zero": zero}
+
+
+def _plot(lines: list[Line]) -> Plot | None:
+    """The range of all gains and of zero, in steps of 5 points (10 where that would be more than 8)."""
+    values = [value for line in lines if line.gain for value in line.gain.values]
+    values += [(line.paper.rank1[1] - line.paper.rank1[0]) / 100 for line in lines if line.paper and line.gain]
+    if not values:
+        return None
+    least, most = min(0.0, *values), max(0.0, *values)
+    step = 0.05 if most - least < 0.4 else 0.1
+    low, high = (int(least / step) - 1) * step, (int(most / step) + 1) * step
+    count = round((high - low) / step)
+    return Plot(low, high, tuple(round(low + index * step, 4) for index in range(count + 1)))

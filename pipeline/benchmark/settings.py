@@ -1,0 +1,33 @@
+"""What a benchmark is told, and where it keeps what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline.benchmark.gaps import Gap
+from pipeline.settings import JobSettings
+
+
+class BenchmarkSettings(JobSettings):
+    """Size and length of a benchmark; decides every byte of it."""
+
+    identities: int = Field(300, ge=8, description="people of each domain of the world, half of them for training")
+    images_per_camera: int = Field(2, ge=2, description="images of a person by a camera that sees them")
+    height: int = Field(64, ge=32, multiple_of=16, description="of all networks' images, pixels")
+    width: int = Field(32, ge=32, multiple_of=16, description="of all networks' images, pixels")
+    budget: float = Field(1.0, gt=0, description="share of the full steps of each generator's training")
+    reid_steps: int = Field(600, ge=1, description="training steps of each ReID network")
+    reid_batch_size: int = Field(32, ge=4, description="images in such a step")
+    device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
+
+
+def seed_folder(output: Path, seed: int) -> Path:
+    """All that is made for one seed."""
+    return output / f"seed-{seed}"
+
+
+def gap_folder(output: Path, seed: int, gap: Gap) -> Path:
+    """All that is made for one gap, but for the world."""
+    return seed_folder(output, seed) / gap.name

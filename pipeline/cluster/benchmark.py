@@ -1,0 +1,260 @@
+"""The benchmark's work: for each seed and gap the data, generators, synthetic sets, ReID networks and measures.
+
+Every part is done by the code that the jobs run, with its checkpoints and its refusal of another run's output, so a
+benchmark that was stopped is taken up again where each part stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from manifests.store import open_dataset
+from pipeline.annotations import AnnotationSettings
+from pipeline.benchmark.gaps import BASELINE, Arm, Gap
+from pipeline.benchmark.records import ArmRecord, find_record, write_record
+from pipeline.benchmark.settings import BenchmarkSettings, gap_folder, seed_folder
+from pipeline.benchmark.worlds import MEASURED, draw_world, prepare_sets, set_uri
+from pipeline.cluster.annotate import annotate
+from pipeline.cluster.graph import Node
+from pipeline.cluster.pool import run_shards_here
+from pipeline.cluster.synthesize import prepare_synthesis, synthesize
+from pipeline.cluster.train import write_camstyle_card
+from pipeline.comparison.systems import SYSTEMS
+from pipeline.plan_kinds import KINDS, PEOPLE, POSES, Kind
+from pipeline.recipes import find_recipe
+from pipeline.recipes.base import Recipe
+from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.mixing import MixSettings, mixed_batches
+from pipeline.reid.model import ReidModel, load_reid
+from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.result import write_card, write_reid
+from pipeline.reid.retrieval import RetrievalSettings, measure_on
+from pipeline.reid.sets import load_sets
+from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.training import TrainingSettings
+from pipeline.training_cameras import camera_pairs
+from pipeline.training_run import TrainingRun
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One gap of one seed: where it lies and what is done there."""
+
+    settings: BenchmarkSettings
+    output: Path
+    seed: int
+    gap: Gap
+
+    @property
+    def folder(self) -> Path:
+        return gap_folder(self.output, self.seed, self.gap)
+
+    def uri(self, name: str) -> str:
+        """Of one of the gap's source manifests."""
+        return set_uri(self.output, self.seed, self.gap, name)
+
+    def arm_folder(self, arm: Arm) -> Path:
+        return self.folder / "arms" / arm.name.replace(", ", "-").replace(" ", "-")
+
+    # ---- data
+
+    def prepare(self) -> str:
+        """Source manifests, and masks and poses where a recipe of the gap needs them."""
+        prepare_sets(self.output, self.seed, self.gap)
+        for name in ("train", "target"):
+            if self._annotated(name):
+                models = AnnotationSettings(device="cuda" if self.settings.device == "cuda" else "cpu")
+                annotate(self.uri(name), self._annotations(name), models, runner=run_shards_here)
+        return f"{open_dataset(self.uri('train')).snapshot.rows} training images"
+
+    def _annotated(self, name: str) -> bool:
+        if name == "target" and "target" not in self.gap.needs:
+            return False
+        needs = [_recipe(arm.recipe).needs for arm in self.gap.arms if arm.recipe]
+        return any({"masks", "keypoints"} & one for one in needs)
+
+    def _annotations(self, name: str) -> str:
+        return f"{self.uri(name)}-annotations"
+
+    # ---- generators
+
+    def train_generator(self, name: str) -> str:
+        """The recipe's generator, or one for every two cameras, by the small settings of the comparison."""
+        system = SYSTEMS[name]
+        settings = TrainingSettings(
+            steps=max(1, round(system.steps * self.settings.budget)),
+            batch_size=system.batch_size,
+            height=self.settings.height,
+            width=self.settings.width,
+            seed=self.seed,
+            average_decay=system.average_decay,
+            device=self.settings.device,
+            checkpoint_every=200,
+        )
+        sets = ["train", "target"] if "target" in self.gap.needs else ["train"]
+        manifests = {
+            role: (self.uri(part), self._annotations(part) if self._annotated(part) else None)
+            for role, part in zip(("source", "target"), sets, strict=False)
+        }
+        run = TrainingRun(_recipe(name), settings, self.folder / "generators" / name, manifests)
+        if name == "camstyle":
+            return self._train_pairs(run)
+        run.train()
+        return f"{settings.steps} steps"
+
+    def _train_pairs(self, run: TrainingRun) -> str:
+        cameras = sorted(open_dataset(self.uri("train")).scan().select("camera").unique().collect()["camera"])
+        pairs = camera_pairs(cameras)
+        for first, second in pairs:
+            folder = run.output / f"{first}_{second}"
+            TrainingRun(run.recipe, run.settings, folder, run.manifests, cameras=(first, second)).train()
+        write_camstyle_card(run.output, cameras, pairs)
+        return f"{len(pairs)} pairs of cameras, {run.settings.steps} steps each"
+
+    # ---- arms
+
+    def try_arm(self, arm: Arm) -> str:
+        """Synthesize, train the ReID network or networks, measure; leaves a record."""
+        record = self.record(arm)
+        if record is None:
+            record = self._try(arm)
+            write_record(self.arm_folder(arm), record)
+        found = record.figures["test"]
+        return f"rank-1 {found['rank1']:.1%}, mAP {found['mean_ap']:.1%}"
+
+    def record(self, arm: Arm) -> ArmRecord | None:
+        """What was measured, None before it was."""
+        return find_record(self.arm_folder(arm), self._identity(arm))
+
+    def _try(self, arm: Arm) -> ArmRecord:
+        made = self._synthesize(arm, "train", ["train"]) if arm.recipe else None
+        poses: dict[str, str] = {}
+        if arm.train_on == "two networks":
+            network = load_reid(self.arm_folder(self.gap.baseline) / "reid", self.settings.device)
+            pose_network: ReidModel | None = self._train_reid(arm, [made or ""])
+            poses = {part: self._synthesize(arm, part, ["query", "gallery"]) for part in MEASURED}
+        else:
+            network, pose_network = self._train_reid(arm, self._training_uris(arm, made)), None
+        figures: dict[str, dict[str, float]] = {
+            part: measure_on(
+                self.uri(part), network, RetrievalSettings(poses=poses.get(part)), pose_network
+            ).retrieval.as_dict()
+            for part in MEASURED
+        }
+        counts = {"real": open_dataset(self.uri("train")).snapshot.rows}
+        counts |= {"synthetic": open_dataset(made).snapshot.rows} if made else {}
+        return ArmRecord(self.gap.name, arm.name, self.seed, self._identity(arm), figures, counts)
+
+    def _training_uris(self, arm: Arm, made: str | None) -> list[str]:
+        real = [] if arm.train_on == "synthetic" else [self.uri("train")]
+        return [*real, *([made] if made else [])]
+
+    def _synthesize(self, arm: Arm, part: str, splits: Sequence[str]) -> str:
+        assert arm.recipe is not None
+        kind = next(kind for kind in KINDS if arm.recipe in kind.recipes)
+        job = prepare_synthesis(
+            self.uri(part),
+            self.uri("target") if "target" in self.gap.needs else None,
+            str(self.folder / "generators" / arm.recipe),
+            kind.settings.model_validate(self._synthesis_settings(arm, kind, splits)),
+            annotations_uri=self._annotations(part) if kind is not POSES and self._annotated(part) else None,
+            device=self.settings.device,
+        )
+        return synthesize(job, str(self.arm_folder(arm) / f"images-{part}"), runner=run_shards_here).uri
+
+    def _synthesis_settings(self, arm: Arm, kind: Kind, splits: Sequence[str]) -> dict[str, Any]:
+        settings: dict[str, Any] = {"seed": self.seed, "splits": list(splits), "shard_size": 1024, **arm.label}
+        if kind is PEOPLE:
+            rows = open_dataset(self.uri("train")).snapshot.rows
+            settings["images"] = round(rows * float(arm.mix.get("synthetic_per_real", 1.0)))
+        if kind is POSES:
+            settings["score_pose"] = False  # nothing of the benchmark reads it, and it takes long
+        if arm.taught:
+            settings["teacher"] = str(self.arm_folder(self.gap.baseline) / "reid")
+        return settings
+
+    def _train_reid(self, arm: Arm, uris: Sequence[str]) -> ReidModel:
+        """The ReID network of an arm; all arms of a gap take as many steps."""
+        settings = self.settings
+        output = self.arm_folder(arm) / "reid"
+        sets = load_sets(uris, settings.height, settings.width)
+        reid = ReidTrainingSettings(
+            steps=settings.reid_steps, batch_size=settings.reid_batch_size, seed=self.seed, device=settings.device
+        )
+        augmentation = AugmentationSettings.model_validate(dict(self.gap.reid))
+        batches = mixed_batches(sets, self.seed, MixSettings.model_validate(dict(arm.mix)), augmentation)
+        network = build_network(NetworkSettings(), len(sets.classes), self.seed)
+        training = ReidTraining(network, batches, reid)
+        training.run(output, {**augmentation.model_dump(), **arm.mix})
+        model = write_reid(training, sets, output)
+        write_card(training, sets, model, {}, output)
+        return model
+
+    def _identity(self, arm: Arm) -> dict[str, Any]:
+        """What a record must have been made with to stand for this arm."""
+        gap, system = self.gap, SYSTEMS.get(arm.recipe or "")
+        return {
+            "settings": self.settings.model_dump(mode="json", exclude={"device"}),
+            "gap": [gap.people, gap.images, list(gap.cameras or ()), dict(gap.reid)],
+            "arm": [arm.recipe, dict(arm.label), arm.train_on, dict(arm.mix)],
+            "generator": [system.steps, system.batch_size, dict(system.settings)] if system else None,
+        }
+
+
+def _recipe(name: str) -> Recipe:
+    """With the settings that make it small enough for the budget."""
+    model = find_recipe(name)
+    return model(model.settings_model.model_validate(dict(SYSTEMS[name].settings)))
+
+
+def benchmark_nodes(settings: BenchmarkSettings, output: Path, seeds: Sequence[int], gaps: Sequence[Gap]) -> list[Node]:
+    """All that is to be done, each part behind what it needs."""
+    nodes = []
+    for seed in seeds:
+        world = f"seed {seed}: world"
+        folder = seed_folder(output, seed)
+        nodes.append(Node(world, partial(_draw, settings, output, seed), folder / "world.log"))
+        for gap in gaps:
+            nodes += _gap_nodes(Bench(settings, output, seed, gap), world)
+    return nodes
+
+
+def _draw(settings: BenchmarkSettings, output: Path, seed: int) -> str:
+    draw_world(settings, output, seed)
+    return "drawn"
+
+
+def _gap_nodes(bench: Bench, world: str) -> list[Node]:
+    gap, logs = bench.gap, bench.folder / "logs"
+    title = f"seed {bench.seed}, {gap.name}"
+    sets, baseline = f"{title}: data", f"{title}: {BASELINE}"
+    nodes = [
+        Node(sets, bench.prepare, logs / "data.log", (world,)),
+        Node(baseline, partial(bench.try_arm, gap.baseline), logs / f"{BASELINE}.log", (sets,)),
+    ]
+    generators = {arm.recipe: f"{title}: {arm.recipe} generator" for arm in gap.arms if arm.recipe}
+    for recipe, name in generators.items():
+        nodes.append(Node(name, partial(bench.train_generator, recipe), logs / f"{recipe}-generator.log", (sets,)))
+    for arm in gap.arms:
+        needs: tuple[str, ...] = (generators[arm.recipe],) if arm.recipe else (sets,)
+        if arm.taught or arm.train_on == "two networks":
+            needs = (*needs, baseline)
+        log = logs / f"{bench.arm_folder(arm).name}.log"
+        nodes.append(Node(f"{title}: {arm.name}", partial(bench.try_arm, arm), log, needs))
+    return nodes
+
+
+def benchmark_records(
+    settings: BenchmarkSettings, output: Path, seeds: Sequence[int], gaps: Sequence[Gap]
+) -> list[ArmRecord]:
+    """What was measured so far."""
+    records = []
+    for seed in seeds:
+        for gap in gaps:
+            bench = Bench(settings, output, seed, gap)
+            records += [bench.record(arm) for arm in (gap.baseline, *gap.arms)]
+    return [record for record in records if record is not None]
