@@ -52,7 +52,7 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
     try:
         trainer.fit()
     except Exception as error:
-        raise _as_user_error(error, STAGE) from None
+        raise as_user_error(error, STAGE) from None
 
 
 def _as_worker(train: TrainOne, device: str) -> None:
@@ -94,7 +94,7 @@ def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:
     except Exception as error:
         for reference in running:
             ray.cancel(reference, force=True)
-        raise _as_user_error(error, STAGE) from None
+        raise as_user_error(error, STAGE) from None
 
 
 def _as_task(train: TrainOne, device: str) -> None:
@@ -123,7 +123,7 @@ def _place(needs: StageResources, count: int = 1) -> None:
     wait_for_placement(STAGE, needs, cluster_nodes, ask_for_nodes=ask_for_nodes, count=count)
 
 
-def _as_user_error(error: Exception, stage: str) -> UserError:
+def as_user_error(error: Exception, stage: str) -> UserError:
     """What the user did wrong, if a worker said so; else the first line of what went wrong."""
     seen: BaseException | None = error
     while seen is not None:
