@@ -1,6 +1,7 @@
-"""Trains a ReID network on the training split of a manifest, and measures it on queries and gallery.
+"""Trains a ReID network on the training splits of manifests, real and synthetic, and measures it on another's queries.
 
-python jobs/train_reid.py --source runs/market --output runs/reid --eval runs/market
+python jobs/train_reid.py --train runs/market --output runs/reid --eval runs/market
+python jobs/train_reid.py --train runs/market,runs/market-all-cameras --mix two_means --output runs/camstyle-reid
 
 A stopped training is taken up again by the same command.
 """
@@ -18,21 +19,28 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.store import open_dataset
-from pipeline.reid.data import AugmentationSettings, LabelledBatches, load_labelled
+from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.result import write_card, write_reid
 from pipeline.reid.retrieval import evaluate_on
+from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.settings import JobSettings, run_job
 
 
-class Settings(ReidTrainingSettings, NetworkSettings, AugmentationSettings):
-    """Train a ReID network: images and labels of a manifest's training split, weights and a card out of it."""
+class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, AugmentationSettings):
+    """Train a ReID network: images and labels of manifests' training splits, weights and a card out of them."""
 
-    source: str = Field(description="URI of the manifest to train on")
+    train: list[str] = Field(
+        min_length=1, description="URI of a source or synthetic data set to train on; several: repeat, or use commas"
+    )
     output: Path = Field(description="folder for weights, card, checkpoints and TensorBoard files")
     min_reliability: float | None = Field(
-        default=None, ge=0, le=1, description="train only on rows that jobs/score_dataset.py finds so reliable"
+        default=None,
+        ge=0,
+        le=1,
+        description="of generated images, only those that score_dataset.py finds so reliable",
     )
     eval: str | None = Field(
         default=None, description="URI of a source manifest with queries and gallery to measure on"
@@ -51,14 +59,14 @@ def main(settings: Settings) -> int:
     """Train (or go on training), write the result, measure it."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    data = load_labelled(settings.source, settings.height, settings.width, min_reliability=settings.min_reliability)
-    print(f"train: {len(data)} images of {data.targets.shape[1]} people", flush=True)
-    network = build_network(settings.part(NetworkSettings), data.targets.shape[1], settings.seed, settings.pretrained)
-    augmentation = settings.part(AugmentationSettings)
-    batches = LabelledBatches(data, settings.seed, augmentation)
+    sets = load_sets(settings.train, settings.height, settings.width, settings.min_reliability)
+    mix, augmentation = settings.part(MixSettings), settings.part(AugmentationSettings)
+    batches = mixed_batches(sets, settings.seed, mix, augmentation)
+    generated = len(sets.images) - sets.real_images
+    print(f"train: {sets.real_images} real, {generated} generated images of {len(sets.classes)} people", flush=True)
+    network = build_network(settings.part(NetworkSettings), len(sets.classes), settings.seed, settings.pretrained)
     training = ReidTraining(network, batches, settings.part(ReidTrainingSettings))
-    training.run(settings.output, {**augmentation.model_dump(), "pretrained": settings.pretrained})
-    sets = {"source": data}
+    training.run(settings.output, {**mix.model_dump(), **augmentation.model_dump(), "pretrained": settings.pretrained})
     model = write_reid(training, sets, settings.output)
     metrics: dict[str, float | str] = {}
     if settings.eval is not None:

@@ -47,15 +47,19 @@ class Renaming:
         return relabel(rows, self.numbers, self.num_classes) if self.num_classes else rows
 
 
-def unite(inputs: Sequence[Dataset]) -> tuple[ClassMap | None, list[Renaming]]:
+def unite(
+    inputs: Sequence[Dataset], maps: Sequence[ClassMap | None] | None = None
+) -> tuple[ClassMap | None, list[Renaming]]:
     """The class map of the union, None where the rows carry no labels, and what changes in each input.
+
+    ``maps`` number the classes of each input; by default their own. Source rows have none: who labels them says it.
 
     Raises:
         UserError: an input labels several people as one, or does not say whose name it is that another has too, or
             has no class map where another has.
     """
     names = _united_names(inputs, [_people(dataset) for dataset in inputs])
-    maps = [dataset.classes for dataset in inputs]
+    maps = [dataset.classes for dataset in inputs] if maps is None else maps
     if all(one is None for one in maps):
         return None, [Renaming(mine, np.empty(0, np.int32), 0) for mine in names]
     places: list[str | None] = []

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages
+from pipeline.reid.batches import AugmentationSettings, LabelledBatches
 from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.sets import LabelledImages
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.training_data import DomainData, random_generator
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.generation_quality import CameraClassifier, train_camera_classifier
 from pipeline.pose import PoseEstimator, load_pose_estimator
-from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages
+from pipeline.reid.batches import AugmentationSettings, LabelledBatches
 from pipeline.reid.evaluation import retrieval_rate
 from pipeline.reid.model import ReidModel, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.sets import LabelledImages
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.toyworld_data import load_toyworld
 from pipeline.toyworld_trial import SOURCE, TARGET

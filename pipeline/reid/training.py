@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.precision import Precision, resolve_precision
-from pipeline.reid.data import ReidBatches
+from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
 from pipeline.settings import JobSettings
 from pipeline.tensors import to_batch

@@ -25,9 +25,11 @@ from manifests.validate import validate
 from pipeline import scoring
 from pipeline.identity_reliability import auroc
 from pipeline.images import encode, pixel_sha256
-from pipeline.reid.data import AugmentationSettings, LabelledBatches, load_labelled
+from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.mixing import mixed_batches
 from pipeline.reid.model import save_reid
 from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.settings import parse_settings
 from tests.manifests.manifest_rows import source_rows
@@ -77,12 +79,12 @@ class Laboratory:
 
     @cached_property
     def model(self) -> str:
-        data = load_labelled(self.source, HEIGHT, WIDTH)
+        sets = load_sets([self.source], HEIGHT, WIDTH)
         network = build_network(NetworkSettings(channels=8), PEOPLE, 0)
-        batches = LabelledBatches(data, 0, AugmentationSettings(erasing=0.0))
+        batches = mixed_batches(sets, 0, augmentation=AugmentationSettings(erasing=0.0))
         ReidTraining(network, batches, ReidTrainingSettings(steps=150, batch_size=16)).run()
         path = self.folder / "reid.safetensors"
-        save_reid(path, network, HEIGHT, WIDTH, data.classes)
+        save_reid(path, network, HEIGHT, WIDTH, sets.classes)
         return str(path)
 
     @cached_property
@@ -160,15 +162,15 @@ def test_the_filter_finds_mixed_identities(lab: Laboratory) -> None:
 def test_training_takes_the_reliable_rows_alone(lab: Laboratory) -> None:
     kept = int((quality(lab.scored)["reliability"] >= 0.5).sum())
     assert 0 < kept < PEOPLE * IMAGES
-    assert len(load_labelled(lab.scored.uri, HEIGHT, WIDTH, min_reliability=0.5)) == kept
-    assert len(load_labelled(lab.scored.uri, HEIGHT, WIDTH)) == PEOPLE * IMAGES
+    assert len(load_sets([lab.scored.uri], HEIGHT, WIDTH, min_reliability=0.5).images) == kept
+    assert len(load_sets([lab.scored.uri], HEIGHT, WIDTH).images) == PEOPLE * IMAGES
     for uri, least, reason in (
         (lab.generated, 0.5, "score it with jobs/score_dataset.py"),
         (lab.scored.uri, 1.0, "no row of .* has a reliability of 1 or more"),
         (lab.source, 0.5, "only synthetic rows"),
     ):
         with pytest.raises(UserError, match=reason):
-            load_labelled(uri, HEIGHT, WIDTH, min_reliability=least)
+            load_sets([uri], HEIGHT, WIDTH, min_reliability=least)
 
 
 def test_only_the_scores_of_a_row_change(lab: Laboratory) -> None:

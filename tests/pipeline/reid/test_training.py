@@ -14,9 +14,10 @@ import torch
 
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand, lsro, one_hot
-from pipeline.reid.data import AugmentationSettings, LabelledBatches, LabelledImages, erase
+from pipeline.reid.batches import AugmentationSettings, LabelledBatches, erase
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.reid.sets import LabelledImages
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings, soft_cross_entropy
 from pipeline.training_data import Columns
 
@@ -29,7 +30,7 @@ def people(rows: int = 12) -> LabelledImages:
     images = rng.integers(0, 90, (rows, 32, 16, 3), dtype=np.uint8)
     numbers = np.arange(rows) % 3
     images[np.arange(rows), ..., numbers] += 150
-    return LabelledImages(images, expand(one_hot(numbers, 3)), ClassMap(("a", "b", "c")))
+    return LabelledImages(images, expand(one_hot(numbers, 3)), numbers.astype(np.int32))
 
 
 def training(batches: LabelledBatches | None = None, **changed: Any) -> ReidTraining:

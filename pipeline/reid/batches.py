@@ -1,0 +1,127 @@
+"""Training batches of labelled images: in which order, and how each image is varied; functions of their step."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.reid.sets import LabelledImages
+from pipeline.settings import JobSettings
+from pipeline.training_data import Columns, Crop, DomainData, crop_together, random_generator
+
+_STREAM, _ORDER_STREAM = 400, 401
+
+
+class AugmentationSettings(JobSettings):
+    """How training images are varied."""
+
+    padding: float = Field(
+        default=10 / 256, ge=0, lt=0.5, description="black border before the random crop, as a share of the height"
+    )
+    flip: float = Field(default=0.5, ge=0, le=1, description="share of images that are mirrored")
+    erasing: float = Field(
+        default=0.5, ge=0, le=1, description="share of images with a rectangle erased (Zhong et al., AAAI 2020)"
+    )
+    erased_most: float = Field(
+        default=0.4, gt=0.02, le=1, description="largest erased share of an image; smallest 0.02"
+    )
+
+
+class ReidBatches(Protocol):
+    """Where training batches come from: each a function of its step."""
+
+    def batch(self, step: int, size: int) -> Columns:
+        """``image`` (N, H, W, 3) uint8; ``target`` (N, K) float32; ``weight`` (N,) float32: the loss is the sum of
+        the rows' cross-entropies times their weights."""
+
+    def digest(self) -> str:
+        """SHA-256 of the data."""
+
+
+class Draw(NamedTuple):
+    """Row numbers (N,) int64 and what each row weighs (N,) float32."""
+
+    rows: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+class Order(Protocol):
+    """Which rows a step sees: a function of the step."""
+
+    def draw(self, step: int, size: int) -> Draw:
+        """``size`` rows and their weights."""
+
+
+class Shuffled:
+    """``rows`` in a new random order every epoch; every row weighs the same, together 1."""
+
+    def __init__(self, rows: NDArray[np.int64], seed: int, stream: int = 0) -> None:
+        """Orders of one seed are independent where their ``stream`` differs."""
+        self.rows, self.seed, self._stream = rows, seed, _ORDER_STREAM + stream
+
+    def draw(self, step: int, size: int) -> Draw:
+        """As `Order.draw`."""
+        count = len(self.rows)
+        drawn = [divmod(step * size + place, count) for place in range(size)]
+        places = np.array([_order(self.seed, self._stream, epoch, count)[place] for epoch, place in drawn], np.int64)
+        return Draw(self.rows[places], np.full(size, 1 / size, np.float32))
+
+
+class LabelledBatches:
+    """Augmented batches of labelled images, by default `Shuffled`."""
+
+    def __init__(
+        self,
+        data: LabelledImages,
+        seed: int,
+        settings: AugmentationSettings | None = None,
+        order: Order | None = None,
+    ) -> None:
+        self.data, self.seed = data, seed
+        self.settings = settings or AugmentationSettings()
+        self.order = order or Shuffled(np.arange(len(data)), seed)
+
+    def batch(self, step: int, size: int) -> Columns:
+        """As `ReidBatches.batch`."""
+        rng = random_generator(self.seed, _STREAM, step)
+        rows, weights = self.order.draw(step, size)
+        images = self._crop(rows, rng)
+        for image in images:
+            if rng.random() < self.settings.erasing:
+                erase(image, rng, self.settings.erased_most)
+        return {"image": images, "target": self.data.targets[rows], "weight": weights}
+
+    def digest(self) -> str:
+        return self.data.digest()
+
+    def _crop(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+        height, width = self.data.images.shape[1:3]
+        border = round(height * self.settings.padding)
+        padded = np.pad(self.data.images[rows], ((0, 0), (border, border), (border, border), (0, 0)))
+        places = rng.integers(2 * border + 1, size=(len(rows), 2))
+        flips = rng.random(len(rows)) < self.settings.flip
+        crops = [Crop(int(top), int(left), bool(flip)) for (top, left), flip in zip(places, flips, strict=True)]
+        return crop_together(DomainData(padded), crops, height, width).images
+
+
+def erase(image: NDArray[np.uint8], rng: np.random.Generator, most: float = 0.4) -> None:
+    """Paint one random rectangle of ``image`` (H, W, 3) grey, in place: 0.02 to ``most`` of its area, sides between
+    3:10 and 10:3 (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020, section 3.2)."""
+    height, width = image.shape[:2]
+    for _ in range(20):
+        area = rng.uniform(0.02, most) * height * width
+        aspect = rng.uniform(0.3, 1 / 0.3)
+        tall, wide = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if 0 < tall < height and 0 < wide < width:
+            top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+            image[top : top + tall, left : left + wide] = (124, 116, 104)  # ImageNet's mean: 0 for the network
+            return
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return random_generator(seed, stream, epoch).permutation(rows)

@@ -1,0 +1,236 @@
+"""Training sets of a ReID network: images of one or several manifests with dense labels over one numbering of people.
+
+A real image is labelled one-hot, a generated one as its row says. A person is a name within a data set (see
+`manifests.numbering`): a generated image of somebody has the class of their real images, and people of one name in two
+data sets stay two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from manifests.numbering import Renaming, unite
+from manifests.relabel import relabel
+from manifests.soft_labels import ClassMap, LabelColumns, expand, one_hot
+from manifests.store import open_dataset
+from pipeline.digests import content_id, subject_key
+from pipeline.reid.data import decode_images, in_splits
+
+_SOURCE = ["image", "image_sha256", "identity", "split", "role", "dataset_id", "licence"]
+_LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
+_SYNTHETIC = ["image", "image_sha256", "split", *_LABEL, "subject_keys", "quality"]
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """``images`` (N, H, W, 3) uint8 RGB of one size; ``targets`` (N, K) float32, each row a distribution over the
+    classes; ``people`` (N,) int32, the class of who is shown, -1 for nobody in particular, None where not known."""
+
+    images: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    people: NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
+            raise ValueError(f"images must be (N, H, W, 3) uint8, got {self.images.shape} {self.images.dtype}")
+        if self.targets.ndim != 2 or len(self.targets) != len(self.images) or self.targets.dtype != np.float32:
+            raise ValueError(f"targets must be ({len(self)}, K) float32, got {self.targets.shape}")
+        if self.people is not None and self.people.shape != (len(self),):
+            raise ValueError(f"people must be ({len(self)},), got {self.people.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def digest(self) -> str:
+        """SHA-256, hex, over shapes and bytes of all arrays."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.targets, self.people):
+            if array is not None:
+                digest.update(repr(array.shape).encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class TrainingSets:
+    """What a network learns from: all images, real ones first."""
+
+    images: LabelledImages
+    real_images: int
+    """How many of them are real."""
+    classes: ClassMap
+    provenance: Mapping[str, Mapping[str, Any]]
+    """What goes into the card, by URI."""
+
+    @property
+    def real(self) -> LabelledImages | None:
+        """The real images, if there are any."""
+        return self._part(slice(0, self.real_images))
+
+    @property
+    def synthetic(self) -> LabelledImages | None:
+        """The generated images, if there are any."""
+        return self._part(slice(self.real_images, None))
+
+    def _part(self, rows: slice) -> LabelledImages | None:
+        whole = self.images
+        people = None if whole.people is None else whole.people[rows]
+        part = LabelledImages(whole.images[rows], whole.targets[rows], people)
+        return part if len(part) else None
+
+
+def load_sets(uris: Sequence[str], height: int, width: int, min_reliability: float | None = None) -> TrainingSets:
+    """The training splits at ``uris`` at (height, width): source manifests, synthetic ones, or both.
+
+    ``min_reliability`` keeps only the rows of scored synthetic sets that are at least so reliable. The numbers of the
+    widest class map stay as they are: that of a synthetic set, where people were erased since it was made.
+
+    Raises:
+        UserError: no such data set, one twice, nothing labelled in it, people who cannot be told apart, a broken
+            image, or reliability is asked for where nothing was scored.
+    """
+    datasets = [open_dataset(uri) for uri in uris]
+    _check_kinds(datasets, min_reliability)
+    for dataset in datasets:
+        _check_rows(dataset, min_reliability)
+    maps = {dataset.uri: _own_classes(dataset) for dataset in datasets}
+    datasets.sort(key=lambda dataset: -len(maps[dataset.uri]))
+    classes, renamings = unite(datasets, [maps[dataset.uri] for dataset in datasets])
+    assert classes is not None
+    size = height, width
+    parts = [_load(*one, classes, size, min_reliability) for one in zip(datasets, renamings, strict=True)]
+    parts.sort(key=lambda part: part.provenance["kind"] != "source")
+    return TrainingSets(
+        images=_joined([part.images for part in parts]),
+        real_images=sum(len(part.images) for part in parts if part.provenance["kind"] == "source"),
+        classes=classes,
+        provenance={part.uri: part.provenance for part in parts},
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one data set gives."""
+
+    uri: str
+    images: LabelledImages
+    provenance: Mapping[str, Any]
+
+
+def _check_kinds(datasets: Sequence[Dataset], min_reliability: float | None) -> None:
+    seen = set()
+    for dataset in datasets:
+        if dataset.kind == "annotation":
+            raise UserError(f"{dataset.uri} holds annotations: train on a source or a synthetic data set")
+        if dataset.uri in seen:
+            raise UserError(f"{dataset.uri} is named twice")
+        seen.add(dataset.uri)
+    if min_reliability is not None and all(dataset.kind == "source" for dataset in datasets):
+        raise UserError(f"{datasets[0].uri} holds source rows: only synthetic rows have a reliability")
+
+
+def _check_rows(dataset: Dataset, min_reliability: float | None) -> None:
+    """Refuse a set that would give nothing, before any image is decoded."""
+    if dataset.kind == "source":
+        if not _chosen(dataset.read(["identity", "split", "role"]), "source", None).num_rows:
+            raise UserError(f"nobody with an identity in the training split of {dataset.uri}")
+        return
+    if dataset.classes is None:
+        raise UserError(f"{dataset.uri} does not say which people its labels are over")
+    rows = in_splits(dataset.read(["split", "quality"]), ["train"])
+    if not rows.num_rows:
+        raise UserError(f"no rows in the training split of {dataset.uri}")
+    if min_reliability is None or _chosen(rows, "synthetic", min_reliability).num_rows:
+        return
+    most = pc.max(_reliability(rows)).as_py()
+    if most is None:
+        raise UserError(f"no row of {dataset.uri} has a reliability: score it with jobs/score_dataset.py first")
+    raise UserError(f"no row of {dataset.uri} has a reliability of {min_reliability:g} or more (most: {most:.4g})")
+
+
+def _own_classes(dataset: Dataset) -> ClassMap:
+    """The numbering of one set alone."""
+    if dataset.classes is not None:
+        return dataset.classes
+    people = _chosen(dataset.read(["identity", "split", "role"]), "source", None)
+    return ClassMap.of(people.column("identity").to_pylist())
+
+
+def _load(
+    dataset: Dataset, renaming: Renaming, classes: ClassMap, size: tuple[int, int], min_reliability: float | None
+) -> _Part:
+    images, subjects, licences = [], set[str](), set[str]()
+    for table in dataset.shards(_SOURCE if dataset.kind == "source" else _SYNTHETIC):
+        table = _chosen(table, dataset.kind, min_reliability)
+        if not table.num_rows:
+            continue
+        labelled = _label_real if dataset.kind == "source" else _label_synthetic
+        try:
+            labels = labelled(table, renaming, classes)
+            targets = expand(labels, len(classes))
+        except (ValueError, IndexError) as error:
+            raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
+        pictures = decode_images(table.select(["image", "image_sha256"]).to_pylist(), dataset.uri, *size)
+        images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
+        subjects |= _subjects(table)
+        if "licence" in table.column_names:
+            licences |= set(table.column("licence").drop_null().to_pylist())
+    whole = _joined(images)
+    provenance = {
+        "images": len(whole),
+        "kind": dataset.kind,
+        "manifest_sha256": dataset.digest(),
+        "licences": sorted(licences),
+        "subjects": sorted(subjects),
+        "subjects_digest": content_id(*sorted(subjects)),
+    }
+    return _Part(dataset.uri, whole, provenance)
+
+
+def _chosen(table: pa.Table, kind: str, min_reliability: float | None) -> pa.Table:
+    """The rows to train on: real ones that show somebody, generated ones that are so reliable."""
+    table = in_splits(table, ["train"])
+    if kind == "source":
+        return table.filter(pc.and_(pc.equal(table.column("role"), "person"), pc.is_valid(table.column("identity"))))
+    if min_reliability is None:
+        return table
+    return table.filter(pc.greater_equal(_reliability(table), min_reliability))
+
+
+def _reliability(table: pa.Table) -> pa.ChunkedArray:
+    return pc.struct_field(table.column("quality"), "reliability")
+
+
+def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
+    people = zip(*(table.column(name).to_pylist() for name in ("dataset_id", "identity")), strict=True)
+    return one_hot(classes.numbers([renaming.names[person] for person in people]), len(classes))
+
+
+def _label_synthetic(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
+    relabelled = relabel(table, renaming.numbers, len(classes))
+    return {name: relabelled.column(name) for name in _LABEL}
+
+
+def _subjects(table: pa.Table) -> set[str]:
+    if "subject_keys" in table.column_names:
+        return set(pc.list_flatten(table.column("subject_keys")).to_pylist())
+    people = table.select(["dataset_id", "identity"]).group_by(["dataset_id", "identity"]).aggregate([])
+    return {subject_key(one["dataset_id"], one["identity"]) for one in people.to_pylist()}
+
+
+def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [(part.images, part.targets, part.people) for part in parts]
+    images, targets, people = (np.concatenate(columns) for columns in zip(*arrays, strict=True))
+    return LabelledImages(images, targets, people)
