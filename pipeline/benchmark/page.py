@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from manifests.page import render_page, write_page
+from manifests.page import data_uri, render_page, write_page
 from manifests.storage import open_storage
 from pipeline.benchmark.gaps import MARKET, Gap
+from pipeline.benchmark.pictures import Picture, draw_arm
 from pipeline.benchmark.records import ArmRecord
 from pipeline.benchmark.results import Line, Spread, measurements, summarize
 
+_ROOM = 0.2
+"""Between the outermost dot and the plot's edge, in steps of its scale."""
 _TEMPLATE = Path(__file__).with_name("benchmark.html")
 
 
@@ -37,7 +41,7 @@ def write_results(output: Path, records: Sequence[ArmRecord], gaps: Sequence[Gap
     table.write_parquet(data)
     storage = open_storage(str(output))
     storage.write("benchmark.parquet", data.getvalue())
-    sections = [_section(gap, lines[gap.name]) for gap in measured]
+    sections = [_section(gap, lines[gap.name], _pictures(output, records, gap)) for gap in measured]
     written = [
         write_page(str(output / "benchmark.md"), markdown(measured, lines, about)),
         write_page(str(output / "benchmark.html"), render_page(_TEMPLATE, about=about, sections=sections)),
@@ -60,8 +64,8 @@ def markdown(gaps: Sequence[Gap], lines: dict[str, list[Line]], about: str) -> s
 
 def describe(gap: Gap) -> str:
     """What is given and what is measured, in a sentence."""
-    given = [f"{gap.people} people" if gap.people else "all training people"]
-    given += [f"{gap.images} images of each"] if gap.images else []
+    given = [f"at most {gap.people} people" if gap.people else "all training people"]
+    given += [f"at most {gap.images} images of each"] if gap.images else []
     given += [f"cameras {' and '.join(map(str, gap.cameras))} alone"] if gap.cameras else []
     where = "other people of the same place" if gap.measured_on == MARKET else "people of another place"
     return f"Trained on the {MARKET} domain ({', '.join(given)}); measured on {where}."
@@ -88,7 +92,14 @@ def paper(line: Line) -> str:
     return f"{after - before:+.1f} ({before:g} to {after:g}; {line.paper.where})".replace("-", "−", 1)
 
 
-def _section(gap: Gap, lines: list[Line]) -> dict[str, Any]:
+def _pictures(output: Path, records: Sequence[ArmRecord], gap: Gap) -> dict[str, Picture]:
+    """What the arms made with the first seed; arms that share a generator are shown once."""
+    seeds = {record.arm: record.seed for record in reversed(records) if record.gap == gap.name}
+    shown = {arm.recipe: arm for arm in reversed(gap.arms) if arm.recipe and arm.name in seeds}
+    return {recipe: draw_arm(output, seeds[arm.name], gap, arm) for recipe, arm in reversed(shown.items()) if recipe}
+
+
+def _section(gap: Gap, lines: list[Line], pictures: dict[str, Picture]) -> dict[str, Any]:
     plot = _plot(lines)
     rows = []
     for line in lines:
@@ -100,9 +111,18 @@ def _section(gap: Gap, lines: list[Line]) -> dict[str, Any]:
             published = None if line.paper is None else (line.paper.rank1[1] - line.paper.rank1[0]) / 100
             row["published"] = None if published is None else plot.place(published)
         rows.append(row)
-    ticks = [] if plot is None else [(plot.place(tick), f"{100 * tick:+g}".replace("-", "−")) for tick in plot.ticks]
+    ticks = [] if plot is None else [(plot.place(tick), _points(tick)) for tick in plot.ticks]
     zero = None if plot is None else plot.place(0)
-    return {"name": gap.name, "title": gap.title, "about": describe(gap), "rows": rows, "ticks": ticks, "zero": zero}
+    section: dict[str, Any] = {"name": gap.name, "title": gap.title, "about": describe(gap), "rows": rows}
+    shown = [
+        {"recipe": recipe, "lines": picture.lines, "data": data_uri(picture.png, "image/png")}
+        for recipe, picture in pictures.items()
+    ]
+    return section | {"ticks": ticks, "zero": zero, "pictures": shown}
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+g}".replace("-", "−") if value else "0"
 
 
 def _plot(lines: list[Line]) -> Plot | None:
@@ -113,6 +133,5 @@ def _plot(lines: list[Line]) -> Plot | None:
         return None
     least, most = min(0.0, *values), max(0.0, *values)
     step = 0.05 if most - least < 0.4 else 0.1
-    low, high = (int(least / step) - 1) * step, (int(most / step) + 1) * step
-    count = round((high - low) / step)
-    return Plot(low, high, tuple(round(low + index * step, 4) for index in range(count + 1)))
+    first, last = math.floor(least / step - _ROOM), math.ceil(most / step + _ROOM)
+    return Plot(first * step, last * step, tuple(round(index * step, 4) for index in range(first, last + 1)))

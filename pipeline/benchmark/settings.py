@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipeline.benchmark.gaps import Gap
+from pipeline.benchmark.gaps import Arm, Gap
 from pipeline.settings import JobSettings
 
 
@@ -31,3 +31,13 @@ def seed_folder(output: Path, seed: int) -> Path:
 def gap_folder(output: Path, seed: int, gap: Gap) -> Path:
     """All that is made for one gap, but for the world."""
     return seed_folder(output, seed) / gap.name
+
+
+def arm_folder(output: Path, seed: int, gap: Gap, arm: Arm) -> Path:
+    """What an arm makes: its synthetic sets, ReID network and record."""
+    return gap_folder(output, seed, gap) / "arms" / arm.name.replace(", ", "-").replace(" ", "-")
+
+
+def images_uri(output: Path, seed: int, gap: Gap, arm: Arm, part: str) -> str:
+    """The synthetic set that an arm made of one of the gap's sets."""
+    return str(arm_folder(output, seed, gap, arm) / f"images-{part}")

@@ -16,7 +16,7 @@ from manifests.store import open_dataset
 from pipeline.annotations import AnnotationSettings
 from pipeline.benchmark.gaps import BASELINE, Arm, Gap
 from pipeline.benchmark.records import ArmRecord, find_record, write_record
-from pipeline.benchmark.settings import BenchmarkSettings, gap_folder, seed_folder
+from pipeline.benchmark.settings import BenchmarkSettings, arm_folder, gap_folder, images_uri, seed_folder
 from pipeline.benchmark.worlds import MEASURED, draw_world, prepare_sets, set_uri
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.graph import Node
@@ -58,7 +58,7 @@ class Bench:
         return set_uri(self.output, self.seed, self.gap, name)
 
     def arm_folder(self, arm: Arm) -> Path:
-        return self.folder / "arms" / arm.name.replace(", ", "-").replace(" ", "-")
+        return arm_folder(self.output, self.seed, self.gap, arm)
 
     # ---- data
 
@@ -164,7 +164,8 @@ class Bench:
             annotations_uri=self._annotations(part) if kind is not POSES and self._annotated(part) else None,
             device=self.settings.device,
         )
-        return synthesize(job, str(self.arm_folder(arm) / f"images-{part}"), runner=run_shards_here).uri
+        output = images_uri(self.output, self.seed, self.gap, arm, part)
+        return synthesize(job, output, runner=run_shards_here).uri
 
     def _synthesis_settings(self, arm: Arm, kind: Kind, splits: Sequence[str]) -> dict[str, Any]:
         settings: dict[str, Any] = {"seed": self.seed, "splits": list(splits), "shard_size": 1024, **arm.label}

@@ -87,7 +87,11 @@ def _logged(work: Work, log: Path, device: str) -> str:
         torch.set_num_threads(1)
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+        with (
+            log.open("a", encoding="utf-8") as stream,
+            contextlib.redirect_stdout(stream),
+            contextlib.redirect_stderr(stream),
+        ):
             return work()
     except UserError as error:
         raise UserError(f"{error} (more in {log})") from None

@@ -1,0 +1,42 @@
+"""What an arm's generator made, beside what it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from manifests.store import open_dataset
+from pipeline.benchmark.gaps import Arm, Gap
+from pipeline.benchmark.settings import images_uri
+from pipeline.benchmark.worlds import set_uri
+from pipeline.images import RgbImage, decode, draw_contact_sheet, encode, resize
+
+SHOWN = 14
+
+
+class Picture(NamedTuple):
+    """A PNG, and what stands in its lines."""
+
+    png: bytes
+    lines: tuple[str, ...]
+
+
+def draw_arm(output: Path, seed: int, gap: Gap, arm: Arm) -> Picture:
+    """A line of images spread over those that the arm made for training, under their sources where they have any."""
+    made = open_dataset(images_uri(output, seed, gap, arm, "train"))
+    samples = made.scan().select("sample_id").collect().to_series().sort()
+    chosen = samples.gather(np.unique(np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)))
+    digest = pl.col("sources").list.first().struct.field("sha256")
+    rows = made.scan().filter(pl.col("sample_id").is_in(chosen.implode())).select("image", digest).collect()
+    pictures = [decode(image["bytes"]) for image in rows["image"]]
+    lines: dict[str, list[RgbImage]] = {"generated": pictures}
+    if not rows["sha256"].has_nulls():
+        source = open_dataset(set_uri(output, seed, gap, "train")).scan().select("image_sha256", "image")
+        found = source.filter(pl.col("image_sha256").is_in(rows["sha256"].implode())).collect()
+        originals = {digest: decode(image["bytes"]) for digest, image in found.iter_rows()}
+        sources = [resize(originals[digest], *pictures[0].shape[:2]) for digest in rows["sha256"]]
+        lines = {"sources": sources, "generated": pictures}
+    return Picture(encode(draw_contact_sheet(list(lines.values())), "png"), tuple(lines))

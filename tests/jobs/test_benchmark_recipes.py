@@ -1,0 +1,59 @@
+"""The benchmark as a user runs it: a tiny world on a real Ray, killed in the middle, the same figures at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ("--seeds", "1", "--identities", "8", "--budget", "0.0005", "--reid-steps", "2", "--gaps", "few-images")
+
+
+def command(output: Path, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "jobs" / "benchmark_recipes.py"), *TINY, "--output", str(output), *arguments]
+
+
+def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(output, *arguments), capture_output=True, text=True, check=False, timeout=240)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_killed_in_the_middle_it_ends_with_the_same_figures(tmp_path: Path) -> None:
+    unbroken = run(tmp_path / "unbroken", "--no-ray")
+    assert unbroken.returncode == 0, unbroken.stderr
+    assert "seed 0, few-images: cgan: rank-1 " in unbroken.stdout
+    with subprocess.Popen(
+        command(tmp_path / "broken"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as driver:
+        baseline = tmp_path / "broken" / "seed-0" / "few-images" / "arms" / "baseline" / "record.json"
+        deadline = time.monotonic() + 200
+        while not baseline.exists():
+            assert driver.poll() is None, "the job ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(driver.pid, signal.SIGKILL)
+    assert not (tmp_path / "broken" / "benchmark.html").exists()
+    written = baseline.stat().st_mtime_ns
+    again = run(tmp_path / "broken")
+    assert again.returncode == 0, again.stderr
+    assert baseline.stat().st_mtime_ns == written, "what was measured is not measured again"
+    tables = [pl.read_parquet(tmp_path / name / "benchmark.parquet") for name in ("broken", "unbroken")]
+    assert tables[0].equals(tables[1])
+    assert set(tables[0]["arm"]) == {"baseline", "gan_lsro", "gan, pseudo-labels", "gan, mprl", "cgan"}
+    for name in ("benchmark.md", "benchmark.html"):
+        assert "few images" in (tmp_path / "broken" / name).read_text(encoding="utf-8").lower()
+
+
+def test_an_unknown_gap_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--gaps", "night")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("error: unknown gap 'night'; known: few-images, ")
+    assert not list(tmp_path.iterdir())
