@@ -26,10 +26,11 @@ from pipeline.reid.result import write_card, write_reid
 from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.reid.triplet import TripletSettings
 from pipeline.settings import JobSettings, run_job
 
 
-class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, AugmentationSettings):
+class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettings, AugmentationSettings):
     """Train a ReID network: images and labels of manifests' training splits, weights and a card out of them."""
 
     train: list[str] = Field(
@@ -61,11 +62,12 @@ def main(settings: Settings) -> int:
         torch.set_num_threads(settings.threads)
     sets = load_sets(settings.train, settings.height, settings.width, settings.min_reliability)
     mix, augmentation = settings.part(MixSettings), settings.part(AugmentationSettings)
-    batches = mixed_batches(sets, settings.seed, mix, augmentation)
+    triplet = settings.part(TripletSettings)
+    batches = mixed_batches(sets, settings.seed, mix, augmentation, triplet)
     generated = len(sets.images) - sets.real_images
     print(f"train: {sets.real_images} real, {generated} generated images of {len(sets.classes)} people", flush=True)
     network = build_network(settings.part(NetworkSettings), len(sets.classes), settings.seed, settings.pretrained)
-    training = ReidTraining(network, batches, settings.part(ReidTrainingSettings))
+    training = ReidTraining(network, batches, settings.part(ReidTrainingSettings), triplet)
     training.run(settings.output, {**mix.model_dump(), **augmentation.model_dump(), "pretrained": settings.pretrained})
     model = write_reid(training, sets, settings.output)
     metrics: dict[str, float | str] = {}

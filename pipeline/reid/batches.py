@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from manifests.soft_labels import NO_LABEL
 from pipeline.reid.sets import LabelledImages
 from pipeline.settings import JobSettings
 from pipeline.training_data import Columns, Crop, DomainData, crop_together, random_generator
@@ -36,7 +37,10 @@ class ReidBatches(Protocol):
 
     def batch(self, step: int, size: int) -> Columns:
         """``image`` (N, H, W, 3) uint8; ``target`` (N, K) float32; ``weight`` (N,) float32: the loss is the sum of
-        the rows' cross-entropies times their weights."""
+        the rows' cross-entropies times their weights; ``person`` (N,) int32, -1 for nobody in particular."""
+
+    def check(self, size: int) -> None:
+        """Raises UserError where batches of ``size`` cannot be drawn."""
 
     def digest(self) -> str:
         """SHA-256 of the data."""
@@ -52,6 +56,9 @@ class Draw(NamedTuple):
 class Order(Protocol):
     """Which rows a step sees: a function of the step."""
 
+    def check(self, size: int) -> None:
+        """Raises UserError where batches of ``size`` cannot be drawn."""
+
     def draw(self, step: int, size: int) -> Draw:
         """``size`` rows and their weights."""
 
@@ -62,6 +69,9 @@ class Shuffled:
     def __init__(self, rows: NDArray[np.int64], seed: int, stream: int = 0) -> None:
         """Orders of one seed are independent where their ``stream`` differs."""
         self.rows, self.seed, self._stream = rows, seed, _ORDER_STREAM + stream
+
+    def check(self, size: int) -> None:
+        """As `Order.check`: any will do."""
 
     def draw(self, step: int, size: int) -> Draw:
         """As `Order.draw`."""
@@ -84,6 +94,11 @@ class LabelledBatches:
         self.data, self.seed = data, seed
         self.settings = settings or AugmentationSettings()
         self.order = order or Shuffled(np.arange(len(data)), seed)
+        self._people = np.full(len(data), NO_LABEL, np.int32) if data.people is None else data.people
+
+    def check(self, size: int) -> None:
+        """As `ReidBatches.check`."""
+        self.order.check(size)
 
     def batch(self, step: int, size: int) -> Columns:
         """As `ReidBatches.batch`."""
@@ -93,7 +108,8 @@ class LabelledBatches:
         for image in images:
             if rng.random() < self.settings.erasing:
                 erase(image, rng, self.settings.erased_most)
-        return {"image": images, "target": self.data.targets[rows], "weight": weights}
+        labels = {"target": self.data.targets[rows], "person": self._people[rows]}
+        return {"image": images, **labels, "weight": weights}
 
     def digest(self) -> str:
         return self.data.digest()

@@ -15,10 +15,11 @@ from pydantic import Field, model_validator
 from manifests.errors import UserError
 from pipeline.reid.batches import AugmentationSettings, Draw, LabelledBatches, Order, Shuffled
 from pipeline.reid.sets import TrainingSets
+from pipeline.reid.triplet import PeopleAndImages, TripletSettings
 from pipeline.settings import JobSettings
 from pipeline.training_data import random_generator
 
-_CHOICE_STREAM = 403
+_CHOICE_STREAM = 410
 
 
 class MixSettings(JobSettings):
@@ -46,13 +47,16 @@ def mixed_batches(
     seed: int,
     mix: MixSettings | None = None,
     augmentation: AugmentationSettings | None = None,
+    triplet: TripletSettings | None = None,
 ) -> LabelledBatches:
-    """Batches of ``sets`` as ``mix`` says.
+    """Batches of ``sets`` as ``mix`` says; with a ``triplet`` loss, of P people with K images each.
 
     Raises:
-        UserError: the mix needs real or generated images that are not there.
+        UserError: the mix needs real or generated images that are not there, or P people are not there.
     """
-    return LabelledBatches(sets.images, seed, augmentation, _order(sets, seed, mix or MixSettings()))
+    mix = mix or MixSettings()
+    _check(sets, mix)
+    return LabelledBatches(sets.images, seed, augmentation, _order(sets, seed, mix, triplet or TripletSettings()))
 
 
 class TwoMeans:
@@ -61,31 +65,52 @@ class TwoMeans:
     def __init__(self, real: Order, synthetic: Order, real_to_synthetic: float) -> None:
         self._real, self._synthetic, self._ratio = real, synthetic, real_to_synthetic
 
+    def check(self, size: int) -> None:
+        """As `pipeline.reid.batches.Order.check`."""
+        self._real.check(size - self._generated(size))
+
     def draw(self, step: int, size: int) -> Draw:
         """As `pipeline.reid.batches.Order.draw`: the real rows first, at least one of either kind."""
-        generated = min(max(round(size / (1 + self._ratio)), 1), size - 1)
+        generated = self._generated(size)
         real, synthetic = self._real.draw(step, size - generated), self._synthetic.draw(step, generated)
         rows = np.concatenate([real.rows, synthetic.rows])
         return Draw(rows, np.concatenate([real.weights, synthetic.weights]))
 
+    def _generated(self, size: int) -> int:
+        return min(max(round(size / (1 + self._ratio)), 1), size - 1)
 
-def _order(sets: TrainingSets, seed: int, mix: MixSettings) -> Order:
-    total, real = len(sets.images), sets.real_images
-    asked = "--mix two_means" if mix.mix == "two_means" else "--synthetic-per-real"
-    if mix.mix == "two_means" or mix.synthetic_per_real is not None:
-        lacking = "real" if not real else "generated" if real == total else None
-        if lacking:
-            raise UserError(f"{asked} mixes real and generated images, and the training sets hold no {lacking} ones")
+
+def _check(sets: TrainingSets, mix: MixSettings) -> None:
+    if mix.mix == "shuffled" and mix.synthetic_per_real is None:
+        return
+    lacking = "real" if sets.real is None else "generated" if sets.synthetic is None else None
+    if lacking:
+        asked = "--mix two_means" if mix.mix == "two_means" else "--synthetic-per-real"
+        raise UserError(f"{asked} mixes real and generated images, and the training sets hold no {lacking} ones")
+
+
+def _order(sets: TrainingSets, seed: int, mix: MixSettings, triplet: TripletSettings) -> Order:
+    real, generated = np.arange(sets.real_images), np.arange(sets.real_images, len(sets.images))
     if mix.mix == "two_means":
-        generated = Shuffled(np.arange(real, total), seed, stream=1)
-        return TwoMeans(Shuffled(np.arange(real), seed), generated, mix.real_to_synthetic)
-    most = total - real if mix.synthetic_per_real is None else round(mix.synthetic_per_real * real)
-    return Shuffled(np.concatenate([np.arange(real), real + spread_choice(total - real, most, seed)]), seed)
+        synthetic = Shuffled(generated, seed, stream=1)
+        return TwoMeans(_pooled(sets, real, seed, triplet), synthetic, mix.real_to_synthetic)
+    if mix.synthetic_per_real is not None:
+        generated = generated[spread_choice(len(generated), round(mix.synthetic_per_real * len(real)), seed)]
+    return _pooled(sets, np.concatenate([real, generated]), seed, triplet)
+
+
+def _pooled(sets: TrainingSets, rows: NDArray[np.int64], seed: int, triplet: TripletSettings) -> Order:
+    """``rows`` as one pool."""
+    if not triplet.triplet_weight:
+        return Shuffled(rows, seed)
+    assert sets.images.people is not None
+    return PeopleAndImages(sets.images.people, rows, triplet, seed)
 
 
 def spread_choice(rows: int, most: int, seed: int) -> NDArray[np.int64]:
-    """At most ``most`` (one or more) of ``rows`` row numbers, one out of each of equal stretches: of rows in the order
-    of their people, everybody keeps about the same share."""
+    """At most ``most``, but one or more, of ``rows`` row numbers, one out of each of equal stretches: where rows stand in
+    the order of their people, everybody keeps about the same share."""
+    most = max(most, 1)
     if rows <= most:
         return np.arange(rows)
     edges = np.arange(most + 1) * rows // most

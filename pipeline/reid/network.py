@@ -86,7 +86,11 @@ class ReidNetwork(nn.Module):
 
     def logits(self, images: Tensor) -> Tensor:
         """Scores (N, K) of the classes."""
-        scores: Tensor = self.classifier(self.neck(self.pooled(images)))
+        return self.classify(self.pooled(images))
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """The same of `pooled` features (N, D)."""
+        scores: Tensor = self.classifier(self.neck(pooled))
         return scores
 
     def forward(self, images: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def write_card(
         "height": model.height,
         "width": model.width,
         "num_classes": model.network.classes,
-        "training": training.settings.model_dump(mode="json"),
+        "training": {**training.settings.model_dump(mode="json"), **training.triplet.model_dump()},
         "steps": training.step,
         "losses": training.losses,
         "data": {uri: dict(part) for uri, part in sets.provenance.items()},

@@ -1,7 +1,7 @@
 """The IDE baseline: a ReID network learns to name its training identities, by soft labels.
 
-Warm-up, cosine, crop, flip and erasing as in Luo et al. (CVPR workshops 2019). On a CPU, a run that was stopped and
-taken up again ends with the same bytes as one that was not.
+Warm-up, cosine, crop, flip, erasing and the optional triplet loss as in Luo et al. (CVPR workshops 2019). On a CPU, a
+run that was stopped and taken up again ends with the same bytes as one that was not.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from pipeline.precision import Precision, resolve_precision
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
+from pipeline.reid.triplet import TripletSettings, batch_hard
 from pipeline.settings import JobSettings
 from pipeline.tensors import to_batch
-from pipeline.training_log import TrainingLog
+from pipeline.training_log import TrainingLog, total
 from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
 
 
@@ -43,8 +44,16 @@ class ReidTrainingSettings(JobSettings):
 class ReidTraining:
     """One training of ``network`` on ``batches``. `run` trains (or goes on) to the last step."""
 
-    def __init__(self, network: ReidNetwork, batches: ReidBatches, settings: ReidTrainingSettings) -> None:
-        self.batches, self.settings = batches, settings
+    def __init__(
+        self,
+        network: ReidNetwork,
+        batches: ReidBatches,
+        settings: ReidTrainingSettings,
+        triplet: TripletSettings | None = None,
+    ) -> None:
+        """Raises UserError where ``batches`` of the asked size cannot be drawn."""
+        batches.check(settings.batch_size)
+        self.batches, self.settings, self.triplet = batches, settings, triplet or TripletSettings()
         self.device = torch.device(settings.device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, settings)
@@ -67,21 +76,27 @@ class ReidTraining:
             self._run_logged(output, self._identity(run or {}))
         return self.network.eval()
 
-    def train_step(self) -> Tensor:
-        """One update from the batch of this step; returns its loss."""
-        settings = self.settings
-        batch = to_batch(self.batches.batch(self.step, settings.batch_size), self.device)
+    def train_step(self) -> dict[str, Tensor]:
+        """One update from the batch of this step; returns the terms of its loss."""
+        batch = to_batch(self.batches.batch(self.step, self.settings.batch_size), self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.network.train()
-        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
-            logits = self.network(batch["image"])
-        loss = soft_cross_entropy(logits, batch["target"], batch["weight"])
+        terms = self._losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total(terms).backward()
         self.optimizer.step()
         self.step += 1
-        return loss.detach()
+        return terms
+
+    def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            features = self.network.pooled(batch["image"])
+            logits = self.network.classify(features)
+        terms = {"cross_entropy": soft_cross_entropy(logits, batch["target"], batch["weight"])}
+        if weight := self.triplet.triplet_weight:
+            terms["triplet"] = weight * batch_hard(features.float(), batch["person"], self.triplet.margin)
+        return terms
 
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine to 0."""
@@ -98,8 +113,8 @@ class ReidTraining:
         try:
             with stop_between_steps() as stop:
                 while self.step < self.settings.steps:
-                    loss = self.train_step()
-                    log.add(self.step, {"cross_entropy": loss}, self.learning_rate())
+                    terms = self.train_step()
+                    log.add(self.step, terms, self.learning_rate())
                     self.losses = log.means
                     last = self.step == self.settings.steps
                     if last or stop.received or self.step % self.settings.checkpoint_every == 0:
@@ -112,7 +127,7 @@ class ReidTraining:
     def _identity(self, run: Mapping[str, Any]) -> dict[str, Any]:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_every", "device"})
         network = self.network.settings.model_dump(mode="json")
-        return {**settings, **network, **run, "data": self.batches.digest()}
+        return {**settings, **network, **self.triplet.model_dump(), **run, "data": self.batches.digest()}
 
     def _save(self, output: Path, identity: dict[str, Any]) -> None:
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}

@@ -14,11 +14,13 @@ from pipeline.reid.sets import LabelledImages, TrainingSets
 PLAIN = AugmentationSettings(padding=0, flip=0, erasing=0)
 
 
-def sets(real: int, generated: int) -> TrainingSets:
-    """Images that are their row number; two people, then nobody."""
+def sets(real: int, generated: int, people: int = 2) -> TrainingSets:
+    """Images that are their row number: of ``people``, then of nobody."""
     images = np.arange(real + generated, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 2, 3), np.uint8)
-    targets = np.concatenate([expand(one_hot(np.arange(real) % 2, 2), 2), expand(lsro(generated, 2), 2)])
-    return TrainingSets(LabelledImages(images, targets), real, ClassMap(("a", "b")), {})
+    labels = one_hot(np.arange(real) % people, people), lsro(generated, people)
+    targets = np.concatenate([expand(columns, people) for columns in labels])
+    shown = np.concatenate([np.asarray(columns["hard_label"]) for columns in labels])
+    return TrainingSets(LabelledImages(images, targets, shown), real, ClassMap(tuple("abcdef"[:people])), {})
 
 
 def rows(batch: dict[str, np.ndarray]) -> list[int]:
