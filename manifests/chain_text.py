@@ -26,6 +26,7 @@ def as_text(chain: Mapping[str, Any]) -> str:
     branches = (
         Branch(f"shows {', '.join(shown)}"),
         Branch(f"labelled by {_label(chain['label'])}"),
+        Branch(_terms(row)),
         Branch("made from", tuple(map(_source, chain["sources"])) or (Branch("noise alone: no image went in"),)),
         Branch(f"made by {row['recipe']} {row['recipe_version']}", tuple(map(_model, chain["models"]))),
         Branch(f"asked for {_target(row['target'])}; seed {row['seed']}, draw {row['draw']}"),
@@ -47,14 +48,17 @@ def _source(source: Mapping[str, Any]) -> Branch:
     image, annotation = source["image"], source["annotation"]
     if image is None:
         return Branch(f"{text}: not found, name its data set with --source")
-    terms = f"licence {image['licence'] or 'unknown'}, consent {image['consent_basis'] or 'unknown'}"
     below = [
         Branch(f"{image['relative_path']}: identity {image['identity']}, camera {image['camera']}, {image['split']}"),
-        Branch(f"image {image['image_id']} of {image['uri']}; {terms}"),
+        Branch(f"image {image['image_id']} of {image['uri']}; {_terms(image)}"),
     ]
     if annotation is not None:
         below.append(Branch(_annotation(annotation)))
     return Branch(text, tuple(below))
+
+
+def _terms(of: Mapping[str, Any]) -> str:
+    return f"licence {of['licence'] or 'unknown'}, consent {of['consent_basis'] or 'unknown'}"
 
 
 def _annotation(found: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, FileEntry, Snapshot, load
-from manifests.schema import REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version, with_all_scores
+from manifests.schema import ADDED_COLUMNS, REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version, completed
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage, open_storage
 
@@ -87,15 +87,15 @@ class Dataset:
         self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
     ) -> pa.Table:
         """The same of one file of the snapshot, rejects included."""
-        return with_all_scores(self.read_as_written(entry, columns, filter))
+        return completed(self.read_as_written(entry, columns, filter), columns)
 
     def read_as_written(
         self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
     ) -> pa.Table:
-        """The same in the schema of the version that wrote it."""
+        """The same in the schema of the version that wrote it: without columns that it did not know."""
         try:
             with self.storage.open(entry.path) as source:
-                table = pq.read_table(source, columns=list(columns) if columns is not None else None, filters=filter)
+                table = pq.read_table(source, columns=_present(source, columns), filters=filter)
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]
             raise BrokenDatasetError(f"cannot read {self.storage.locate(entry.path)}: {reason}", entry.path) from None
@@ -130,6 +130,14 @@ def open_dataset(uri: str) -> Dataset:
         f"the data set at {storage.uri} is not finished: its run is {status}{because}; "
         "run the same command again to complete it"
     )
+
+
+def _present(source: Any, columns: Sequence[str] | None) -> list[str] | None:
+    """Those of ``columns`` that the Parquet file has: an older version knew fewer."""
+    if columns is None or not set(columns) & set(ADDED_COLUMNS):
+        return list(columns) if columns is not None else None
+    known = pq.read_schema(source).names
+    return [name for name in columns if name in known or name not in ADDED_COLUMNS]
 
 
 def _scan(files: list[str] | list[bytes], kind: Kind) -> pl.LazyFrame:

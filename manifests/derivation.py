@@ -48,6 +48,7 @@ class Run:
     """One run: when, by which job and software, from what; times are ISO 8601 with their offset."""
 
     plan_id: str
+    schema_version: str | None
     job: str
     started: str | None
     closed: str | None
@@ -89,6 +90,7 @@ def _run(state: Mapping[str, Any]) -> Run:
     run = _mapping(state.get("run"))
     return Run(
         plan_id=str(_mapping(state.get("plan")).get("plan_id", "")),
+        schema_version=_text(state, "schema_version"),
         job=str(run.get("job", "unknown")),
         started=_text(state, "started"),
         closed=_text(state, "closed"),

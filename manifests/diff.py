@@ -25,8 +25,9 @@ EXAMPLES = 3
 OTHER = "other columns"
 _LABELS = ("soft_label", "soft_label_rest", "label_rule", "label_epsilon", "hard_label", "num_classes")
 _PROVENANCE = ("sources", "subject_keys", "recipe", "recipe_version", "settings_sha256", "seed", "draw", "target")
+_TERMS = ("licence", "consent_basis")
 ASPECTS: dict[Kind, dict[str, tuple[str, ...]]] = {
-    "source": {"bytes": ("image_sha256",), "terms": ("licence", "consent_basis")},
+    "source": {"bytes": ("image_sha256",), "terms": _TERMS},
     "annotation": {"mask": ("mask", "mask_quality"), "pose": ("keypoints",)},
     "synthetic": {
         "pixels": ("pixel_sha256",),
@@ -34,6 +35,7 @@ ASPECTS: dict[Kind, dict[str, tuple[str, ...]]] = {
         "labels": _LABELS,
         "quality": ("quality",),
         "provenance": (*_PROVENANCE, "checkpoint_sha256s"),
+        "terms": _TERMS,
     },
 }
 """Columns that are compared together; all others but `_NOT_COMPARED` are `OTHER`."""

@@ -30,7 +30,7 @@ def inherited_runs(inputs: Sequence[Dataset]) -> list[dict[str, Any]]:
     ]
 
 
-_OF_A_RUN = ("plan", "started", "closed", "run")
+_OF_A_RUN = ("schema_version", "plan", "started", "closed", "run")
 
 
 def _states(state: dict[str, Any]) -> list[dict[str, Any]]:

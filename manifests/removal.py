@@ -38,7 +38,6 @@ from manifests.log import (
 )
 from manifests.parquet import footer_of
 from manifests.run_record import RunPlan, now
-from manifests.schema import SCHEMA_VERSION
 from manifests.shards import put_table, sweep
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage
@@ -138,7 +137,6 @@ def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Sn
     return replace(
         before,
         number=number,
-        schema_version=SCHEMA_VERSION,
         created=time,
         files=tuple(files.values()),
         rejects=tuple(rejects.values()),

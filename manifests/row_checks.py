@@ -26,6 +26,7 @@ from manifests.schema import (
     Kind,
 )
 from manifests.soft_labels import NO_LABEL, ClassMap
+from manifests.term_checks import RecordedTerms
 
 LABEL_TOLERANCE = 1e-6
 KEYPOINTS = 17
@@ -49,6 +50,7 @@ class RowContext:
     plans: tuple[str, ...] | None
     """Ids of the plans that may have made the rows; None where that is not known."""
     pool: Executor
+    terms: RecordedTerms
 
 
 def check_rows(batch: pa.RecordBatch, context: RowContext, report: Report) -> None:
@@ -62,6 +64,7 @@ def check_rows(batch: pa.RecordBatch, context: RowContext, report: Report) -> No
             _check_required("synthetic"),
             lambda row: _check_label(row, context.classes),
             lambda row: _check_provenance(row, context.plans),
+            context.terms.check,
         ),
     }[context.kind]
     decoded = context.pool.map(lambda row: _findings(_check_pictures, row), rows)

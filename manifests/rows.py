@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.schema import ROW_ID, with_all_scores
+from manifests.schema import ROW_ID, completed
 
 
 def index_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
@@ -41,7 +41,7 @@ def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa
             groups = np.searchsorted(starts, rows[wanted], side="right") - 1
             for group in np.unique(groups):
                 members = wanted[groups == group]
-                table = with_all_scores(parquet.read_row_group(int(group), columns=list(columns)))
+                table = completed(parquet.read_row_group(int(group), columns=list(columns)), columns)
                 parts.append(table.take(pa.array(rows[members] - starts[group])))
                 origin.append(members)
     if not parts:

@@ -9,7 +9,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, Snapshot, load
-from manifests.schema import SCHEMA_VERSION, Kind, check_version
+from manifests.schema import SCHEMA_VERSION, Kind, check_version, same_columns
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage
 
@@ -76,6 +76,34 @@ def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
         raise UserError(f"the run at {uri} has the same plan id but other shards or classes: choose another folder")
 
 
+def check_columns(kind: Kind, version: str, uri: str) -> None:
+    """Refuse to add shards to those of an older version that have other columns: tools that read a folder of Parquet
+    files take the columns of the first for those of all.
+
+    Raises:
+        UserError: they have.
+    """
+    if not same_columns(kind, version):
+        raise UserError(
+            f"{uri} was written by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards have "
+            "other columns: write to another folder, and unite the two with `python -m manifests merge`"
+        )
+
+
+def check_begun_now(kind: Kind, state: Mapping[str, Any], uri: str) -> None:
+    """Refuse to go on with a run of an older version whose shards have other columns.
+
+    Raises:
+        UserError: they have.
+    """
+    version = str(state.get("schema_version", ""))
+    if not same_columns(kind, version):
+        raise UserError(
+            f"the run at {uri} was begun by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards "
+            "have other columns: finish it with that release, or choose another folder"
+        )
+
+
 def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: str, append: bool) -> RunPlan:
     """``plan`` with its shards numbered after those of the closed data set at ``uri``."""
     plans = f"{present.plan_id[:12]}, not {plan.plan_id[:12]}"
@@ -93,6 +121,7 @@ def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: st
         raise UserError(f"{uri} holds {snapshot.kind} rows: {plan.kind} rows cannot be appended")
     if plan.footer.get(key) != snapshot.footer.get(key):
         raise UserError(f"{uri} numbers its classes otherwise: append rows labelled with its own class map")
+    check_columns(snapshot.kind, snapshot.schema_version, uri)
     first = max((entry.shard for entry in snapshot.files), default=-1) + 1
     # All shards of a data set say the same, also where an older version wrote the first of them.
     return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)

@@ -9,19 +9,22 @@ On a synthetic row ``sources`` names each image that went in by its role: ``cont
 (`NOISE_RECIPES`) has no source image: it shows nobody, so both are empty, its identity is null and its hard label -1.
 Its generator did learn from people. They stand on the generator's card and not on every row, and whoever erases a
 person from such rows goes by ``checkpoint_sha256s``: the generator has to be trained again without them.
+
+Its ``licence`` and ``consent_basis`` are those of all that went in, put together by `manifests.terms`. They are null on
+rows that were made before version 1.3.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -171,18 +174,27 @@ SYNTHETIC_SCHEMA = _schema(
         _optional("keypoints", KEYPOINTS),
         _optional("quality", QUALITY),
         _required("digital_source_type", pa.string()),
+        _optional("licence", pa.string()),
+        _optional("consent_basis", pa.string()),
     ],
 )
 
 _SCORES_SINCE_1_2 = ("identity_rank", "identity_margin", "identity_entropy", "reliability")
-_QUALITY_1_1 = pa.struct([field for field in QUALITY if field.name not in _SCORES_SINCE_1_2])
-_SYNTHETIC_1_1 = _schema(
-    "synthetic",
-    [
-        (one.name, _QUALITY_1_1 if one.name == "quality" else one.type, one.name not in REQUIRED["synthetic"])
-        for one in SYNTHETIC_SCHEMA
-    ],
-)
+ADDED_COLUMNS = ("licence", "consent_basis")
+"""Columns of synthetic rows that files from before version 1.3 do not have."""
+
+
+def _older(schema: pa.Schema, quality: pa.DataType = QUALITY) -> pa.Schema:
+    """The synthetic schema before 1.3, with the scores that were known then."""
+    kept = [field for field in schema if field.name not in ADDED_COLUMNS]
+    types = {"quality": quality}
+    required = REQUIRED["synthetic"]
+    return _schema("synthetic", [(one.name, types.get(one.name, one.type), one.name not in required) for one in kept])
+
+
+_SYNTHETIC_1_2 = _older(SYNTHETIC_SCHEMA)
+_SYNTHETIC_1_1 = _older(SYNTHETIC_SCHEMA, pa.struct([one for one in QUALITY if one.name not in _SCORES_SINCE_1_2]))
+_SYNTHETIC_BEFORE = {"1.0": _SYNTHETIC_1_1, "1.1": _SYNTHETIC_1_1, "1.2": _SYNTHETIC_1_2}
 
 REJECT_SCHEMA = _schema(
     "reject",
@@ -227,16 +239,31 @@ def check_version(version: str, where: str) -> None:
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:
-    """What ``schema`` was in ``version``, equal or older: before 1.2 rows had fewer scores."""
-    return _SYNTHETIC_1_1 if schema is SYNTHETIC_SCHEMA and version in ("1.0", "1.1") else schema
+    """What ``schema`` was in ``version``, equal or older: rows had fewer scores before 1.2, no terms before 1.3."""
+    return _SYNTHETIC_BEFORE.get(version, schema) if schema is SYNTHETIC_SCHEMA else schema
 
 
-def with_all_scores(rows: pa.Table) -> pa.Table:
-    """``rows`` whose column ``quality``, if they have it, has every score; null where an older version knew none."""
-    place = rows.schema.get_field_index("quality")
-    if place < 0 or rows.schema.field(place).type == QUALITY:
+def same_columns(kind: Kind, version: str) -> bool:
+    """Whether shards that ``version`` wrote have the columns that this version writes."""
+    schema = SCHEMAS[kind]
+    return bool(as_written(schema, version).equals(schema))
+
+
+def completed(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """``rows`` of a file with all columns of its kind, or with ``columns``, and with every score.
+
+    What an older version did not know is null. The metadata of ``rows`` says what kind they are of.
+    """
+    if (rows.schema.metadata or {}).get(KIND_KEY) != b"synthetic":
         return rows
-    return rows.set_column(place, pa.field("quality", QUALITY), rows.column(place).cast(QUALITY))
+    wanted = SYNTHETIC_SCHEMA.names if columns is None else list(columns)
+    for name in ADDED_COLUMNS:
+        if name in wanted and name not in rows.schema.names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, SYNTHETIC_SCHEMA.field(name).type))
+    place = rows.schema.get_field_index("quality")
+    if place >= 0 and rows.schema.field(place).type != QUALITY:
+        rows = rows.set_column(place, pa.field("quality", QUALITY), rows.column(place).cast(QUALITY))
+    return rows.select(wanted)
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:

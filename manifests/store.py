@@ -28,7 +28,7 @@ from manifests.log import (
     load,
     snapshot_path,
 )
-from manifests.run_record import RunPlan, appended, begun, check_same, now, resumed
+from manifests.run_record import RunPlan, appended, begun, check_begun_now, check_same, now, resumed
 from manifests.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform
 from manifests.shards import put_table, sweep
 from manifests.soft_labels import ClassMap
@@ -163,6 +163,7 @@ class DatasetRun:
         present = RunPlan.parse(state, storage.locate(RUN))
         if present.plan_id == plan_id:
             check_same(present, plan, storage.uri)
+            check_begun_now(kind, state, storage.uri)
             storage.write(RUN, dump(resumed(state, fresh)))
             return cls(storage, present, snapshot)
         plan = appended(present, plan, snapshot, storage.uri, append)

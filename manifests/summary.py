@@ -16,7 +16,7 @@ from manifests.schema import QUALITY_SCORES, SCHEMAS, Kind
 COUNTED: dict[Kind, tuple[str, ...]] = {
     "source": ("split", "role", "domain", "camera", "dataset_id", "licence", "consent_basis"),
     "annotation": ("segmenter", "pose_model"),
-    "synthetic": ("split", "domain", "camera", "recipe", "label_rule", "num_classes"),
+    "synthetic": ("split", "domain", "camera", "recipe", "label_rule", "num_classes", "licence", "consent_basis"),
 }
 SAMPLED: dict[Kind, tuple[str, ...]] = {
     "source": ("image_id", "relative_path", "width", "height", "identity", "camera", "domain", "split", "role"),

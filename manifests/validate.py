@@ -34,6 +34,7 @@ from manifests.row_checks import RowContext, check_rows
 from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
+from manifests.term_checks import RecordedTerms
 
 _BATCH_ROWS = 1000
 
@@ -58,12 +59,13 @@ def validate(uri: str) -> Report:
         report.add("log", error.file, str(error))
         records = {}
     classes = _classes(dataset, report)
+    terms = RecordedTerms(dataset)
     ids: Counter[tuple[Any, ...]] = Counter()
     with ThreadPoolExecutor() as pool:
         for entry in dataset.snapshot.files:
             record = records.get(entry.shard)
             plans = (record.row_plans or (record.plan_id,)) if record else None
-            context = RowContext(dataset.kind, entry.path, classes, plans, pool)
+            context = RowContext(dataset.kind, entry.path, classes, plans, pool, terms)
             order: list[tuple[str, str]] = []
             for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
                 keys = (batch.column(name).to_pylist() for name in ROW_KEY[dataset.kind])

@@ -21,6 +21,7 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.rows import index_rows
 from manifests.soft_labels import ClassMap
+from manifests.terms import Terms, combined
 from pipeline.digests import content_id, content_seed, plan_digest, settings_sha256
 from pipeline.generator_set import SINGLE, GeneratorSet
 from pipeline.images import ImageFormat
@@ -28,8 +29,12 @@ from pipeline.labelling import LabelSettings
 from pipeline.precision import Precision
 from pipeline.sources.files import Split
 
-RECIPE_VERSION = "1.0"
-_SOURCE_COLUMNS = ("image_id", "image_sha256", "identity", "camera", "split", "role", "dataset_id")
+RECIPE_VERSION = "1.1"
+"""Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
+_SOURCE_COLUMNS = (
+    *("image_id", "image_sha256", "identity", "camera", "split", "role", "dataset_id"),
+    *("licence", "consent_basis"),
+)
 
 
 class SynthesisSettings(LabelSettings):
@@ -69,6 +74,12 @@ class Person:
     dataset_id: str
     file: int
     row: int
+    licence: str | None = None
+    consent_basis: str | None = None
+
+    @property
+    def terms(self) -> Terms:
+        return Terms.of(self.licence, self.consent_basis)
 
 
 @dataclass(frozen=True)
@@ -117,10 +128,12 @@ PLAN_SCHEMA = pa.schema(
         ("seed", pa.int64()),
         *((name, pa.int32()) for name in ("target_camera", "pose_class")),
         *((name, pa.string()) for name in ("pose_sha256", "pose_dataset_id", "pose_identity", "generator")),
+        *((name, pa.string()) for name in ("licence", "consent_basis")),
     ]
 )
 """``image_*``, ``file`` and ``row`` are null where no image goes in, ``identity`` where nobody is shown; ``camera`` is
-whose style the image has, ``target_camera`` the one that was asked for."""
+whose style the image has, ``target_camera`` the one that was asked for; ``licence`` and ``consent_basis`` are those of
+all that goes in."""
 
 
 def make_plan(
@@ -129,23 +142,36 @@ def make_plan(
     generators: GeneratorSet,
     classes: ClassMap,
     decisive: Mapping[str, Any],
+    terms: Mapping[str, Terms],
 ) -> SynthesisPlan:
     """Name, seed and sort ``samples``; ``classes`` is what their labels are over.
 
     ``decisive`` holds whatever else decides a row (digests of the inputs, the domain, a teacher). A sample's name
     and seed follow from that, the settings that decide, the digest of its own generator, and the sample itself.
+    ``terms`` are those that each member of the generators brings to its rows beside the terms of their images. They
+    decide no name and no pixel, but with other terms it is another plan.
     """
     digest = settings_sha256({**settings.deciding(), **decisive})
     common = {
         member: (generators.recipe.name, RECIPE_VERSION, digest, entry.sha256)
         for member, entry in generators.members.items()
     }
-    planned = [_planned(sample, common[sample.generator], settings.seed, classes) for sample in samples]
+    planned = [
+        _planned(sample, common[sample.generator], settings.seed, classes) | _terms(sample, terms[sample.generator])
+        for sample in samples
+    ]
     rows = pa.Table.from_pylist(planned, schema=PLAN_SCHEMA).sort_by(
         [(name, "ascending") for name in ("generator", "identity", "sample_id")]
     )
     names = ["shard_size", str(settings.shard_size), *rows.column("sample_id").to_pylist()]
+    names += [f"{member}: {licence}, {basis}" for member, (licence, basis) in sorted(terms.items())]
     return SynthesisPlan(plan_digest("synthesize", {"rows": digest}, names), digest, rows, classes, settings.shard_size)
+
+
+def _terms(sample: Sample, brought: Terms) -> dict[str, str]:
+    """What comes of the terms of all that goes into ``sample``."""
+    images = [person.terms for person in (sample.content, sample.pose_of) if person is not None]
+    return combined([brought, *images])._asdict()
 
 
 def _planned(sample: Sample, common: tuple[str, ...], seed: int, classes: ClassMap) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class SynthesisWorker:
         except ImageError as error:
             return reject_row(source, plan["sample_id"], "decode", error)
         known = self._annotation(source["image_sha256"]) if self.inputs.generators.keeps_geometry else None
-        view = fit_view(source, plan, image, known or NO_ANNOTATION, self.size)
+        view = fit_view(source, plan, image, known or NO_ANNOTATION, self.size, self.settings.seed)
         view.pose = self._asked_pose(plan)
         return view
 
@@ -243,6 +243,8 @@ class SynthesisWorker:
             "keypoints": keypoint_structs(keypoints) if keypoints is not None else None,
             "quality": {name: scores.get(name) for name in QUALITY_SCORES},
             "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
+            "licence": plan["licence"],
+            "consent_basis": plan["consent_basis"],
         }
 
 

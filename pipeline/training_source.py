@@ -14,13 +14,17 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap
 from manifests.store import open_dataset
+from manifests.terms import UNSTATED
 from pipeline.annotations import Annotation, Annotations
 from pipeline.digests import content_id, subject_key
 from pipeline.images import ImageError, RgbImage, decode, resize, resize_mask
 from pipeline.recipes.base import Need
 from pipeline.training_data import LOAD_SCALE, DomainData
 
-_COLUMNS = ["image", "image_sha256", "identity", "camera", "dataset_id", "domain", "licence", "split", "role"]
+_COLUMNS = [
+    *("image", "image_sha256", "identity", "camera", "dataset_id", "domain", "split", "role"),
+    *("licence", "consent_basis"),
+]
 
 
 def load_domain(
@@ -127,7 +131,7 @@ def _decoded(row: dict[str, Any], uri: str) -> RgbImage:
 
 
 def _provenance(source: Dataset, annotations: Annotations | None, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What went in, for the card: digests, licences, and each person by pseudonymous key."""
+    """What went in, for the card: digests, terms, and each person by pseudonymous key."""
     people = {(row["dataset_id"], row["identity"]) for row in rows if row["identity"] is not None}
     subjects = sorted(subject_key(dataset_id, identity) for dataset_id, identity in people)
     return {
@@ -136,7 +140,8 @@ def _provenance(source: Dataset, annotations: Annotations | None, rows: list[dic
         "annotations_sha256": None if annotations is None else annotations.dataset.digest(),
         "dataset_ids": sorted({row["dataset_id"] for row in rows if row["dataset_id"]}),
         "domains": sorted({row["domain"] for row in rows if row["domain"]}),
-        "licences": sorted({row["licence"] for row in rows if row["licence"]}),
+        "licences": sorted({row["licence"] or UNSTATED for row in rows}),
+        "consent_bases": sorted({row["consent_basis"] or UNSTATED for row in rows}),
         "subjects": subjects,
         "subjects_digest": content_id(*subjects),
     }

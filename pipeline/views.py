@@ -1,10 +1,12 @@
 """What a planned row is made from, as the generator sees it: image, asked pose, camera, noise, at its size.
 
-Every draw comes from the row's own seed on the CPU, so a row does not depend on what else is made beside it.
+Noise comes from the row's own seed, the view of an image from the run's seed, the image and the number of the draw: a
+row does not depend on what else is made beside it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.errors import UserError
 from pipeline.annotations import Annotation
 from pipeline.canonical_poses import place_pose
+from pipeline.digests import content_seed
 from pipeline.generator_set import GeneratorSet
 from pipeline.images import BoolMask, RgbImage, resize, resize_mask
 from pipeline.recipes.gan_lsro import GanLsroSettings, draw_noise
@@ -47,20 +51,20 @@ class View:
     pose: Pose | None = None
 
 
-def fit_view(source: dict[str, Any], plan: dict[str, Any], image: RgbImage, known: Annotation, size: Size) -> View:
-    """Bring an image and its annotation to ``size`` (height, width).
+def fit_view(
+    source: dict[str, Any], plan: dict[str, Any], image: RgbImage, known: Annotation, size: Size, seed: int
+) -> View:
+    """Bring an image and its annotation to ``size`` (height, width); ``seed`` is the run's.
 
-    Draw 0 is the whole image. A generator that reads images has no noise input, so later draws see another view:
-    the training augmentation (enlarge by 1.117, crop, mirror by chance), drawn from the row's own seed.
+    Draw 0 is the whole image. A generator that reads images has no noise input, so each later draw sees another view:
+    the training augmentation (enlarge by 1.117, crop, mirror or not). The views of an image come in an order of chance,
+    none of them twice: the first `most_draws` of an image differ.
     """
-    height, width = size
     draw = plan["draw"]
-    enlarged = size if draw == 0 else (round(height * LOAD_SCALE), round(width * LOAD_SCALE))
-    sized = _resized(image, known, enlarged)
+    sized = _resized(image, known, size if draw == 0 else _enlarged(size))
     if draw > 0:
-        random = random_generator(plan["seed"])
-        top, left = (int(random.integers(room + 1)) for room in (enlarged[0] - height, enlarged[1] - width))
-        sized = crop_together(sized, [Crop(top, left, bool(random.random() < 0.5))], height, width)
+        order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
+        sized = crop_together(sized, [_crop(int(order[draw - 1]), size)], *size)
     return View(
         plan,
         source,
@@ -68,6 +72,44 @@ def fit_view(source: dict[str, Any], plan: dict[str, Any], image: RgbImage, know
         sized.masks[0] if sized.masks is not None else None,
         sized.keypoints[0] if sized.keypoints is not None else None,
     )
+
+
+def most_draws(size: Size) -> int:
+    """How many draws of one image at ``size`` (height, width) differ: the whole image and each other view of it."""
+    return 1 + _views(size)
+
+
+def check_draws(draws: int, size: Size) -> None:
+    """Refuse more draws of one image than there are views of it at ``size`` (height, width).
+
+    Raises:
+        UserError: ``draws`` are more.
+    """
+    most = most_draws(size)
+    if draws > most:
+        raise UserError(
+            f"--per-image {draws}: an image of {size[0]} x {size[1]} pixels has {most} views: ask for {most} at most"
+        )
+
+
+def _enlarged(size: Size) -> Size:
+    return round(size[0] * LOAD_SCALE), round(size[1] * LOAD_SCALE)
+
+
+def _places(size: Size) -> Size:
+    """In how many rows and columns the upper left corner of a crop may lie."""
+    enlarged = _enlarged(size)
+    return enlarged[0] - size[0] + 1, enlarged[1] - size[1] + 1
+
+
+def _views(size: Size) -> int:
+    return math.prod(_places(size)) * 2
+
+
+def _crop(view: int, size: Size) -> Crop:
+    """The crop of that number among all views."""
+    top, left, flip = np.unravel_index(view, (*_places(size), 2))
+    return Crop(int(top), int(left), bool(flip))
 
 
 def _resized(image: RgbImage, known: Annotation, size: Size) -> DomainData:

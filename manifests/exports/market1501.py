@@ -37,7 +37,7 @@ _CARRIED = {
     "source": ("licence", "consent_basis"),
     "synthetic": (
         *("hard_label", "num_classes", "soft_label", "soft_label_rest", "label_rule", "label_epsilon"),
-        *("recipe", "sources", "subject_keys", "digital_source_type"),
+        *("recipe", "sources", "subject_keys", "digital_source_type", "licence", "consent_basis"),
     ),
 }
 _IMAGE_COLUMNS = {"source": ("image_id", "image"), "synthetic": ("sample_id", "image", "recipe", "recipe_version")}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset
 from manifests.log import BrokenDatasetError
 from manifests.query import RowNumbers
+from manifests.schema import completed
 from manifests.storage import Storage, open_storage
 
 
@@ -72,7 +73,8 @@ class RowGroups:
         try:
             with self._storage.open(path) as source:
                 # Without threads: those of Arrow do not live on in a forked process.
-                return pq.ParquetFile(source).read_row_group(group, columns=self._columns, use_threads=False)
+                table = pq.ParquetFile(source).read_row_group(group, columns=self._columns, use_threads=False)
+            return completed(table, self._columns)
         except pa.ArrowException as error:
             reason = str(error).splitlines()[0]
             raise BrokenDatasetError(f"cannot read {self._storage.locate(path)}: {reason}", path) from None

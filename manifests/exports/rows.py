@@ -18,7 +18,7 @@ from manifests.errors import UserError
 from manifests.exports.marking import mark_synthetic
 from manifests.log import BrokenDatasetError
 from manifests.query import RowNumbers, rows_where
-from manifests.schema import ROW_ID, with_all_scores
+from manifests.schema import ROW_ID, completed
 
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
 _BATCH = 100
@@ -77,7 +77,7 @@ def _of_file(parquet: pq.ParquetFile, rows: RowNumbers, columns: Sequence[str] |
         first, end = np.searchsorted(rows, (start, start + size))
         if first < end:
             table = parquet.read_row_group(group, columns=list(columns) if columns is not None else None)
-            yield with_all_scores(table).take(pa.array(rows[first:end] - start))
+            yield completed(table, columns).take(pa.array(rows[first:end] - start))
         start += size
 
 

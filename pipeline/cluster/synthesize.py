@@ -13,6 +13,7 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
+from manifests.terms import Terms, combined, of_model
 from pipeline.annotations import Annotations
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.cluster.pool import ShardRunner, run_shards
@@ -32,6 +33,7 @@ from pipeline.plan_kinds import (
     TRANSLATION,
     PlanInputs,
     PoseSettings,
+    TranslationSettings,
     check_kind,
     kind_of,
 )
@@ -39,6 +41,7 @@ from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
 from pipeline.synthesis import STAGE, SynthesisInputs, SynthesisWorker
 from pipeline.target_styles import measure_styles, spread_images
+from pipeline.views import check_draws
 
 SIZE_IMAGES = 32
 
@@ -112,7 +115,8 @@ def prepare_synthesis(
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
     from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
-    plan = make_plan(samples, settings, generators, request.classes, decisive)
+    terms = _terms(generators, settings, target, request.teacher_sha256)
+    plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
     if not plan.rows.num_rows:
         raise UserError(f"nothing of {source.uri} is left to make with these settings")
     return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
@@ -140,6 +144,8 @@ def check_request(
     kind = kind_of(settings)
     check_kind(generators, kind)
     settings = _resolved(settings, generators, device)
+    if isinstance(settings, TranslationSettings):
+        check_draws(settings.per_image, _size(settings))
     people = select_people(source, settings)
     classes = ClassMap.of(person.identity for person in people)
     teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
@@ -281,6 +287,24 @@ def _inputs(dataset: Dataset) -> list[dict[str, Any]]:
         {"id": row["dataset_id"], "licence": row["licence"], "consent": row["consent_basis"], **shared}
         for row in terms.to_dicts()
     ]
+
+
+def _terms(
+    generators: GeneratorSet, settings: SynthesisSettings, target: Dataset | None, teacher_sha256: str | None
+) -> dict[str, Terms]:
+    """By member of the generators, what its rows come under beside the terms of their own images."""
+    shared = [Terms.of(one["licence"], one["consent"]) for one in (_inputs(target) if target is not None else ())]
+    if teacher_sha256 is not None:
+        shared.append(_model_terms(str(settings.teacher), teacher_sha256))
+    return {
+        member: combined([_model_terms(entry.path, entry.sha256), *shared])
+        for member, entry in generators.members.items()
+    }
+
+
+def _model_terms(name_or_path: str, sha256: str) -> Terms:
+    described = describe_model(name_or_path, sha256)
+    return of_model(described["licence"], described["trained_on"])
 
 
 def _domain(dataset: Dataset) -> str:

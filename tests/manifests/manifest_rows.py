@@ -80,6 +80,8 @@ def _synthetic_row(shard: int, index: int, plan_id: str, variant: int) -> dict[s
         "keypoints": [{"x": 1.0, "y": 2.0, "score": 0.5}] * 17 if index % 2 else None,
         "quality": {"style_shift": 0.25 + index / 100 + variant / 1000},
         "digital_source_type": "trainedAlgorithmicMedia",
+        "licence": "Apache-2.0",
+        "consent_basis": "drawn by a program; shows nobody",
     }
 
 

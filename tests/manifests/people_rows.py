@@ -17,6 +17,7 @@ from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SY
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.store import DatasetRun
+from manifests.terms import Terms, combined
 from tests.manifests.manifest_rows import mask, name, picture, sha
 
 
@@ -109,6 +110,7 @@ def _synthetic_row(source: dict[str, Any], donor: dict[str, Any] | None, rule: s
         "plan_id": name(plan),
         "checkpoint_sha256s": [sha("generator")],
         "digital_source_type": "trainedAlgorithmicMedia",
+        **combined(Terms.of(one["licence"], one["consent_basis"]) for one, _ in shown)._asdict(),
     }
 
 

@@ -6,17 +6,23 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
+from manifests import run_record
 from manifests.__main__ import main
+from manifests.erase import Request, erase
 from manifests.errors import UserError
+from manifests.exports.torch import ReIDDataset
 from manifests.log import snapshot_path
+from manifests.merge import merge
 from manifests.rows import fetch_rows, index_rows
-from manifests.schema import QUALITY, SCHEMAS, VERSION_KEY, Kind
-from manifests.soft_labels import expand
+from manifests.schema import QUALITY, SCHEMA_VERSION, SCHEMAS, VERSION_KEY, Kind
+from manifests.soft_labels import ClassMap, expand
 from manifests.store import Dataset, DatasetRun, open_dataset
 from manifests.validate import validate
-from tests.manifests.manifest_rows import FOOTER, PLAN_ID, name, sha, synthetic_rows
+from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, sha, synthetic_rows
 from tests.manifests.write_version_fixture import FIXTURES
 
 ROWS: dict[Kind, int] = {"source": 4, "annotation": 2, "synthetic": 3}
@@ -63,27 +69,96 @@ def test_commands_take_older_data_sets(command: str, kind: Kind, written: Path) 
     assert validate(str(written / kind)).faults == []
 
 
-def test_rows_are_appended_to_an_older_data_set(written: Path) -> None:
-    uri, plan = str(written / "synthetic"), sha("later")
-    run = DatasetRun.start(uri, "synthetic", plan, {0: 2}, footer=FOOTER, append=True)
-    run.sink.commit(0, synthetic_rows(1, 2, plan))
+def append(uri: str) -> None:
+    """Two synthetic rows, with the columns of this version."""
+    footer = {ClassMap.FOOTER_KEY: open_dataset(uri).footer[ClassMap.FOOTER_KEY]}
+    run = DatasetRun.start(uri, "synthetic", sha("later"), {0: 2}, footer=footer, append=True)
+    run.sink.commit(0, synthetic_rows(1, 2, sha("later")))
+    run.close()
+
+
+def test_annotations_are_appended_to_older_ones(written: Path) -> None:
+    """Their columns have always been the same, so that any reader takes all shards for one table."""
+    uri = str(written / "annotation")
+    run = DatasetRun.start(uri, "annotation", sha("later"), {0: 2}, append=True)
+    run.sink.commit(0, annotation_rows(2, "another"))
     run.close()
     report = validate(uri)
-    assert (report.faults, report.rows) == ([], 5)
+    assert (report.faults, report.rows) == ([], 4)
+    assert pl.scan_parquet(f"{uri}/data/*.parquet").collect().height == 4
 
 
-def test_shards_of_several_versions_are_one_data_set(written: Path) -> None:
-    """An older version knew fewer scores: they are null there."""
-    uri, plan = str(written / "synthetic"), sha("later")
-    run = DatasetRun.start(uri, "synthetic", plan, {0: 2}, footer=FOOTER, append=True)
-    run.sink.commit(0, synthetic_rows(1, 2, plan))
+@pytest.mark.parametrize("erased", [False, True])
+def test_rows_are_not_appended_where_older_shards_have_other_columns(erased: bool, written: Path) -> None:
+    uri = str(written / "synthetic")
+    before = files(uri)
+    if schema_of(uri) == SCHEMA_VERSION:
+        append(uri)
+        assert pl.scan_parquet(f"{uri}/data/*.parquet").collect().height == 5
+        return
+    if erased:
+        erase([uri], Request(frozenset({"0011"})))
+        before = files(uri)
+    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-2], this is [^\n]* merge`$"):
+        append(uri)
+    assert files(uri) == before
+    assert validate(uri).faults == []
+
+
+def test_what_an_older_version_wrote_is_united_with_new_rows(written: Path, tmp_path: Path) -> None:
+    """The way out that the refusal names: any reader opens the union."""
+    old, new = str(written / "synthetic"), str(tmp_path / "new")
+    run = DatasetRun.start(new, "synthetic", sha("later"), {0: 2}, footer=FOOTER)
+    run.sink.commit(0, synthetic_rows(1, 2, sha("later")))
     run.close()
+    union = merge([old, new], str(tmp_path / "union"))
+    rows = pl.scan_parquet(f"{union.uri}/data/*.parquet").collect()
+    known = 5 if schema_of(old) == SCHEMA_VERSION else 2
+    assert (rows.height, rows["licence"].count(), rows["consent_basis"].count()) == (5, known, known)
+    assert validate(union.uri).faults == []
+
+
+def test_an_unfinished_run_of_an_older_version_is_not_gone_on_with(written: Path, uri: str) -> None:
+    run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 1, 1: 2}, footer=FOOTER)
+    run.sink.commit(0, synthetic_rows(0, 1))
+    state = json.loads(Path(uri, "run.json").read_text())
+    version = schema_of(str(written / "synthetic"))
+    Path(uri, "run.json").write_text(json.dumps({**state, "schema_version": version}))
+    if version == SCHEMA_VERSION:
+        assert DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 1, 1: 2}, footer=FOOTER).pending() == [1]
+        return
+    with pytest.raises(UserError, match=r"^the run at [^\n]* was begun by an older version [^\n]*another folder$"):
+        DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 1, 1: 2}, footer=FOOTER)
+
+
+def files(uri: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path(uri).rglob("*")) if path.is_file()}
+
+
+def schema_of(uri: str) -> str:
+    """The version that wrote the shards."""
+    metadata = pq.read_schema(open_dataset(uri).files()[0]).metadata
+    return bytes(metadata[VERSION_KEY]).decode()
+
+
+def test_shards_of_several_versions_are_one_data_set(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older releases appended to what was older still. What they did not know is null."""
+    monkeypatch.setattr(run_record, "same_columns", lambda *_: True)
+    uri, known = str(written / "synthetic"), 5 if schema_of(str(written / "synthetic")) == SCHEMA_VERSION else 2
+    append(uri)
     dataset = open_dataset(uri)
     rows = dataset.read()
+    for column in ("licence", "consent_basis"):
+        assert dataset.read([column, "sample_id"]).column(column).null_count == 5 - known
+        fetched = fetch_rows(dataset, index_rows(dataset, ["camera", column]), [column])
+        assert fetched.column(column).null_count == 5 - known
+        items = ReIDDataset(uri, columns=[column])
+        assert sum(items[row][column] is not None for row in range(5)) == known
     assert rows.schema.field("quality").type == QUALITY
     assert dataset.scan().collect()["quality"].to_list() == rows.column("quality").to_pylist()
     assert fetch_rows(dataset, index_rows(dataset, ["sample_id"]), ["quality"]).num_rows == 5
-    assert main(["show", uri, "--where", "quality.reliability IS NULL"]) == 0
+    assert main(["show", uri, "--where", "quality.reliability IS NULL AND licence IS NOT NULL"]) == 0
+    assert validate(uri).faults == []
 
 
 NEWER = r"^[^\n]*schema version 2\.3, this reader knows [^\n]*: install a newer reid-synth$"

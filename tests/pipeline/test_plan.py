@@ -12,6 +12,7 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap
 from manifests.store import open_dataset
+from manifests.terms import Terms
 from pipeline.generator_set import SINGLE, GeneratorSet, Member
 from pipeline.plan import Person, Sample, SynthesisPlan, make_plan, select_people
 from pipeline.plan_kinds import PlanInputs, TranslationSettings, translations
@@ -31,7 +32,8 @@ def plan_of(sources: ToySources, checkpoint: str = "", **settings: object) -> Sy
     if checkpoint:
         known = replace(known, members={SINGLE: Member("there", checkpoint)})
     samples = translations(PlanInputs(sources.market, people, known), chosen)
-    return make_plan(samples, chosen, known, ClassMap.of(person.identity for person in people), {"domain": "duke-like"})
+    classes = ClassMap.of(person.identity for person in people)
+    return make_plan(samples, chosen, known, classes, {"domain": "duke-like"}, {SINGLE: Terms.of("MIT", "agreed")})
 
 
 def ids(plan: SynthesisPlan) -> list[str]:
@@ -62,7 +64,8 @@ def people(count: int) -> list[Person]:
 def many_generators(samples: Sequence[Sample], shard_size: int) -> SynthesisPlan:
     known = generators(*sorted({sample.generator for sample in samples}))
     chosen = TranslationSettings(shard_size=shard_size)
-    return make_plan(samples, chosen, known, ClassMap.of(f"{n:04d}" for n in range(5)), {})
+    terms = dict.fromkeys(known.members, Terms.of("MIT", "agreed"))
+    return make_plan(samples, chosen, known, ClassMap.of(f"{n:04d}" for n in range(5)), {}, terms)
 
 
 def test_a_shard_is_of_one_generator_and_sorted() -> None:

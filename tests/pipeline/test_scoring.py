@@ -21,6 +21,7 @@ from manifests.names import content_id, subject_key
 from manifests.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA
 from manifests.soft_labels import ClassMap, one_hot
 from manifests.store import Dataset, DatasetRun, ShardSink, open_dataset
+from manifests.terms import UNSTATED
 from manifests.validate import validate
 from pipeline import scoring
 from pipeline.identity_reliability import auroc
@@ -127,6 +128,9 @@ class Laboratory:
         return open_dataset(output)
 
 
+UNKNOWN = {"licence": UNSTATED, "consent_basis": UNSTATED}
+
+
 def synthetic_row(index: int, source: dict[str, object], image: np.ndarray) -> dict[str, object]:
     data, identity = encode(image, "png"), str(source["identity"])
     row = {"sample_id": f"{index:032x}", "image": {"bytes": data, "path": "a.png"}, "width": WIDTH, "height": HEIGHT}
@@ -135,7 +139,7 @@ def synthetic_row(index: int, source: dict[str, object], image: np.ndarray) -> d
     row |= {"subject_keys": [subject_key(HOME, identity)], "recipe": "ptgan", "recipe_version": "1"}
     row |= {"sources": [{"sha256": source["image_sha256"], "role": "content", "dataset_id": HOME}]}
     row |= {"settings_sha256": "0" * 64, "checkpoint_sha256s": ["1" * 64], "target": {"camera": source["camera"]}}
-    return {**row, "quality": {"pose_error": 0.25}, "digital_source_type": "trainedAlgorithmicMedia"}
+    return {**row, "quality": {"pose_error": 0.25}, "digital_source_type": "trainedAlgorithmicMedia", **UNKNOWN}
 
 
 @pytest.fixture(scope="module")

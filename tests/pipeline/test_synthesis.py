@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand
 from manifests.store import Dataset, DatasetRun, open_dataset
 from pipeline.annotations import Annotation
@@ -19,7 +20,7 @@ from pipeline.generator_set import SINGLE
 from pipeline.images import decode, pixel_sha256
 from pipeline.plan_kinds import TranslationSettings
 from pipeline.synthesis import SynthesisWorker
-from pipeline.views import fit_view
+from pipeline.views import fit_view, most_draws
 from tests.conftest import ToySources
 
 
@@ -93,15 +94,27 @@ def test_pixel_digest_is_of_the_generated_pixels(
 
 
 def test_draws_of_one_image_differ(toy_sources: ToySources, untrained_generator: str, tmp_path: Path) -> None:
-    dataset = made(prepared(toy_sources, untrained_generator, per_image=3, limit=2), tmp_path / "set")
-    content = pl.col("sources").list.first().struct.field("sha256").alias("content")
-    rows = dataset.scan().select(content, "draw", "seed", "pixel_sha256").collect()
-    assert sorted(rows["draw"].to_list()) == [0, 0, 1, 1, 2, 2]
-    assert rows["seed"].n_unique() == 6
-    whole, others = rows.filter(pl.col("draw") == 0), rows.filter(pl.col("draw") > 0)
-    assert not set(whole["pixel_sha256"]) & set(others["pixel_sha256"])
-    # An image has 80 views at 64 x 32: two draws take the same one once in 80 times, those of both images in 6,400.
-    assert others.group_by("content").agg(pl.col("pixel_sha256").n_unique())["pixel_sha256"].max() == 2
+    """As many as there are views of it, and no more are planned."""
+    most = most_draws((16, 16))
+    small = {"height": 16, "width": 16, "limit": 1}
+    dataset = made(prepared(toy_sources, untrained_generator, per_image=most, **small), tmp_path / "set")
+    rows = dataset.scan().select("draw", "seed", "pixel_sha256").collect()
+    assert sorted(rows["draw"].to_list()) == list(range(most))
+    assert rows["seed"].n_unique() == most
+    assert rows["pixel_sha256"].n_unique() == most
+    with pytest.raises(UserError, match=rf"^--per-image {most + 1}: [^\n]* 16 x 16 pixels has {most} views: [^\n]*$"):
+        prepared(toy_sources, untrained_generator, per_image=most + 1, **small)
+
+
+def test_another_seed_gives_other_views(toy_sources: ToySources, untrained_generator: str, tmp_path: Path) -> None:
+    found = []
+    for seed in range(3):
+        job = prepared(toy_sources, untrained_generator, per_image=3, limit=2, seed=seed)
+        rows = made(job, tmp_path / str(seed)).scan().select("draw", "pixel_sha256").collect()
+        found.append({draw: set(part["pixel_sha256"]) for (draw,), part in rows.group_by("draw")})
+    assert found[0][0] == found[1][0] == found[2][0]
+    # Each of the 80 views at 64 x 32 is as likely as any other: three seeds agree on none of four draws.
+    assert not any(found[0][draw] == found[1][draw] == found[2][draw] for draw in (1, 2))
 
 
 def test_an_unreadable_source_becomes_a_reject(
@@ -141,7 +154,7 @@ def test_a_later_draw_moves_image_mask_and_keypoints_together() -> None:
     keypoints[:, :2], keypoints[:, 2] = (29.5, 59.5), 1.0
     known = Annotation(image[:, :, 0] > 0, 1.0, keypoints)
     for seed in range(8):
-        view = fit_view({}, {"draw": 1, "seed": seed}, image, known, (128, 64))
+        view = fit_view({}, {"draw": 1, "image_sha256": "0"}, image, known, (128, 64), seed)
         assert view.mask is not None
         assert view.keypoints is not None
         inside = view.image[:, :, 0] > 127
