@@ -56,8 +56,7 @@ def _about(settings: Settings, seeds: Sequence[int]) -> str:
     return (
         f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
         f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}; {settings.budget:g} of each "
-        f"generator's full training, {settings.reid_steps} steps of {settings.reid_batch_size} images for each ReID "
-        "network."
+        f"generator's full training; each ReID network sees its real images {settings.reid_epochs:g} times."
     )
 
 

@@ -18,7 +18,7 @@ class BenchmarkSettings(JobSettings):
     height: int = Field(64, ge=32, multiple_of=16, description="of all networks' images, pixels")
     width: int = Field(32, ge=32, multiple_of=16, description="of all networks' images, pixels")
     budget: float = Field(1.0, gt=0, description="share of the full steps of each generator's training")
-    reid_steps: int = Field(600, ge=1, description="training steps of each ReID network")
+    reid_epochs: float = Field(30, gt=0, description="how often a ReID training sees each of its real images")
     reid_batch_size: int = Field(32, ge=4, description="images in such a step")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
 

@@ -57,6 +57,11 @@ class Bench:
         """Of one of the gap's source manifests."""
         return set_uri(self.output, self.seed, self.gap, name)
 
+    @property
+    def real_images(self) -> int:
+        """How many images the gap leaves to train on."""
+        return open_dataset(self.uri("train")).snapshot.rows
+
     def arm_folder(self, arm: Arm) -> Path:
         return arm_folder(self.output, self.seed, self.gap, arm)
 
@@ -69,7 +74,7 @@ class Bench:
             if self._annotated(name):
                 models = AnnotationSettings(device="cuda" if self.settings.device == "cuda" else "cpu")
                 annotate(self.uri(name), self._annotations(name), models, runner=run_shards_here)
-        return f"{open_dataset(self.uri('train')).snapshot.rows} training images"
+        return f"{self.real_images} training images"
 
     def _annotated(self, name: str) -> bool:
         if name == "target" and "target" not in self.gap.needs:
@@ -145,7 +150,7 @@ class Bench:
             ).retrieval.as_dict()
             for part in MEASURED
         }
-        counts = {"real": open_dataset(self.uri("train")).snapshot.rows}
+        counts = {"real": self.real_images}
         counts |= {"synthetic": open_dataset(made).snapshot.rows} if made else {}
         return ArmRecord(self.gap.name, arm.name, self.seed, self._identity(arm), figures, counts)
 
@@ -170,8 +175,7 @@ class Bench:
     def _synthesis_settings(self, arm: Arm, kind: Kind, splits: Sequence[str]) -> dict[str, Any]:
         settings: dict[str, Any] = {"seed": self.seed, "splits": list(splits), "shard_size": 1024, **arm.label}
         if kind is PEOPLE:
-            rows = open_dataset(self.uri("train")).snapshot.rows
-            settings["images"] = round(rows * float(arm.mix.get("synthetic_per_real", 1.0)))
+            settings["images"] = round(self.real_images * float(arm.mix.get("synthetic_per_real", 1.0)))
         if kind is POSES:
             settings["score_pose"] = False  # nothing of the benchmark reads it, and it takes long
         if arm.taught:
@@ -179,15 +183,19 @@ class Bench:
         return settings
 
     def _train_reid(self, arm: Arm, uris: Sequence[str]) -> ReidModel:
-        """The ReID network of an arm; all arms of a gap take as many steps."""
+        """The ReID network of an arm."""
         settings = self.settings
         output = self.arm_folder(arm) / "reid"
         sets = load_sets(uris, settings.height, settings.width)
+        mix = MixSettings.model_validate(dict(arm.mix))
         reid = ReidTrainingSettings(
-            steps=settings.reid_steps, batch_size=settings.reid_batch_size, seed=self.seed, device=settings.device
+            steps=reid_steps(settings, self.real_images, len(sets.images) - sets.real_images, arm),
+            batch_size=settings.reid_batch_size,
+            seed=self.seed,
+            device=settings.device,
         )
         augmentation = AugmentationSettings.model_validate(dict(self.gap.reid))
-        batches = mixed_batches(sets, self.seed, MixSettings.model_validate(dict(arm.mix)), augmentation)
+        batches = mixed_batches(sets, self.seed, mix, augmentation)
         network = build_network(NetworkSettings(), len(sets.classes), self.seed)
         training = ReidTraining(network, batches, reid)
         training.run(output, {**augmentation.model_dump(), **arm.mix})
@@ -201,7 +209,7 @@ class Bench:
         return {
             "settings": self.settings.model_dump(mode="json", exclude={"device"}),
             "gap": [gap.people, gap.images, list(gap.cameras or ()), dict(gap.reid)],
-            "arm": [arm.recipe, dict(arm.label), arm.train_on, dict(arm.mix)],
+            "arm": [arm.recipe, dict(arm.label), arm.train_on, dict(arm.mix), arm.longer],
             "generator": [system.steps, system.batch_size, dict(system.settings)] if system else None,
         }
 
@@ -210,6 +218,18 @@ def _recipe(name: str) -> Recipe:
     """With the settings that make it small enough for the budget."""
     model = find_recipe(name)
     return model(model.settings_model.model_validate(dict(SYSTEMS[name].settings)))
+
+
+def reid_steps(settings: BenchmarkSettings, real: int, synthetic: int, arm: Arm) -> int:
+    """Steps in which each of ``real`` images is seen ``reid_epochs`` times, which is how the papers count; as many
+    where generated images stand in the place of the real ones."""
+    mix, share = MixSettings.model_validate(dict(arm.mix)), 1.0
+    if arm.train_on == "both" and mix.mix == "two_means":
+        share = mix.real_to_synthetic / (1 + mix.real_to_synthetic)
+    elif arm.train_on == "both":
+        most = synthetic if mix.synthetic_per_real is None else mix.synthetic_per_real * real
+        share = real / (real + min(synthetic, most))
+    return max(1, round(arm.longer * settings.reid_epochs * real / (share * settings.reid_batch_size)))
 
 
 def benchmark_nodes(settings: BenchmarkSettings, output: Path, seeds: Sequence[int], gaps: Sequence[Gap]) -> list[Node]:

@@ -12,8 +12,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipeline.benchmark.gaps import FEW_IMAGES
+
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ("--seeds", "1", "--identities", "8", "--budget", "0.0005", "--reid-steps", "2", "--gaps", "few-images")
+TINY = ("--seeds", "1", "--identities", "8", "--budget", "0.0005", "--reid-epochs", "0.5", "--gaps", "few-images")
 
 
 def command(output: Path, *arguments: str) -> list[str]:
@@ -47,7 +49,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_figures(tmp_path: Path) -> N
     assert baseline.stat().st_mtime_ns == written, "what was measured is not measured again"
     tables = [pl.read_parquet(tmp_path / name / "benchmark.parquet") for name in ("broken", "unbroken")]
     assert tables[0].equals(tables[1])
-    assert set(tables[0]["arm"]) == {"baseline", "gan_lsro", "gan, pseudo-labels", "gan, mprl", "cgan"}
+    assert set(tables[0]["arm"]) == {arm.name for arm in (FEW_IMAGES.baseline, *FEW_IMAGES.arms)}
     for name in ("benchmark.md", "benchmark.html"):
         assert "few images" in (tmp_path / "broken" / name).read_text(encoding="utf-8").lower()
 
