@@ -154,7 +154,7 @@ def random_rows(rng: np.random.Generator, rows: int, settings: Settings, people:
         **{"width": 64, "height": 128, "split": "train", "domain": "random", "draw": 0, "target": {"domain": "random"}},
         **{"recipe": "ptgan", "recipe_version": "1.0", "settings_sha256": digests[0], "plan_id": "ab" * 16},
         **{"checkpoint_sha256s": [digests[0]], "digital_source_type": "trainedAlgorithmicMedia"},
-        **{"mask": None, "keypoints": None},
+        **{"mask": None, "keypoints": None, "licence": "CC0-1.0", "consent_basis": "shows nobody"},
     }
     columns |= {name: [value] * rows for name, value in constant.items()}
     columns |= soft_labels.lsr(numbers, settings.classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,19 +23,35 @@ SAMPLES_META = "samples_meta.parquet"
 CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
+_SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
 
 
-def write_inspection_files(dataset: Dataset) -> None:
+def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     """Write what lies beside the shards; the same snapshot and run record give the same bytes.
 
-    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` is for people,
-    ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
+    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
+    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
     """
     _write_samples_meta(dataset)
-    dataset.storage.write(CARD, _card(dataset).encode())
+    if card:
+        dataset.storage.write(CARD, _sealed(_card(dataset)).encode())
     files = products(dataset, [SAMPLES_META])
     dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
     dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
+
+
+def card_is_ours(dataset: Dataset) -> bool:
+    """Whether the card that is there is as we wrote it, or there is none; of older versions nobody can tell."""
+    present = dataset.storage.read(CARD)
+    if present is None:
+        return True
+    text = present.decode(errors="replace")
+    return text == _sealed(text.rpartition(_SEAL)[0])
+
+
+def _sealed(text: str) -> str:
+    """``text`` with its digest below it, by which a change is seen."""
+    return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()} -->\n"
 
 
 def _write_samples_meta(dataset: Dataset) -> None:

@@ -26,7 +26,7 @@ def as_text(chain: Mapping[str, Any]) -> str:
     branches = (
         Branch(f"shows {', '.join(shown)}"),
         Branch(f"labelled by {_label(chain['label'])}"),
-        Branch(_terms(row)),
+        Branch(f"on terms of all that went in: {_terms(row)}"),
         Branch("made from", tuple(map(_source, chain["sources"])) or (Branch("noise alone: no image went in"),)),
         Branch(f"made by {row['recipe']} {row['recipe_version']}", tuple(map(_model, chain["models"]))),
         Branch(f"asked for {_target(row['target'])}; seed {row['seed']}, draw {row['draw']}"),

@@ -22,6 +22,7 @@ from manifests.derivation import SOFTWARE, Run, runs
 from manifests.products import Product
 from manifests.schema import IMAGE, ROW_ID, SCHEMAS, Kind
 from manifests.statements import INTENDED_USE, STATEMENTS
+from manifests.terms import UNSTATED, apart
 
 CROISSANT = "croissant.json"
 ROWS = "rows"
@@ -175,8 +176,12 @@ def _field(path: str, column: str, type_: pa.DataType, inside: tuple[str, ...]) 
 def _licences(dataset: Dataset, history: Iterable[Run]) -> list[Any]:
     """The terms of everything that went in, each as the SPDX URL where it is an SPDX identifier."""
     stated: set[str | None] = {one.licence for run in history for one in run.inputs if one.role != "annotations"}
-    if dataset.kind == "source":
-        stated |= set(dataset.read(["licence"]).column("licence").unique().to_pylist())
+    if dataset.kind != "annotation":
+        on_rows = dataset.read(["licence"]).column("licence").unique()
+        # Nobody stated the null of a source row; that of a synthetic one is of an older version.
+        known = on_rows if dataset.kind == "source" else on_rows.drop_null()
+        stated |= {one for licence in known.to_pylist() for one in apart(licence or UNSTATED)}
+    stated = {None if one == UNSTATED else one for one in stated}
     if not stated:
         stated.add(None)
     return [_licence(one) for one in sorted(stated, key=lambda one: one or "")]

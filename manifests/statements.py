@@ -34,7 +34,10 @@ INTENDED_USE = (
 
 
 def terms(dataset: Dataset) -> Iterator[str]:
-    """One line for each input with its licence and consent; what is not known is said to be unknown."""
+    """A line for each input with its licence and consent, and for what comes of them on synthetic rows.
+
+    What is not known is said to be unknown.
+    """
     if dataset.kind == "source":
         columns = ("dataset_id", "licence", "consent_basis")
         found = metadata(dataset).select(columns).unique().sort(columns).collect().rows()
@@ -45,3 +48,13 @@ def terms(dataset: Dataset) -> Iterator[str]:
         yield f"- {name}: licence {licence or 'unknown'}, consent {consent or 'unknown'}"
     if not found:
         yield "- What it was made from was not recorded."
+    if dataset.kind == "synthetic":
+        yield from _of_rows(dataset)
+
+
+def _of_rows(dataset: Dataset) -> Iterator[str]:
+    """The strictest licence and the weakest consent of all that went into a row, the generator's own data included."""
+    columns = ("licence", "consent_basis")
+    counted = metadata(dataset).drop_nulls(columns).group_by(columns).len().sort(columns).collect()
+    for licence, consent, rows in counted.iter_rows():
+        yield f"- {rows} rows, by their own columns: licence {licence}, consent {consent}"

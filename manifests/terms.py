@@ -87,7 +87,7 @@ def weakest(bases: Iterable[str | None]) -> str:
     """The basis of what images on all of ``bases`` went into; `UNSTATED` where there are none."""
     found = _heaviest(frozenset(bases), _rests)
     # Where nobody is shown there is nobody to ask: one way to say so is enough.
-    first = found.split(_AND)[0]
+    first = apart(found)[0]
     return found if _rests(first) else first
 
 
@@ -108,6 +108,11 @@ def of_model(licence: str | None, trained_on: Any) -> Terms:
     )
 
 
+def apart(stated: str) -> list[str]:
+    """The licences, or bases, that stand joined in ``stated``."""
+    return stated.split(_AND)
+
+
 def laxer(licence: str, than: str) -> bool:
     """Whether ``licence`` leaves out something that ``than`` asks for."""
     return _leaves_out(licence, than, _asks)
@@ -119,14 +124,14 @@ def firmer(basis: str, than: str) -> bool:
 
 
 def _leaves_out(stated: str, than: str, burden: Callable[[str], Burden]) -> bool:
-    carried = [burden(part) for part in stated.split(_AND)]
-    return not all(any(burden(part) <= one for one in carried) for part in than.split(_AND))
+    carried = [burden(part) for part in apart(stated)]
+    return not all(any(burden(part) <= one for one in carried) for part in apart(than))
 
 
 @lru_cache(maxsize=4096)
 def _heaviest(stated: frozenset[str | None], burden: Callable[[str], Burden]) -> str:
     """All that is stated, but for what something else outweighs."""
-    parts = sorted({part for text in stated for part in (text or UNSTATED).split(_AND)} or {UNSTATED})
+    parts = sorted({part for text in stated for part in apart(text or UNSTATED)} or {UNSTATED})
     burdens = {part: burden(part) for part in parts}
     kept = [part for part in parts if not any(burdens[part] < other for other in burdens.values())]
     return _AND.join(kept)

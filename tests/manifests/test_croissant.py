@@ -205,8 +205,14 @@ def test_licences_are_those_of_all_that_went_in(uri: str, tmp_path: Path) -> Non
     assert metadata(closed(str(tmp_path / "source"), "source", source_rows(2)))["license"] == stated[:1]
     word = {"inputs": [{"id": "x", "licence": "research"}, {"id": "y", "licence": "CC-BY-NC-4.0"}]}
     quoted = metadata(closed(str(tmp_path / "word"), "synthetic", synthetic_rows(0, 3), word))["license"]
-    assert quoted == ["https://spdx.org/licenses/CC-BY-NC-4.0", {"@type": "sc:CreativeWork", "name": "research"}]
-    unknown = metadata(closed(str(tmp_path / "unknown"), "synthetic", synthetic_rows(0, 3)))["license"]
+    assert quoted == [*stated[:1], "https://spdx.org/licenses/CC-BY-NC-4.0", {**free, "name": "research"}]
+    rows = synthetic_rows(0, 3)
+    place = rows.schema.get_field_index("licence")
+    joined = rows.set_column(place, "licence", pa.array(["MIT AND unstated", "MIT AND unstated", None]))
+    unknown, known = metadata(closed(str(tmp_path / "joined"), "synthetic", joined))["license"]
+    assert (unknown["name"][:18], known) == ("Terms not recorded", "https://spdx.org/licenses/MIT")
+    nothing = rows.set_column(place, "licence", pa.nulls(3, pa.string()))
+    unknown = metadata(closed(str(tmp_path / "unknown"), "synthetic", nothing))["license"]
     assert [one["name"] for one in unknown] == ["Terms not recorded: ask whoever holds the source images."]
 
 

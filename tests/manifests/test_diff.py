@@ -84,6 +84,8 @@ def test_rows_that_one_has_alone(write: Write) -> None:
         ("quality", {"quality": {"style_shift": None, "pose_error": 0.5}}),
         ("provenance", {"sources": []}),
         ("provenance", {"draw": 9}),
+        ("terms", {"licence": "CC-BY-4.0"}),
+        ("terms", {"consent_basis": None}),
         ("other columns", {"camera": None}),
         ("other columns", {"mask": b"another"}),
     ],

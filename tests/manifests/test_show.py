@@ -26,6 +26,8 @@ def test_show_for_people(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -
         "camera        1: 7 · 2: 5",
         "target_camera 3: 12",
         "identity      3 identities, 3 to 5 rows each (median 4)",
+        "licence       Apache-2.0: 12",
+        "consent_basis drawn by a program; shows nobody: 12",
         "size          8x16: 12",
         "rejected      corrupt: 1 · too_dark: 2",
     ):

@@ -71,12 +71,16 @@ def test_the_card_is_one_that_the_hub_reads(dataset: Dataset) -> None:
         assert said in card.text
 
 
+ON_ROWS = "- {} rows, by their own columns: licence Apache-2.0, consent drawn by a program; shows nobody"
+
+
 def test_terms_of_the_inputs_are_passed_on(uri: str) -> None:
     inputs = [{"id": "market", "licence": "CC-BY-NC-4.0", "consent": None}, {"id": "toy", "licence": None}]
     run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 2}, footer=FOOTER, run={"inputs": [*inputs, inputs[0]]})
     run.sink.commit(0, synthetic_rows(0, 2))
     run.close()
     expected = ["- market: licence CC-BY-NC-4.0, consent unknown", "- toy: licence unknown, consent unknown"]
+    expected += [ON_ROWS.format(2)]
     assert list(terms(open_dataset(uri))) == expected
     assert "\n".join(expected) in Path(uri, "README.md").read_text()
 
@@ -86,4 +90,4 @@ def test_terms_of_brought_images_are_those_of_their_rows(uri: str) -> None:
 
 
 def test_what_was_not_recorded_is_said_to_be_unknown(dataset: Dataset) -> None:
-    assert list(terms(dataset)) == ["- What it was made from was not recorded."]
+    assert list(terms(dataset)) == ["- What it was made from was not recorded.", ON_ROWS.format(12)]

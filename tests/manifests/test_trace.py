@@ -105,6 +105,7 @@ def test_the_tree_that_people_see(
     for part in (
         f"{row['sample_id']}, row 0 of {dataset.snapshot.files[0].path} in {uri}",
         f"├─ labelled by lsr 0.1 over 3 classes: {row['identity']} 0.933, each other 0.0333",
+        "├─ on terms of all that went in: licence Apache-2.0, consent drawn by a program; shows nobody\n",
         "│  │  ├─ bounding_box_train/0000.jpg: identity 0000, camera 1, train",
         f"mask by sam_vit_h {sha('sam_vit_h')[:12]}, pose by pose_tiny {sha('pose')[:12]}, in {annotations.uri}",
         f"│  └─ generator night {sha('generator')[:12]}, licence CC-BY-4.0",
