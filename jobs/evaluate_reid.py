@@ -21,6 +21,7 @@ if __package__ in (None, ""):
 
 from manifests.errors import UserError
 from manifests.store import open_dataset
+from pipeline.devices import Device, check_device
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
 from pipeline.settings import run_job
@@ -35,7 +36,7 @@ class Settings(RetrievalSettings):
     eval: list[str] = Field(min_length=1, description="URI of a source manifest with queries and gallery; repeatable")
     pose_model: str | None = Field(default=None, description="with --poses: model for those; by default --model")
     json_file: Path | None = Field(default=None, alias="json", description="file for the result, for programs")
-    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
 
 
@@ -61,8 +62,7 @@ def check_settings(settings: Settings) -> None:
     Raises:
         UserError: a data set or a GPU that is not there, a file that cannot be written, a flag that would be ignored.
     """
-    if settings.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {settings.device}: no CUDA GPU can be used here")
+    check_device(settings.device)
     file = settings.json_file
     if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
         raise UserError(f"--json {file}: name a file in a folder that exists")

@@ -19,6 +19,7 @@ from pydantic_settings import CliPositionalArg
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pipeline.devices import Device, check_device
 from pipeline.reid.model import load_reid
 from pipeline.scoring import ScoreSettings, open_scoring, score
 from pipeline.settings import run_job
@@ -31,7 +32,7 @@ class Settings(ScoreSettings):
     model: str = Field(description="ReID model: a file, or the output folder of jobs/train_reid.py")
     source: list[str] = Field([], description="URIs of the source manifests; by default those that the run names")
     output: str | None = Field(None, description="URI of the scored data set; by default DATASET-scored")
-    device: str = Field("cpu", description="cpu, cuda or cuda:N")
+    device: Device = Field("cpu", description="cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; by default one for each core")
 
 
@@ -39,6 +40,7 @@ def main(settings: Settings) -> None:
     """Score, write, tell the figures."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    check_device(settings.device)
     model = load_reid(settings.model, settings.device)
     own = ScoreSettings.model_validate(settings.model_dump(include=set(ScoreSettings.model_fields)))
     job = open_scoring(settings.dataset, settings.source, model, settings.model, own)

@@ -18,14 +18,19 @@ from pydantic import Field
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.errors import UserError
 from manifests.store import open_dataset
+from pipeline.cluster.session import ray_session
+from pipeline.cluster.train import train_on_workers
+from pipeline.data_parallel import Workers
+from pipeline.model_cards import absolute
 from pipeline.reid.batches import AugmentationSettings
-from pipeline.reid.mixing import MixSettings, mixed_batches
-from pipeline.reid.network import NetworkSettings, build_network
-from pipeline.reid.result import write_card, write_reid
-from pipeline.reid.retrieval import evaluate_on
-from pipeline.reid.sets import load_sets
-from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.reid.mixing import MixSettings
+from pipeline.reid.model import FILE_NAME
+from pipeline.reid.network import NetworkSettings
+from pipeline.reid.result import CARD
+from pipeline.reid.run import ReidRun
+from pipeline.reid.training import ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings
 from pipeline.settings import JobSettings, run_job
 
@@ -48,7 +53,11 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     )
     height: int = Field(default=128, ge=32, multiple_of=16, description="of the network's images, pixels")
     width: int = Field(default=64, ge=32, multiple_of=16, description="of the network's images, pixels")
-    pretrained: str | None = Field(default=None, description="weights of the backbone, as torchvision has them")
+    pretrained: str | None = Field(default=None, description="weights of the backbone, a state dict of torchvision's")
+    workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
+    ray_address: str | None = Field(
+        default=None, description="a running cluster; by default the submitted job's, or local"
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
 
     def part(self, model: type[JobSettings]) -> Any:
@@ -60,24 +69,41 @@ def main(settings: Settings) -> int:
     """Train (or go on training), write the result, measure it."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    sets = load_sets(settings.train, settings.height, settings.width, settings.min_reliability)
-    mix, augmentation = settings.part(MixSettings), settings.part(AugmentationSettings)
-    triplet = settings.part(TripletSettings)
-    batches = mixed_batches(sets, settings.seed, mix, augmentation, triplet)
-    generated = len(sets.images) - sets.real_images
-    print(f"train: {sets.real_images} real, {generated} generated images of {len(sets.classes)} people", flush=True)
-    network = build_network(settings.part(NetworkSettings), len(sets.classes), settings.seed, settings.pretrained)
-    training = ReidTraining(network, batches, settings.part(ReidTrainingSettings), triplet)
-    training.run(settings.output, {**mix.model_dump(), **augmentation.model_dump(), "pretrained": settings.pretrained})
-    model = write_reid(training, sets, settings.output)
-    metrics: dict[str, float | str] = {}
-    if settings.eval is not None:
-        found = evaluate_on(model, settings.eval).as_dict()
-        metrics = {**found, "manifest_sha256": open_dataset(settings.eval).digest()}
-        print(f"{settings.eval}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
-    card = write_card(training, sets, model, metrics, settings.output)
-    print(f"network: {settings.output / 'reid.safetensors'}\ncard: {card}")
+    run = ReidRun(
+        uris=tuple(open_dataset(uri).uri for uri in settings.train),  # in full: workers may run in another folder
+        output=settings.output.resolve(),
+        settings=settings.part(ReidTrainingSettings),
+        network=settings.part(NetworkSettings),
+        mix=settings.part(MixSettings),
+        triplet=settings.part(TripletSettings),
+        augmentation=settings.part(AugmentationSettings),
+        height=settings.height,
+        width=settings.width,
+        min_reliability=settings.min_reliability,
+        pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
+        measured_on=with_queries(settings.eval) if settings.eval is not None else None,
+    )
+    if settings.workers == 1:
+        run.train()
+    else:
+        Workers(count=settings.workers).check(settings.batch_size)
+        with ray_session(settings.ray_address):
+            train_on_workers(run.train, settings.workers, settings.device, settings.output)
+    print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")
     return 0
+
+
+def with_queries(uri: str) -> str:
+    """The full ``uri``, if a network can be measured there: that comes last, and should not fail then.
+
+    Raises:
+        UserError: it is no source manifest with queries and a gallery.
+    """
+    dataset = open_dataset(uri)
+    splits = set(dataset.read(["split"]).column("split").to_pylist()) if dataset.kind == "source" else set()
+    if not {"query", "gallery"} <= splits:
+        raise UserError(f"--eval {uri}: a source manifest with queries and a gallery is needed to measure on")
+    return dataset.uri
 
 
 if __name__ == "__main__":

@@ -33,10 +33,8 @@ class Workers:
             )
 
     def share(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """This worker's rows of a whole batch."""
-        if self.count == 1:
-            return dict(columns)
-        return {name: column[self._rows(len(column))] for name, column in columns.items()}
+        """This worker's rows of a whole batch: every `count`-th, so that each sees all kinds of rows there are."""
+        return {name: column[self.rank :: self.count] for name, column in columns.items()}
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the workers; one message for all."""
@@ -54,9 +52,19 @@ class Workers:
         dist.all_gather_object(values, value)
         return values
 
-    def _rows(self, total: int) -> slice:
-        each = total // self.count
-        return slice(self.rank * each, (self.rank + 1) * each)
+    def gather_rows(self, rows: Tensor) -> Tensor:
+        """The rows (N, D) of all workers one below the other, for a loss over the whole batch.
+
+        Only this worker's carry a gradient, and it counts as often as there are workers: what `average_gradients`
+        then gives is the gradient of that loss. All have as many rows.
+        """
+        if self.count == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        dist.all_gather(parts, rows.detach().contiguous())
+        if rows.requires_grad:
+            parts[self.rank] = rows * self.count - rows.detach() * (self.count - 1)
+        return torch.cat(parts)
 
     def _average(self, tensors: list[Tensor]) -> None:
         if self.count == 1 or not tensors:
@@ -66,3 +74,6 @@ class Workers:
         flat /= self.count
         for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
+
+
+ALONE = Workers()

@@ -17,7 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.data_parallel import Workers
+from pipeline.data_parallel import ALONE, Workers
+from pipeline.devices import Device
 from pipeline.networks.blocks import HistoryPool
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes.base import Recipe, StepContext
@@ -28,7 +29,6 @@ from pipeline.training_log import TrainingLog, total
 from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
 
 _STEP_STREAM = 200
-ALONE = Workers()
 
 
 class TrainingSettings(JobSettings):
@@ -43,7 +43,7 @@ class TrainingSettings(JobSettings):
         default=0.0, ge=0, lt=1, description="keep an exponential moving average of the generators; 0: off (the papers)"
     )
     precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
-    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
     checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints")
     sample_every: int = Field(default=500, ge=1, description="steps between picture grids")
     measure_every: int = Field(default=1000, ge=1, description="steps between measurements, where there are any")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import UserError
-from pipeline.data_parallel import Workers
+from pipeline.data_parallel import ALONE, Workers
+from pipeline.devices import check_device
 from pipeline.recipes.base import Recipe
 from pipeline.reid.model import load_reid
-from pipeline.training import ALONE, Training, TrainingSettings
+from pipeline.training import Training, TrainingSettings
 from pipeline.training_cameras import split_by_camera
 from pipeline.training_data import DomainData
 from pipeline.training_metrics import GeneratorMeter
@@ -42,6 +43,7 @@ class TrainingRun:
             UserError: an input is missing or does not fit, or ``output`` holds another run.
         """
         settings = self.settings.model_copy(update={"device": device or self.settings.device})
+        check_device(settings.device)
         data = self.load()
         if workers.rank == 0:
             print(f"train: {' and '.join(f'{len(part)} {role}' for role, part in data.items())} images", flush=True)

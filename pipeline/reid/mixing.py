@@ -108,8 +108,8 @@ def _pooled(sets: TrainingSets, rows: NDArray[np.int64], seed: int, triplet: Tri
 
 
 def spread_choice(rows: int, most: int, seed: int) -> NDArray[np.int64]:
-    """At most ``most``, but one or more, of ``rows`` row numbers, one out of each of equal stretches: where rows stand in
-    the order of their people, everybody keeps about the same share."""
+    """Up to ``most`` of ``rows`` row numbers (at least one), one out of each of equal stretches: of rows in the order
+    of their people, everybody keeps about the same share."""
     most = max(most, 1)
     if rows <= most:
         return np.arange(rows)

@@ -164,6 +164,7 @@ def _load_backbone(network: ReidNetwork, pretrained: str) -> None:
         elif top in _STEM_NAMES:
             state[f"{_STEM_NAMES[top]}.{rest}"] = tensor
     own = {name for name in network.state_dict() if name.startswith(("stem.", "stages."))}
+    own -= {name for name in own if name.endswith(".num_batches_tracked")}  # older files have none; nothing reads it
     try:
         if not own <= state.keys():
             raise RuntimeError(f"{min(own - state.keys())} is missing")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from pipeline.data_parallel import ALONE, Workers
+from pipeline.devices import Device
 from pipeline.precision import Precision, resolve_precision
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
@@ -37,7 +40,7 @@ class ReidTrainingSettings(JobSettings):
     warm_up: float = Field(default=0.1, ge=0, le=1, description="share of the steps until the peak")
     seed: int = Field(default=0, ge=0, description="first weights, order and augmentation follow from it")
     precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
-    device: str = Field(default="cpu", description="cpu, cuda or cuda:N")
+    device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
     checkpoint_every: int = Field(default=200, ge=1, description="steps between checkpoints")
 
 
@@ -50,16 +53,30 @@ class ReidTraining:
         batches: ReidBatches,
         settings: ReidTrainingSettings,
         triplet: TripletSettings | None = None,
+        workers: Workers = ALONE,
     ) -> None:
-        """Raises UserError where ``batches`` of the asked size cannot be drawn."""
+        """Of several workers each takes its share of every batch. Batch norm then sees the whole batch on GPUs; on CPUs
+        each worker normalises by its own rows, and the running statistics are the mean over the workers.
+
+        Raises:
+            UserError: ``batches`` of the asked size cannot be drawn, or not be shared.
+        """
+        workers.check(settings.batch_size)
         batches.check(settings.batch_size)
         self.batches, self.settings, self.triplet = batches, settings, triplet or TripletSettings()
-        self.device = torch.device(settings.device)
+        self.workers, self.device = workers, torch.device(settings.device)
+        if workers.count > 1 and self.device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, settings)
         self.step = 0
         self.losses: dict[str, float] = {}
         self._dtype = resolve_precision(settings.precision, self.device)
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """Of all images and labels."""
+        return self.batches.digest()
 
     def run(self, output: Path | None = None, run: Mapping[str, Any] | None = None) -> ReidNetwork:
         """Train and return the network, in eval mode. With ``output``, checkpoints, a progress line and TensorBoard
@@ -78,24 +95,29 @@ class ReidTraining:
 
     def train_step(self) -> dict[str, Tensor]:
         """One update from the batch of this step; returns the terms of its loss."""
-        batch = to_batch(self.batches.batch(self.step, self.settings.batch_size), self.device)
+        columns = self.workers.share(self.batches.batch(self.step, self.settings.batch_size))
+        batch = to_batch(columns, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.network.train()
         terms = self._losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
         total(terms).backward()
+        self.workers.average_gradients(self.network.parameters())
         self.optimizer.step()
         self.step += 1
         return terms
 
     def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Terms whose mean over the workers, and so the mean of whose gradients, is that of the whole batch."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
             features = self.network.pooled(batch["image"])
             logits = self.network.classify(features)
-        terms = {"cross_entropy": soft_cross_entropy(logits, batch["target"], batch["weight"])}
+        share = soft_cross_entropy(logits, batch["target"], batch["weight"])
+        terms = {"cross_entropy": self.workers.count * share}
         if weight := self.triplet.triplet_weight:
-            terms["triplet"] = weight * batch_hard(features.float(), batch["person"], self.triplet.margin)
+            whole, people = self.workers.gather_rows(features.float()), self.workers.gather_rows(batch["person"])
+            terms["triplet"] = weight * batch_hard(whole, people, self.triplet.margin)
         return terms
 
     def learning_rate(self) -> float:
@@ -109,27 +131,33 @@ class ReidTraining:
 
     def _run_logged(self, output: Path, identity: dict[str, Any]) -> None:
         self._restore(output, identity)
-        log = TrainingLog(output, self.step, self.settings.steps)
+        log = TrainingLog(output, self.step, self.settings.steps) if self.workers.rank == 0 else None
         try:
             with stop_between_steps() as stop:
                 while self.step < self.settings.steps:
                     terms = self.train_step()
-                    log.add(self.step, terms, self.learning_rate())
-                    self.losses = log.means
+                    if log is not None:
+                        log.add(self.step, terms, self.learning_rate())
+                        self.losses = log.means
                     last = self.step == self.settings.steps
                     if last or stop.received or self.step % self.settings.checkpoint_every == 0:
                         self._save(output, identity)
                     if stop.received and not last:
                         raise KeyboardInterrupt
         finally:
-            log.close()
+            if log is not None:
+                log.close()
 
     def _identity(self, run: Mapping[str, Any]) -> dict[str, Any]:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_every", "device"})
         network = self.network.settings.model_dump(mode="json")
-        return {**settings, **network, **self.triplet.model_dump(), **run, "data": self.batches.digest()}
+        others = {**self.triplet.model_dump(), **run, "workers": self.workers.count, "data": self.data_sha256}
+        return {**settings, **network, **others}
 
     def _save(self, output: Path, identity: dict[str, Any]) -> None:
+        self.workers.average_buffers(self.network)
+        if self.workers.rank:
+            return
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
         save_checkpoint(output / "checkpoints", self.step, {"identity": identity, **state})
 

@@ -84,9 +84,29 @@ def test_several_sets_in_the_mix_asked_for(toy_sources: ToySources, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
+def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+    more = ["--steps", "2", "--workers", "2", "--precision", "float32", "--eval", toy_sources.market]
+    run(arguments(toy_sources.market, tmp_path, *more))
+    card = json.loads((tmp_path / "reid.json").read_text())
+    assert card["workers"] == 2
+    assert card["steps"] == 2
+    assert card["metrics"]["rank1"] == evaluate_on(load_reid(tmp_path), toy_sources.market).rank1
+    with pytest.raises(UserError, match="was started with workers=2, now it is 1"):
+        run(arguments(toy_sources.market, tmp_path, "--steps", "2", "--precision", "float32"))
+    with pytest.raises(UserError, match="--batch-size 4 cannot be shared by 3 workers"):
+        run(arguments(toy_sources.market, tmp_path / "out", "--workers", "3"))
+
+
+def test_mistakes_are_one_line(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set at"):
         run(arguments(str(tmp_path / "nothing"), tmp_path / "out"))
+    with pytest.raises(UserError, match="queries and a gallery is needed"):
+        run(arguments(toy_sources.market, tmp_path / "out", "--eval", toy_annotations))
+    with pytest.raises(UserError, match="--device: String should match pattern"):
+        parse_settings(job.Settings, arguments("a", tmp_path, "--device", "gpu"))
+    pairs = ["--triplet-weight", "1", "--identities-per-batch", "2"]
+    with pytest.raises(UserError, match="leaves 4 images for them"):
+        run(arguments(toy_sources.market, tmp_path / "out", *pairs))
     with pytest.raises(UserError, match="--train is required"):
         parse_settings(job.Settings, ["--output", str(tmp_path)])
     assert not (tmp_path / "out").exists()

@@ -15,10 +15,12 @@ import torch
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand, lsro, one_hot
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches, erase
+from pipeline.reid.mixing import mixed_batches
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
-from pipeline.reid.sets import LabelledImages
+from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings, soft_cross_entropy
+from pipeline.reid.triplet import TripletSettings
 from pipeline.training_data import Columns
 
 SMALL = NetworkSettings(channels=4)
@@ -135,6 +137,16 @@ def test_it_learns_who_is_who(optimizer: str) -> None:
     assert not run.network.neck.bias.any(), "the neck has no shift"
 
 
+def test_half_precision_learns_too() -> None:
+    triplet = TripletSettings(triplet_weight=1.0, identities_per_batch=3, images_per_identity=2)
+    sets = TrainingSets(people(), 12, ClassMap(("a", "b", "c")), {})
+    settings = ReidTrainingSettings(steps=12, batch_size=6, precision="bfloat16", learning_rate=5e-3)
+    run = ReidTraining(build_network(SMALL, 3, seed=2), mixed_batches(sets, 1, triplet=triplet), settings, triplet)
+    losses = [sum(float(term.detach()) for term in run.train_step().values()) for _ in range(12)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert {parameter.dtype for parameter in run.network.parameters()} == {torch.float32}
+
+
 @pytest.fixture(scope="module")
 def model() -> ReidModel:
     """A network of random weights: real arithmetic."""
@@ -200,6 +212,11 @@ def test_resnet50_keeps_the_resolution_of_its_last_stage_and_takes_torchvision_w
     settings = NetworkSettings(backbone="resnet50")
     network = build_network(settings, 5, pretrained=str(tmp_path / "weights.pth")).eval()
     assert torch.equal(network.stages[3][0].conv2.weight, weights["layer4.0.conv2.weight"])
+    # Files from before PyTorch 0.4.1 count no batches.
+    old = {name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pth")
+    again = build_network(settings, 5, pretrained=str(tmp_path / "old.pth")).eval()
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in network.state_dict().items())
     with torch.inference_mode():
         last = network.activations(torch.zeros(1, 3, 64, 32))[-1]
         assert last.shape == (1, 2048, 4, 2)

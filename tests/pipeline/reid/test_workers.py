@@ -1,0 +1,87 @@
+"""Two workers that share every batch learn as one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as processes
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from manifests.errors import UserError
+from manifests.soft_labels import ClassMap
+from pipeline.data_parallel import ALONE, Workers
+from pipeline.reid.mixing import MixSettings, mixed_batches
+from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.reid.sets import TrainingSets
+from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.reid.triplet import TripletSettings
+
+from .test_training import people
+
+STEPS = 3
+SMALL = NetworkSettings(channels=4)
+TRIPLET = TripletSettings(triplet_weight=1.0, identities_per_batch=3, images_per_identity=2)
+
+
+class Frozen(ReidNetwork):
+    """Normalises by running statistics in training too: each row depends on itself alone, and sums are exact."""
+
+    def train(self, mode: bool = True) -> Frozen:
+        super().train(mode)
+        for module in self.modules():
+            module.training = mode and not isinstance(module, _BatchNorm)
+        return self
+
+
+def training(network: ReidNetwork, workers: Workers, batch_size: int = 8) -> ReidTraining:
+    """Six real images of three people and two generated ones in each batch."""
+    sets = TrainingSets(people(18), 9, ClassMap(("a", "b", "c")), {})
+    settings = ReidTrainingSettings(
+        steps=STEPS, batch_size=batch_size, optimizer="sgd", learning_rate=1e-3, precision="float32", warm_up=0.0
+    )
+    batches = mixed_batches(sets, 1, MixSettings(mix="two_means"), triplet=TRIPLET)
+    network.load_state_dict(build_network(SMALL, 3, seed=2).state_dict())
+    return ReidTraining(network, batches, settings, TRIPLET, workers)
+
+
+def trained(workers: Workers) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The loss terms of each step (`STEPS`, 2), and the weights they led to, under frozen statistics."""
+    run = training(Frozen(SMALL, 3), workers)
+    terms = [run.train_step() for _ in range(STEPS)]
+    losses = torch.tensor([[float(term.detach()) for term in step.values()] for step in terms])
+    return losses, dict(run.network.state_dict())
+
+
+def worker(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    workers = Workers(rank, 2)
+    losses, weights = trained(workers)
+    ordinary = training(ReidNetwork(SMALL, 3), workers).run(folder / "ordinary")
+    torch.save([losses, weights, ordinary.state_dict()], folder / f"result_{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_workers_are_as_one(tmp_path: Path) -> None:
+    processes.spawn(worker, (tmp_path,), nprocs=2)
+    found = [torch.load(tmp_path / f"result_{rank}.pt", weights_only=True) for rank in range(2)]
+    losses, weights = trained(ALONE)
+    shared = (found[0][0] + found[1][0]) / 2
+    assert torch.allclose(shared, losses, rtol=1e-4), "the batch's loss is the mean of the workers'"
+    before = build_network(SMALL, 3, seed=2).state_dict()
+    moved = torch.cat([(weight - before[name]).flatten().abs() for name, weight in weights.items()])
+    apart = torch.cat([(found[0][1][name] - weight).flatten().abs() for name, weight in weights.items()])
+    assert float(apart.max()) < 1e-3 * float(moved.max())
+    for both in zip(found[0][1:], found[1][1:], strict=True):
+        assert all(torch.equal(both[0][name], both[1][name]) for name in both[0]), "running statistics too"
+    saved = torch.load(next((tmp_path / "ordinary" / "checkpoints").iterdir()), weights_only=True)
+    assert saved["identity"]["workers"] == 2
+    assert all(torch.equal(saved["network"][name], found[0][2][name]) for name in saved["network"])
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(UserError, match="--batch-size 8 cannot be shared by 3 workers"):
+        training(ReidNetwork(SMALL, 3), Workers(0, 3))
