@@ -41,5 +41,6 @@ LAYOUT = Layout(
     scan=scan,
     recognises=lambda root: market1501.reads_names(root, parse),
     notice="DukeMTMC-reID was withdrawn by its authors in 2019; who uses it answers for the right to do so",
+    licence="withdrawn by its authors in 2019",
     must_accept=True,
 )

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
+from manifests.terms import laxer, strictest
 from pipeline.sources import dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
 from pipeline.sources.layout import ScanOptions
@@ -96,7 +97,10 @@ def test_dukemtmc(put: Put, root: Path) -> None:
     assert facts(files["query/0005_c2_f0046985.jpg"]) == ("query", "person", "0005", 2, None, 46985)
     assert facts(files["bounding_box_test/7139_c8_f0160815.jpg"])[:4] == ("gallery", "person", "7139", 8)
     assert reasons(files) == {"bounding_box_test/7139_c9_f0160815.jpg": "bad_camera"}
-    assert get_layout("dukemtmc").must_accept
+    layout = get_layout("dukemtmc")
+    assert layout.must_accept
+    assert laxer("research only", layout.licence or "")
+    assert strictest([layout.licence, "CC-BY-NC-4.0"]) == layout.licence
 
 
 # MSMT17
