@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from manifests.dataset import Dataset
@@ -16,6 +17,7 @@ from manifests.errors import UserError
 from manifests.store import DatasetRun, open_dataset
 from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.images import ImageError, encode
+from pipeline.plan import RECIPE_VERSION
 from pipeline.recorded_inputs import Elsewhere
 from pipeline.remaking import peak_signal_to_noise, remake
 from tests.conftest import ToySources
@@ -162,6 +164,22 @@ def test_a_damaged_image_is_no_other_environment(make: Maker, toy_sources: ToySo
     damaged = open_dataset(darkened(dataset, str(tmp_path / "damaged")))
     with pytest.raises(UserError, match=r"image .* of .*/damaged is damaged"):
         list(remake(damaged, names))
+
+
+def test_rows_of_an_older_version_of_the_recipes_are_refused_and_not_called_different(
+    make: Maker, tmp_path: Path
+) -> None:
+    dataset = make("cyclegan")
+    rows = dataset.read()
+    place = rows.schema.get_field_index("recipe_version")
+    older = rows.set_column(place, rows.schema.field(place), pa.array(["1.0"] * rows.num_rows))
+    plan_id, uri = dataset.snapshot.plan_ids[0], str(tmp_path / "older")
+    run = DatasetRun.start(uri, "synthetic", plan_id, {0: rows.num_rows}, footer=dataset.footer, run=dataset.run["run"])
+    run.sink.commit(0, older)
+    run.close()
+    said = rf"^row \S+ was made by version 1\.0 of the recipes' code, this is {RECIPE_VERSION}: install [^\n]*$"
+    with pytest.raises(UserError, match=said):
+        list(remake(open_dataset(uri), list(pixels(dataset))))
 
 
 def test_what_no_longer_decodes_is_not_made(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:

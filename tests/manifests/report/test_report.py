@@ -33,6 +33,7 @@ def test_it_says_what_the_data_set_is(family: Family, tmp_path: Path, capsys: py
     assert capsys.readouterr().out == f"report: {tmp_path}/report.html\n"
     head = page.sections[""]
     assert "20 synthetic images of 4 identities, made by ptgan." in head
+    assert "Licence unstated Consent unstated" in page.sections["counts"]
     assert "Every image in this data set is synthetic." in head
     assert "rejected of 23 planned 3" in head
     assert "erased" not in head
