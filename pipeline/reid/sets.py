@@ -23,12 +23,15 @@ from manifests.numbering import Renaming, unite
 from manifests.relabel import relabel
 from manifests.soft_labels import ClassMap, LabelColumns, expand, one_hot
 from manifests.store import open_dataset
+from manifests.terms import UNSTATED
 from pipeline.digests import content_id, subject_key
 from pipeline.reid.data import decode_images, in_splits
 
-_SOURCE = ["image", "image_sha256", "identity", "split", "role", "dataset_id", "licence"]
+_TERMS = ["licence", "consent_basis"]
+_SUBJECTS = {"source": ["dataset_id", "identity"], "synthetic": ["subject_keys"]}
+_SOURCE = ["image", "image_sha256", "split", "role", *_SUBJECTS["source"], *_TERMS]
 _LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
-_SYNTHETIC = ["image", "image_sha256", "split", *_LABEL, "subject_keys", "quality"]
+_SYNTHETIC = ["image", "image_sha256", "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,10 @@ def load_sets(uris: Sequence[str], height: int, width: int, min_reliability: flo
     """
     datasets = [open_dataset(uri) for uri in uris]
     _check_kinds(datasets, min_reliability)
+    maps = {dataset.uri: _classes(dataset) for dataset in datasets}
     for dataset in datasets:
-        _check_rows(dataset, min_reliability)
-    maps = {dataset.uri: _own_classes(dataset) for dataset in datasets}
+        if dataset.kind == "synthetic":
+            _check_rows(dataset, min_reliability)
     datasets.sort(key=lambda dataset: -len(maps[dataset.uri]))
     classes, renamings = unite(datasets, [maps[dataset.uri] for dataset in datasets])
     assert classes is not None
@@ -139,14 +143,20 @@ def _check_kinds(datasets: Sequence[Dataset], min_reliability: float | None) -> 
         raise UserError(f"{datasets[0].uri} holds source rows: only synthetic rows have a reliability")
 
 
-def _check_rows(dataset: Dataset, min_reliability: float | None) -> None:
-    """Refuse a set that would give nothing, before any image is decoded."""
+def _classes(dataset: Dataset) -> ClassMap:
+    """The numbering of one set alone."""
     if dataset.kind == "source":
-        if not _chosen(dataset.read(["identity", "split", "role"]), "source", None).num_rows:
+        people = _chosen(dataset.read(["identity", "split", "role"]), "source", None).column("identity")
+        if not len(people):
             raise UserError(f"nobody with an identity in the training split of {dataset.uri}")
-        return
+        return ClassMap.of(people.to_pylist())
     if dataset.classes is None:
         raise UserError(f"{dataset.uri} does not say which people its labels are over")
+    return dataset.classes
+
+
+def _check_rows(dataset: Dataset, min_reliability: float | None) -> None:
+    """Refuse a synthetic set that would give nothing, before any image is decoded."""
     rows = in_splits(dataset.read(["split", "quality"]), ["train"])
     if not rows.num_rows:
         raise UserError(f"no rows in the training split of {dataset.uri}")
@@ -158,43 +168,43 @@ def _check_rows(dataset: Dataset, min_reliability: float | None) -> None:
     raise UserError(f"no row of {dataset.uri} has a reliability of {min_reliability:g} or more (most: {most:.4g})")
 
 
-def _own_classes(dataset: Dataset) -> ClassMap:
-    """The numbering of one set alone."""
-    if dataset.classes is not None:
-        return dataset.classes
-    people = _chosen(dataset.read(["identity", "split", "role"]), "source", None)
-    return ClassMap.of(people.column("identity").to_pylist())
-
-
 def _load(
     dataset: Dataset, renaming: Renaming, classes: ClassMap, size: tuple[int, int], min_reliability: float | None
 ) -> _Part:
-    images, subjects, licences = [], set[str](), set[str]()
-    for table in dataset.shards(_SOURCE if dataset.kind == "source" else _SYNTHETIC):
+    label, columns = (_label_real, _SOURCE) if dataset.kind == "source" else (_label_synthetic, _SYNTHETIC)
+    images, facts = [], []
+    for table in dataset.shards(columns):
         table = _chosen(table, dataset.kind, min_reliability)
         if not table.num_rows:
             continue
-        labelled = _label_real if dataset.kind == "source" else _label_synthetic
         try:
-            labels = labelled(table, renaming, classes)
+            labels = label(table, renaming, classes)
             targets = expand(labels, len(classes))
         except (ValueError, IndexError) as error:
             raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
         pictures = decode_images(table.select(["image", "image_sha256"]).to_pylist(), dataset.uri, *size)
         images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
-        subjects |= _subjects(table)
-        if "licence" in table.column_names:
-            licences |= set(table.column("licence").drop_null().to_pylist())
-    whole = _joined(images)
-    provenance = {
-        "images": len(whole),
+        facts.append(table.select([*_SUBJECTS[dataset.kind], *_TERMS]))
+    return _Part(dataset.uri, _joined(images), _provenance(dataset, pa.concat_tables(facts)))
+
+
+def _provenance(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
+    """What went in, for the card: digests, terms, and each person by pseudonymous key."""
+    licences, bases = ({one or UNSTATED for one in rows.column(name).to_pylist()} for name in _TERMS)
+    if dataset.kind == "source":
+        people = set(zip(*(rows.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True))
+        subjects = sorted(subject_key(*person) for person in people)
+    else:
+        subjects = sorted(set(pc.list_flatten(rows.column("subject_keys")).to_pylist()))
+    return {
+        "images": rows.num_rows,
         "kind": dataset.kind,
         "manifest_sha256": dataset.digest(),
         "licences": sorted(licences),
-        "subjects": sorted(subjects),
-        "subjects_digest": content_id(*sorted(subjects)),
+        "consent_bases": sorted(bases),
+        "subjects": subjects,
+        "subjects_digest": content_id(*subjects),
     }
-    return _Part(dataset.uri, whole, provenance)
 
 
 def _chosen(table: pa.Table, kind: str, min_reliability: float | None) -> pa.Table:
@@ -212,20 +222,13 @@ def _reliability(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
-    people = zip(*(table.column(name).to_pylist() for name in ("dataset_id", "identity")), strict=True)
+    people = zip(*(table.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True)
     return one_hot(classes.numbers([renaming.names[person] for person in people]), len(classes))
 
 
 def _label_synthetic(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
     relabelled = relabel(table, renaming.numbers, len(classes))
     return {name: relabelled.column(name) for name in _LABEL}
-
-
-def _subjects(table: pa.Table) -> set[str]:
-    if "subject_keys" in table.column_names:
-        return set(pc.list_flatten(table.column("subject_keys")).to_pylist())
-    people = table.select(["dataset_id", "identity"]).group_by(["dataset_id", "identity"]).aggregate([])
-    return {subject_key(one["dataset_id"], one["identity"]) for one in people.to_pylist()}
 
 
 def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:

@@ -58,6 +58,7 @@ def test_people_of_a_source_are_one_hot(real: str) -> None:
     known = sets.provenance[real]
     assert (known["images"], known["kind"]) == (6, "source")
     assert known["subjects"] == sorted(subject_key("A", name) for name in NAMES.named)
+    assert (known["licences"], known["consent_bases"]) == (["unstated"], ["unstated"])
 
 
 def test_generated_images_share_the_classes_of_their_people(real: str, tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_generated_images_share_the_classes_of_their_people(real: str, tmp_path:
         smoothed = np.eye(3) * 0.9 + 0.1 / 3
         assert part(sets.synthetic).targets == pytest.approx(smoothed.repeat(2, axis=0))
         assert set(sets.provenance) == {real, made}
+        assert sets.provenance[made]["subjects"] == sets.provenance[real]["subjects"]
 
 
 def test_generated_images_alone(tmp_path: Path) -> None:
