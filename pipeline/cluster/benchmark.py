@@ -79,13 +79,21 @@ class Bench:
     def _annotated(self, name: str) -> bool:
         if name == "target" and "target" not in self.gap.needs:
             return False
-        needs = [_recipe(arm.recipe).needs for arm in self.gap.arms if arm.recipe]
+        needs = [self.recipe(arm.recipe).needs for arm in self.gap.arms if arm.recipe]
         return any({"masks", "keypoints"} & one for one in needs)
 
     def _annotations(self, name: str) -> str:
         return f"{self.uri(name)}-annotations"
 
     # ---- generators
+
+    def recipe(self, name: str) -> Recipe:
+        """With the settings that make it small enough for the budget, and the gap's own."""
+        model = find_recipe(name)
+        return model(model.settings_model.model_validate(self._recipe_settings(name)))
+
+    def _recipe_settings(self, name: str) -> dict[str, Any]:
+        return {**SYSTEMS[name].settings, **self.gap.generators.get(name, {})}
 
     def train_generator(self, name: str) -> str:
         """The recipe's generator, or one for every two cameras, by the small settings of the comparison."""
@@ -105,7 +113,7 @@ class Bench:
             role: (self.uri(part), self._annotations(part) if self._annotated(part) else None)
             for role, part in zip(("source", "target"), sets, strict=False)
         }
-        run = TrainingRun(_recipe(name), settings, self.folder / "generators" / name, manifests)
+        run = TrainingRun(self.recipe(name), settings, self.folder / "generators" / name, manifests)
         if name == "camstyle":
             return self._train_pairs(run)
         run.train()
@@ -210,14 +218,8 @@ class Bench:
             "settings": self.settings.model_dump(mode="json", exclude={"device"}),
             "gap": [gap.people, gap.images, list(gap.cameras or ()), dict(gap.reid)],
             "arm": [arm.recipe, dict(arm.label), arm.train_on, dict(arm.mix), arm.longer],
-            "generator": [system.steps, system.batch_size, dict(system.settings)] if system else None,
+            "generator": [system.steps, system.batch_size, self._recipe_settings(system.recipe)] if system else None,
         }
-
-
-def _recipe(name: str) -> Recipe:
-    """With the settings that make it small enough for the budget."""
-    model = find_recipe(name)
-    return model(model.settings_model.model_validate(dict(SYSTEMS[name].settings)))
 
 
 def reid_steps(settings: BenchmarkSettings, real: int, synthetic: int, arm: Arm) -> int:
