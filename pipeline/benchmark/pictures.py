@@ -15,6 +15,8 @@ from pipeline.benchmark.worlds import set_uri
 from pipeline.images import RgbImage, decode, draw_contact_sheet, encode, resize
 
 SHOWN = 14
+CELL = 112, 56
+"""Height and width of an image in the picture, pixels."""
 
 
 class Picture(NamedTuple):
@@ -39,4 +41,4 @@ def draw_arm(output: Path, seed: int, gap: Gap, arm: Arm) -> Picture:
         originals = {digest: decode(image["bytes"]) for digest, image in found.iter_rows()}
         sources = [resize(originals[digest], *pictures[0].shape[:2]) for digest in rows["sha256"]]
         lines = {"sources": sources, "generated": pictures}
-    return Picture(encode(draw_contact_sheet(list(lines.values())), "png"), tuple(lines))
+    return Picture(encode(draw_contact_sheet(list(lines.values()), *CELL), "png"), tuple(lines))

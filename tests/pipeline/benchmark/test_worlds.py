@@ -31,8 +31,8 @@ def test_few_people_keep_all_their_images() -> None:
 
 
 def test_few_images_of_every_person_by_whatever_camera() -> None:
-    kept = choose(POSES, 0, "train", train_files())
-    assert set(Counter(file.identity for file in kept).values()) == {POSES.images}
+    kept = choose(replace(POSES, images=3), 0, "train", train_files())
+    assert set(Counter(file.identity for file in kept).values()) == {3}
     assert len({file.identity for file in kept}) == 20
     assert len({file.camera for file in kept}) == 6
 
@@ -58,7 +58,7 @@ def test_settings_are_chosen_on_other_people_than_those_reported() -> None:
 
 
 def test_an_unknown_gap_is_named_with_those_there_are() -> None:
-    assert [gap.name for gap in find_gaps(["few-poses", "domains"])] == ["domains", "few-poses"]
+    assert [gap.name for gap in find_gaps(["poses", "domains"])] == ["domains", "poses"]
     assert len(find_gaps([])) == len(GAPS)
-    with pytest.raises(UserError, match="unknown gap 'poses'; known: few-images"):
-        find_gaps(["poses"])
+    with pytest.raises(UserError, match="unknown gap 'night'; known: few-images"):
+        find_gaps(["night"])
