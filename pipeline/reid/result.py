@@ -31,7 +31,11 @@ def write_card(
         "height": model.height,
         "width": model.width,
         "num_classes": model.network.classes,
-        "training": {**training.settings.model_dump(mode="json"), **training.triplet.model_dump()},
+        "training": {
+            **training.settings.model_dump(mode="json"),
+            **training.triplet.model_dump(),
+            **training.others,
+        },
         "workers": training.workers.count,
         "steps": training.step,
         "losses": training.losses,

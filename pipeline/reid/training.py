@@ -71,6 +71,8 @@ class ReidTraining:
         self.optimizer = _optimizer(self.network, settings)
         self.step = 0
         self.losses: dict[str, float] = {}
+        self.others: dict[str, Any] = {}
+        """What `run` was told of the settings beside these."""
         self._dtype = resolve_precision(settings.precision, self.device)
 
     @cached_property
@@ -86,11 +88,12 @@ class ReidTraining:
             UserError: ``output`` holds a run with other settings or data.
             KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
         """
+        self.others = dict(run or {})
         if output is None:
             while self.step < self.settings.steps:
                 self.train_step()
         else:
-            self._run_logged(output, self._identity(run or {}))
+            self._run_logged(output, self._identity())
         return self.network.eval()
 
     def train_step(self) -> dict[str, Tensor]:
@@ -148,11 +151,11 @@ class ReidTraining:
             if log is not None:
                 log.close()
 
-    def _identity(self, run: Mapping[str, Any]) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_every", "device"})
         network = self.network.settings.model_dump(mode="json")
-        others = {**self.triplet.model_dump(), **run, "workers": self.workers.count, "data": self.data_sha256}
-        return {**settings, **network, **others}
+        mine = {**settings, **network, **self.triplet.model_dump(), **self.others}
+        return {**mine, "workers": self.workers.count, "data": self.data_sha256}
 
     def _save(self, output: Path, identity: dict[str, Any]) -> None:
         self.workers.average_buffers(self.network)

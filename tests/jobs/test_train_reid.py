@@ -76,6 +76,7 @@ def test_several_sets_in_the_mix_asked_for(toy_sources: ToySources, tmp_path: Pa
     card = json.loads((tmp_path / "both" / "reid.json").read_text())
     assert set(card["data"]) == {toy_sources.market, made.uri}
     assert card["data"][made.uri]["images"] == 3
+    assert (card["training"]["mix"], card["training"]["flip"]) == ("two_means", 0.5)
     assert load_reid(tmp_path / "both").classes == classes
     with pytest.raises(UserError, match="was started with mix=two_means, now it is shuffled"):
         run(arguments(both, tmp_path / "both", "--steps", "2"))
