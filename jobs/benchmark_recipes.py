@@ -23,6 +23,7 @@ from pipeline.benchmark.settings import BenchmarkSettings
 from pipeline.cluster.benchmark import benchmark_nodes, benchmark_records
 from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
+from pipeline.devices import check_device
 from pipeline.settings import run_job
 
 
@@ -47,6 +48,7 @@ def main(settings: Settings) -> None:
         with ray_session(settings.ray_address):
             run_graph(nodes, settings.device)
     else:
+        check_device(settings.device)
         run_graph(nodes, settings.device, on_ray=False)
     for path in write_results(output, benchmark_records(chosen, output, seeds, gaps), gaps, _about(settings, seeds)):
         print(path)

@@ -17,7 +17,7 @@ from pipeline.annotations import AnnotationSettings
 from pipeline.benchmark.gaps import BASELINE, Arm, Gap
 from pipeline.benchmark.records import ArmRecord, find_record, write_record
 from pipeline.benchmark.settings import BenchmarkSettings, arm_folder, gap_folder, images_uri, seed_folder
-from pipeline.benchmark.worlds import MEASURED, draw_world, prepare_sets, set_uri
+from pipeline.benchmark.worlds import MEASURED, Measured, draw_world, prepare_sets, set_uri
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.graph import Node
 from pipeline.cluster.pool import run_shards_here
@@ -28,13 +28,12 @@ from pipeline.plan_kinds import KINDS, PEOPLE, POSES, Kind
 from pipeline.recipes import find_recipe
 from pipeline.recipes.base import Recipe
 from pipeline.reid.batches import AugmentationSettings
-from pipeline.reid.mixing import MixSettings, mixed_batches
+from pipeline.reid.evaluation import Retrieval
+from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import ReidModel, load_reid
-from pipeline.reid.network import NetworkSettings, build_network
-from pipeline.reid.result import write_card, write_reid
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
-from pipeline.reid.sets import load_sets
-from pipeline.reid.training import ReidTraining, ReidTrainingSettings
+from pipeline.reid.run import ReidRun
+from pipeline.reid.training import ReidTrainingSettings
 from pipeline.training import TrainingSettings
 from pipeline.training_cameras import camera_pairs
 from pipeline.training_run import TrainingRun
@@ -144,27 +143,22 @@ class Bench:
         return find_record(self.arm_folder(arm), self._identity(arm))
 
     def _try(self, arm: Arm) -> ArmRecord:
-        made = self._synthesize(arm, "train", ["train"]) if arm.recipe else None
-        poses: dict[str, str] = {}
-        if arm.train_on == "two networks":
-            network = load_reid(self.arm_folder(self.gap.baseline) / "reid", self.settings.device)
-            pose_network: ReidModel | None = self._train_reid(arm, [made or ""])
-            poses = {part: self._synthesize(arm, part, ["query", "gallery"]) for part in MEASURED}
-        else:
-            network, pose_network = self._train_reid(arm, self._training_uris(arm, made)), None
-        figures: dict[str, dict[str, float]] = {
-            part: measure_on(
-                self.uri(part), network, RetrievalSettings(poses=poses.get(part)), pose_network
-            ).retrieval.as_dict()
-            for part in MEASURED
-        }
-        counts = {"real": self.real_images}
-        counts |= {"synthetic": open_dataset(made).snapshot.rows} if made else {}
+        real = [self.uri("train")] if arm.train_on in ("real", "both") else []
+        made = [self._synthesize(arm, "train", ["train"])] if arm.recipe else []
+        network = self._train_reid(arm, [*real, *made])
+        measure = self._measure_fused if arm.train_on == "two networks" else self._measure
+        figures = {str(part): measure(arm, network, part).as_dict() for part in MEASURED}
+        counts = {"real": self.real_images, "synthetic": sum(open_dataset(uri).snapshot.rows for uri in made)}
         return ArmRecord(self.gap.name, arm.name, self.seed, self._identity(arm), figures, counts)
 
-    def _training_uris(self, arm: Arm, made: str | None) -> list[str]:
-        real = [] if arm.train_on == "synthetic" else [self.uri("train")]
-        return [*real, *([made] if made else [])]
+    def _measure(self, _: Arm, network: ReidModel, part: Measured) -> Retrieval:
+        return measure_on(self.uri(part), network, RetrievalSettings()).retrieval
+
+    def _measure_fused(self, arm: Arm, pose_network: ReidModel, part: Measured) -> Retrieval:
+        """The baseline's features of real images, fused with ``pose_network``'s of generated ones."""
+        network = load_reid(self.arm_folder(self.gap.baseline) / "reid", self.settings.device)
+        poses = self._synthesize(arm, part, ["query", "gallery"])
+        return measure_on(self.uri(part), network, RetrievalSettings(poses=poses), pose_network).retrieval
 
     def _synthesize(self, arm: Arm, part: str, splits: Sequence[str]) -> str:
         assert arm.recipe is not None
@@ -192,24 +186,23 @@ class Bench:
 
     def _train_reid(self, arm: Arm, uris: Sequence[str]) -> ReidModel:
         """The ReID network of an arm."""
-        settings = self.settings
-        output = self.arm_folder(arm) / "reid"
-        sets = load_sets(uris, settings.height, settings.width)
-        mix = MixSettings.model_validate(dict(arm.mix))
-        reid = ReidTrainingSettings(
-            steps=reid_steps(settings, self.real_images, len(sets.images) - sets.real_images, arm),
-            batch_size=settings.reid_batch_size,
-            seed=self.seed,
-            device=settings.device,
-        )
-        augmentation = AugmentationSettings.model_validate(dict(self.gap.reid))
-        batches = mixed_batches(sets, self.seed, mix, augmentation)
-        network = build_network(NetworkSettings(), len(sets.classes), self.seed)
-        training = ReidTraining(network, batches, reid)
-        training.run(output, {**augmentation.model_dump(), **arm.mix})
-        model = write_reid(training, sets, output)
-        write_card(training, sets, model, {}, output)
-        return model
+        settings, output = self.settings, self.arm_folder(arm) / "reid"
+        synthetic = sum(dataset.snapshot.rows for dataset in map(open_dataset, uris) if dataset.kind == "synthetic")
+        ReidRun(
+            uris=tuple(uris),
+            output=output,
+            settings=ReidTrainingSettings(
+                steps=reid_steps(settings, self.real_images, synthetic, arm),
+                batch_size=settings.reid_batch_size,
+                seed=self.seed,
+                device=settings.device,
+            ),
+            mix=MixSettings.model_validate(dict(arm.mix)),
+            augmentation=AugmentationSettings.model_validate(dict(self.gap.reid)),
+            height=settings.height,
+            width=settings.width,
+        ).train()
+        return load_reid(output, settings.device)
 
     def _identity(self, arm: Arm) -> dict[str, Any]:
         """What a record must have been made with to stand for this arm."""
