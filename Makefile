@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/python jobs/synthesize_duke_style.py
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .
