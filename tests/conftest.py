@@ -15,6 +15,7 @@ from tests.browser import chromium
 __all__ = ["chromium"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes, tests that need a Ray go to one of them: two Rays would starve each other."""
     for item in items:
