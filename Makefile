@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test lint types bench lock clean
+.PHONY: setup demo test test-ray test-rest lint types bench lock clean
 
 setup: $(READY)
 
@@ -21,8 +21,15 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/python jobs/synthesize_duke_style.py
 
+# Two at a time: one of them is mostly waiting for the processes of a Ray.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-ray test-rest
+
+test-ray: setup
+	$(BIN)/python -m pytest -m ray
+
+test-rest: setup
+	$(BIN)/python -m pytest -m "not ray"
 
 lint: setup
 	$(BIN)/ruff check .

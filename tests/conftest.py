@@ -15,14 +15,6 @@ from tests.browser import chromium
 __all__ = ["chromium"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, tests that need a Ray go to one of them: two Rays would starve each other."""
-    for item in items:
-        if item.get_closest_marker("ray") or "local_ray" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

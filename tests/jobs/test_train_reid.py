@@ -85,6 +85,7 @@ def test_several_sets_in_the_mix_asked_for(toy_sources: ToySources, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.ray
 def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
     more = ["--steps", "2", "--workers", "2", "--precision", "float32", "--eval", toy_sources.market]
     run(arguments(toy_sources.market, tmp_path, *more))
