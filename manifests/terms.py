@@ -2,8 +2,8 @@
 
 A licence asks for some things (`_LICENCES`). One that asks for all that another asks for, and more, is stricter, and
 stands for both; where neither is the stricter, both stand, joined as SPDX joins them: ``CC-BY-NC-4.0 AND ODbL-1.0``.
-A text that is not recognised, and a licence that nobody stated, cannot be compared with any other: they are always
-kept. What is recognised wrongly is so on the strict side: a sentence about research counts as research only.
+A text that is not known as a whole, and a licence that nobody stated, cannot be outweighed by any other: they are
+always kept. What is read into such a text is on the strict side: a sentence about research counts as research only.
 
 A basis is weaker the less the people on the images have agreed to (`_BASES`).
 
@@ -36,28 +36,38 @@ _RESEARCH = _NON_COMMERCIAL | {"research only"}
 _WITHHELD = _RESEARCH | _SHARE_ALIKE | {"not to be passed on"}
 
 _LICENCES: tuple[tuple[str, Burden], ...] = (
-    (r"withdrawn|retracted|no.redistribution|not .*distributed|rights reserved|no.?deriv|\bBY(-NC)?-ND\b", _WITHHELD),
+    (r"withdrawn|retracted|no.redistribution|not.*distributed|rights.reserved|no.?deriv|-ND\b", _WITHHELD),
     (r"research|academic|scientific|educational", _RESEARCH),
     (r"-NC\b|non.?commercial", _NON_COMMERCIAL),
     (r"-SA\b|share.?alike|\bODbL|\b[AL]?GPL|\bEUPL|\bMPL|CDLA-Sharing", _SHARE_ALIKE),
-    (r"\bCC.BY\b|\bODC-By|attribution", _ATTRIBUTION),
+    (r"\bCC-BY\b|\bODC-By|attribution", _ATTRIBUTION),
 )
-"""A licence asks for everything that a pattern in it stands for."""
-_PERMISSIVE = re.compile(
-    r"(.*, )?(CC0([- ]1\.0)?|PDDL-1\.0|public domain|Unlicense|MIT|ISC|0BSD|Zlib|Apache-2\.0|BSD-[1-4]-Clause"
-    r"|CDLA-Permissive-[12]\.0)",
-    re.IGNORECASE,
+"""A licence asks for everything that a pattern in it stands for; spaces count as hyphens."""
+_KNOWN_LICENCES = (
+    r"CC-BY(-NC)?(-SA|-ND)?(-[1-4]\.[0-9])?|ODC-By-1\.0|ODbL-1\.0|CDLA-Sharing-1\.0|MPL-[12]\.[01]|EUPL-1\.[0-2]",
+    r"[AL]?GPL-[1-3]\.[01](-only|-or-later)?|share-alike|attribution(-required)?|(for-)?non-?commercial(-use)?(-only)?",
+    r"(for-)?((academic|scientific|educational|research)-)*(research|use|purposes)(-only)?(,-non-?commercial)?",
+    r"withdrawn(-by-its-authors(-in-[0-9]{4})?)?|no-redistribution|may-not-be-redistributed|all-rights-reserved",
 )
-"""They ask for nothing but their notice, some not even for that; alone, or after a comma."""
+"""They ask for nothing beyond what `_LICENCES` finds in them; what another text asks for besides nobody can tell."""
+_PERMISSIVE = (
+    r"CC0(-1\.0)?|PDDL-1\.0|public-domain|Unlicense|MIT|ISC|0BSD|Zlib|Apache-2\.0|BSD-[1-4]-Clause",
+    r"CDLA-Permissive-[12]\.0|drawn-by-this-project,-Apache-2\.0",
+)
+"""They ask for nothing but their notice, some not even for that."""
 
+_REFUSED = r"\b(no|not|none|never|nobody|non|without|withdr\w+|refus\w+|revok\w+|expired|declin\w+|object\w+)\b|n't\b"
 _BASES = (
-    r"(without|no) (explicit |informed )?consent|consent (was )?(withdrawn|refused)|withdrawn|revoked|not asked",
-    rf"unknown|{UNSTATED}|not (known|stated|recorded)",
-    r"(legitimate|public|vital) interests?|public task|legal obligation|contract|\bArt(\.|icle) ?(6|89)\b",
-    r"consent|opt(ed)?.in|agreed|release form",
-    r"no real (person|people)|shows nobody|drawn by",
+    r"(with(out| no)|no) (explicit |informed )?consent|consent (was )?(withdrawn|refused|revoked)|not asked",
+    rf"unknown|{UNSTATED}|(consent )?not (known|stated|recorded)",
+    r"(legitimate|public|vital) interests?|public task|legal obligation|contract"
+    r"|(GDPR,? )?Art(\.|icle) ?(6|89)\b[\w().]*",
+    r"(informed |explicit |written )?consent( of (everybody|all))?|opt(ed)?.in|release forms?( signed)?",
+    r"(toy world\b[^:;]*: )?(drawn by a program[,;:]? shows nobody|no real (person|people): drawn by a program"
+    r"|drawn by a program|shows nobody|no real (person|people))",
 )
-"""From the weakest on; the first that fits decides."""
+"""From the weakest on. A basis has to be one of these as a whole: any other text is kept beside them, and one that
+negates anything (`_REFUSED`) counts as a refusal besides."""
 
 
 class Terms(NamedTuple):
@@ -138,16 +148,23 @@ def _heaviest(stated: frozenset[str | None], burden: Callable[[str], Burden]) ->
 
 
 def _asks(licence: str) -> Burden:
-    """What one licence asks for; a text that is not recognised asks for what it says and nobody can tell."""
-    found = [burden for pattern, burden in _LICENCES if re.search(pattern, licence, re.IGNORECASE)]
-    if found:
-        return frozenset().union(*found)
-    return frozenset() if _PERMISSIVE.fullmatch(licence) else frozenset({licence})
+    """What one licence asks for; of a text that is not known as a whole, what it says and nobody can tell too."""
+    text = re.sub(r"[\s_-]+", "-", licence.strip())
+    if _is_one_of(_PERMISSIVE, text):
+        return frozenset()
+    found = [burden for pattern, burden in _LICENCES if re.search(pattern, text, re.IGNORECASE)]
+    beyond = () if _is_one_of(_KNOWN_LICENCES, text) else (licence,)
+    return frozenset(beyond).union(*found)
 
 
 def _rests(basis: str) -> Burden:
     """How little a basis rests on: one step for each that is stronger."""
     for rank, pattern in enumerate(_BASES):
-        if re.search(pattern, basis, re.IGNORECASE):
+        if _is_one_of((pattern,), basis.strip()):
             return frozenset(_BASES[rank + 1 :])
-    return frozenset({basis})
+    refused = _BASES[1:] if re.search(_REFUSED, basis, re.IGNORECASE) else ()
+    return frozenset({basis, *refused})
+
+
+def _is_one_of(patterns: Iterable[str], text: str) -> bool:
+    return any(re.fullmatch(pattern, text, re.IGNORECASE) for pattern in patterns)

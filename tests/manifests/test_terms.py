@@ -70,6 +70,43 @@ def test_a_text_that_nobody_can_compare_is_always_kept() -> None:
     assert laxer("MIT", "MIT press terms")
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *("did not consent", "consent not obtained", "without any consent", "not consented", "consent: none"),
+        *("consent expired", "has not agreed", "nobody agreed", "not drawn by a program: filmed", "they didn't agree"),
+        *("agreed by word of mouth", "consent of the landlord", "filmed, then drawn by hand"),
+    ],
+)
+@pytest.mark.parametrize("stronger", ["informed consent", "shows nobody", "drawn by a program; shows nobody"])
+def test_no_text_that_is_not_known_as_a_whole_counts_as_consent(refusal: str, stronger: str) -> None:
+    assert refusal in apart(weakest([stronger, refusal]))
+    assert firmer(stronger, refusal)
+
+
+@pytest.mark.parametrize(
+    ("licence", "other"),
+    [
+        ("CC BY NC 4.0", "CC-BY-SA-4.0"),
+        ("CC BY SA 4.0", "CC-BY-NC-4.0"),
+        ("No commercial use, MIT", "CC-BY-4.0"),
+        ("CC-BY-4.0, not in Germany", "CC-BY-NC-4.0"),
+        ("research only, ask the dean", "withdrawn"),
+    ],
+)
+def test_no_element_of_a_licence_is_lost(licence: str, other: str) -> None:
+    assert licence in apart(strictest([licence, other]))
+    assert laxer(other, licence)
+
+
+@pytest.mark.parametrize(
+    ("spaced", "stricter"),
+    [("CC BY NC 4.0", "CC-BY-NC-ND-4.0"), ("CC_BY_SA_4.0", "withdrawn"), ("cc by 4.0", "GPL-3.0")],
+)
+def test_spaces_and_case_do_not_matter(spaced: str, stricter: str) -> None:
+    assert strictest([spaced, stricter, "MIT"]) == stricter
+
+
 def test_the_weaker_basis_stands_alone() -> None:
     for strong, weak in pairwise(BY_WEAKNESS):
         for one in strong:
