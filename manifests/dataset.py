@@ -53,7 +53,12 @@ class Dataset:
         return [self.storage.locate(entry.path) for entry in self.snapshot.files]
 
     def scan(self) -> pl.LazyFrame:
-        """A lazy polars frame over all rows; columns that a query does not name are not read."""
+        """A lazy polars frame over all rows; columns that a query does not name are not read.
+
+        Raises:
+            UserError: a file of the snapshot is missing.
+        """
+        self._check_present()
         if not self.snapshot.files:
             return _empty(self.kind).lazy()
         if self.uri.startswith("memory:"):
@@ -103,6 +108,14 @@ class Dataset:
         if version is not None:
             check_version(version.decode(errors="replace"), self.storage.locate(entry.path))
         return table
+
+    def _check_present(self) -> None:
+        """Polars would find out later, in words of its own."""
+        folders = {entry.path.rpartition("/")[0] for entry in self.snapshot.files}
+        there = {found.path for folder in folders for found in self.storage.list(folder)}
+        for entry in self.snapshot.files:
+            if entry.path not in there:
+                raise BrokenDatasetError(f"{self.storage.locate(entry.path)} is missing", entry.path)
 
     def _bytes(self, entry: FileEntry) -> bytes:
         data = self.storage.read(entry.path)

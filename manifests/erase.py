@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.attestation import STATEMENT
-from manifests.card import CARD, SAMPLES_META
+from manifests.card import CARD, SAMPLES_META, card_is_ours
 from manifests.croissant import CROISSANT
 from manifests.dataset import Dataset, open_dataset
 from manifests.erasures import ERASURES, erasure_key, new_receipt
@@ -46,6 +46,8 @@ class ErasedDataset:
     """Of the pictures and masks that go."""
     retired: tuple[int, ...]
     """Class numbers that lose their name."""
+    own_card: bool
+    """The card was changed by hand, or is of an older version: it is written anew, for it counts what is there."""
     unknown_files: tuple[str, ...]
     """Files in the folder that are not ours to change: they may show whom the rows showed."""
 
@@ -55,6 +57,8 @@ class ErasureReport:
     """What a command erased, or with ``dry_run`` would have."""
 
     dry_run: bool
+    finished: tuple[str, ...]
+    """Data sets in which an earlier command had been stopped; what it left undone is done."""
     datasets: tuple[ErasedDataset, ...]
     models: tuple[Model, ...]
     """The models behind the synthetic rows: what they learned is not erased."""
@@ -73,7 +77,7 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
     Raises:
         UserError: a data set is not there or has an unfinished run, or a name is that of several people.
     """
-    datasets = _opened(uris, dry_run)
+    datasets, finished = _opened(uris, dry_run)
     traces = find_traces(datasets, request)
     removals = {dataset.uri: _removal(dataset, traces, request) for dataset in datasets}
     ids = {one for one, _ in traces.people} or {one for dataset in datasets for one in dataset_ids(dataset)}
@@ -87,19 +91,20 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
         for dataset in datasets:
             if removals[dataset.uri]:
                 remove(dataset, removals[dataset.uri], keys)
-    return ErasureReport(dry_run, described, models, tuple(missing), receipt)
+    return ErasureReport(dry_run, finished, described, models, tuple(missing), receipt)
 
 
-def _opened(uris: Sequence[str], dry_run: bool) -> list[Dataset]:
-    """The data sets in the order of their erasure, each once; what an earlier command left undone is finished."""
+def _opened(uris: Sequence[str], dry_run: bool) -> tuple[list[Dataset], tuple[str, ...]]:
+    """The data sets in the order of their erasure, each once, and those in which what an earlier command left undone
+    was finished."""
     datasets = {dataset.uri: dataset for dataset in map(open_dataset, uris)}
     for dataset in datasets.values():
         check_closed(dataset)
-    for uri, dataset in datasets.items():
-        if dataset.run.get("status") == ERASING and not dry_run:
-            finish(uri, dataset.storage)
-            datasets[uri] = open_dataset(uri)
-    return sorted(datasets.values(), key=lambda dataset: _ORDER.index(dataset.kind))
+    halfway = [uri for uri, dataset in datasets.items() if dataset.run.get("status") == ERASING and not dry_run]
+    for uri in halfway:
+        finish(uri, datasets[uri].storage)
+        datasets[uri] = open_dataset(uri)
+    return sorted(datasets.values(), key=lambda dataset: _ORDER.index(dataset.kind)), tuple(halfway)
 
 
 def _removal(dataset: Dataset, traces: Traces, request: Request) -> Removal:
@@ -132,7 +137,10 @@ def _described(dataset: Dataset, removal: Removal) -> ErasedDataset:
     retired = sorted(classes.number(name) for name in removal.classes) if classes is not None else ()
     paths = [entry.path for entry in dataset.storage.list()]
     others = [path for path in paths if path not in _OUR_FILES and not path.startswith(_OUR_FOLDERS)]
-    return ErasedDataset(dataset.uri, dataset.kind, rows, rejects, shards, held, tuple(retired), tuple(others))
+    own_card = bool(removal) and not card_is_ours(dataset)
+    return ErasedDataset(
+        dataset.uri, dataset.kind, rows, rejects, shards, held, tuple(retired), own_card, tuple(others)
+    )
 
 
 def _picture_bytes(table: pa.Table) -> int:

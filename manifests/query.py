@@ -6,6 +6,8 @@ Struct fields are reached by a dot: ``quality.foreground_change > 0.1``, ``targe
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,6 +20,10 @@ PICTURES = ("image", "mask")
 """Columns of encoded pictures; no question here reads them."""
 TABLE = "data"
 """The data set's name in a SQL statement."""
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
+_SELECT = re.compile(r"\s*(SELECT|WITH)\b[^;]*;?\s*$", re.IGNORECASE)
+_FILE_READER = re.compile(r"\b(read|scan)_\w+\s*\(", re.IGNORECASE)
 
 RowNumbers = NDArray[np.int64]
 """Places of rows, counted through all files of a snapshot in their order."""
@@ -46,8 +52,11 @@ def query(dataset: Dataset, statement: str) -> pl.DataFrame:
     """The answer to a SQL ``statement`` about the table ``data``.
 
     Raises:
-        UserError: polars cannot read the statement, or a table or column is not there.
+        UserError: it is no SELECT, reads files, polars cannot read it, or a table or column is not there.
     """
+    bare = _QUOTED.sub("''", statement)
+    if not _SELECT.match(bare) or _FILE_READER.search(bare):
+        raise UserError(f"--sql {statement!r}: one SELECT about the table {TABLE!r} is answered, and nothing else")
     try:
         answer: pl.DataFrame = pl.SQLContext({TABLE: metadata(dataset)}).execute(statement, eager=True)
     except PolarsError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from manifests.dataset import Dataset
 from manifests.derivation import SOFTWARE, runs
-from manifests.query import metadata
+from manifests.query import RowNumbers, metadata
 from manifests.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
 
 FOOTERS: dict[Kind, dict[str, str]] = {
@@ -33,28 +33,43 @@ INTENDED_USE = (
 )
 
 
-def terms(dataset: Dataset) -> Iterator[str]:
-    """A line for each input with its licence and consent, and for what comes of them on synthetic rows.
+def terms(dataset: Dataset, chosen: RowNumbers | None = None) -> Iterator[str]:
+    """A line for each input with its licence and consent, and for what comes of them on synthetic rows (the ``chosen``
+    ones, or all).
 
-    What is not known is said to be unknown.
+    What is not known is said to be unknown. Annotations say something of images that stand here themselves.
     """
     if dataset.kind == "source":
         columns = ("dataset_id", "licence", "consent_basis")
         found = metadata(dataset).select(columns).unique().sort(columns).collect().rows()
     else:
-        given = [(one.name, one.licence, one.consent) for run in runs(dataset) for one in run.inputs]
+        given = [
+            (one.name, one.licence, one.consent)
+            for run in runs(dataset)
+            for one in run.inputs
+            if one.role != "annotations"
+        ]
         found = list(dict.fromkeys(given))
     for name, licence, consent in found:
         yield f"- {name}: licence {licence or 'unknown'}, consent {consent or 'unknown'}"
     if not found:
         yield "- What it was made from was not recorded."
     if dataset.kind == "synthetic":
-        yield from _of_rows(dataset)
+        yield from _of_rows(dataset, chosen)
 
 
-def _of_rows(dataset: Dataset) -> Iterator[str]:
+def _of_rows(dataset: Dataset, chosen: RowNumbers | None) -> Iterator[str]:
     """The strictest licence and the weakest consent of all that went into a row, the generator's own data included."""
     columns = ("licence", "consent_basis")
-    counted = metadata(dataset).drop_nulls(columns).group_by(columns).len().sort(columns).collect()
+    stated = metadata(dataset).select(columns).collect()
+    counted = (
+        (stated if chosen is None else stated[chosen])
+        .lazy()
+        .drop_nulls(columns)
+        .group_by(columns)
+        .len()
+        .sort(columns)
+        .collect()
+    )
     for licence, consent, rows in counted.iter_rows():
         yield f"- {rows} rows, by their own columns: licence {licence}, consent {consent}"

@@ -150,7 +150,12 @@ class _LocalStorage:
 
     def list(self, prefix: str = "") -> list[Entry]:
         found = []
-        for folder, _, names in os.walk(self._root / prefix):
+
+        def fail(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise self._failure("read", prefix, error) from None
+
+        for folder, _, names in os.walk(self._root / prefix, onerror=fail):
             for name in names:
                 file = Path(folder, name)
                 with contextlib.suppress(FileNotFoundError):

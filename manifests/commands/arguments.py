@@ -17,7 +17,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def natural(text: str) -> int:
     """A whole number of 0 or more."""
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more."""
+    value = natural(text)
+    if not value:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
     return value

@@ -1,6 +1,7 @@
 """`python -m manifests erase URI [URI ...]`: take a person or an image out, with all that was made of them.
 
-Name every data set that may hold something: the source, its annotations, and whatever was made of it.
+Name every data set that may hold something: the source, its annotations, and whatever was made of it. Exit status 1:
+nothing of what was asked for is in any of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from manifests.card import CARD
 from manifests.commands.arguments import add_json
 from manifests.erase import ErasedDataset, ErasureReport, erase
 from manifests.subjects import Request
@@ -39,14 +41,21 @@ def run(options: argparse.Namespace) -> int:
     request = Request.of(options.identity, options.image, options.list, options.dataset_id)
     report = erase(options.uris, request, dry_run=options.dry_run)
     print(json.dumps(asdict(report), indent=1) if options.json else "\n".join(_lines(report)))
-    return 0
+    return 0 if report.finished or any(map(_lost, report.datasets)) else 1
+
+
+def _lost(dataset: ErasedDataset) -> bool:
+    """Whether anything went, or would go."""
+    return bool(dataset.rows or dataset.rejects or dataset.shards or dataset.retired)
 
 
 def _lines(report: ErasureReport) -> Iterator[str]:
+    for uri in report.finished:
+        yield f"{uri}: an earlier erasure had been stopped there; it is finished"
     for dataset in report.datasets:
         yield from _dataset_lines(dataset, report.dry_run)
     if report.not_found:
-        yield f"on no row of these data sets: {', '.join(report.not_found)}"
+        yield f"on no row of these data sets (misspelt, or erased before): {', '.join(report.not_found)}"
     if report.models:
         yield "models behind the synthetic rows, which erasure does not change:"
         yield from (_model_line(model) for model in report.models)
@@ -66,6 +75,8 @@ def _dataset_lines(dataset: ErasedDataset, dry_run: bool) -> Iterator[str]:
         )
     if dataset.retired:
         yield f"  classes that keep their number without a name: {', '.join(map(str, dataset.retired))}"
+    if dataset.own_card:
+        yield f"  {CARD} was changed by hand or is of an older version: {'would be' if dry_run else 'was'} written anew"
     if dataset.unknown_files:
         yield f"  files that are not ours to change, look at them: {', '.join(dataset.unknown_files)}"
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
-from manifests.commands.arguments import add_json, add_uri, natural
+from manifests.commands.arguments import add_json, add_uri, positive
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.exports.folder import Exported
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk")
     parser.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
     parser.add_argument(
-        "--shard-mb", type=natural, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
+        "--shard-mb", type=positive, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
     )
 
 
@@ -47,9 +48,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_outside(dataset: Dataset, output: str) -> None:
+    folder = Path(output).expanduser().resolve()
+    if "://" in dataset.uri:
+        return
+    place = Path(dataset.uri).resolve()
+    if folder != place and folder.is_relative_to(place):
+        raise UserError(f"{output} is inside the data set: choose a folder beside it")
+
+
 def _export(dataset: Dataset, options: argparse.Namespace) -> Exported:
     if options.shard_mb is not None and options.form != "webdataset":
         raise UserError(f"--shard-mb is about tar shards: --to {options.form} has none")
+    _check_outside(dataset, options.output)
     if options.form == "huggingface":
         if options.where is not None:
             raise UserError("--to huggingface copies whole shards: --where goes with market1501 and webdataset")

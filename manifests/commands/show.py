@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from manifests.commands.arguments import add_json, add_uri, natural
+from manifests.commands.arguments import add_json, add_uri, natural, positive
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.query import query, rows_where
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
     asked.add_argument("--sql", metavar="STATEMENT", help="the answer to SELECT ... FROM data ..., and nothing else")
-    parser.add_argument("--sample", type=natural, metavar="N", help="draw N pictures on a sheet")
+    parser.add_argument("--sample", type=positive, metavar="N", help="draw N pictures on a sheet")
     parser.add_argument("--output", metavar="FILE", help="where the sheet goes (.png or .jpg)")
 
 
@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(dataset: Dataset, options: argparse.Namespace) -> None:
     chosen = rows_where(dataset, options.where) if options.where is not None else None
-    print(as_json(dataset, options.rows, chosen) if options.json else as_text(dataset, options.rows, chosen))
-    if options.sample is not None:
+    if options.sample is not None:  # first: what is wrong with the file is then all that is said
         draw_sheet(dataset, options.sample, options.output, chosen)
+    print(as_json(dataset, options.rows, chosen) if options.json else as_text(dataset, options.rows, chosen))

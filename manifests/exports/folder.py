@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.query import RowNumbers
 from manifests.statements import INTENDED_USE, STATEMENTS, terms
 
 NOTE = "README.md"
@@ -54,14 +55,15 @@ def new_folder(output: str) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def write_note(folder: Path, dataset: Dataset, form: str, body: Sequence[str]) -> None:
-    """``README.md``: what the images are, what they are for and on what terms, and how this form is to be read."""
+def write_note(folder: Path, dataset: Dataset, form: str, body: Sequence[str], rows: RowNumbers) -> None:
+    """``README.md``: what the images are, what they are for and on what terms (those of ``rows``), and how this form
+    is to be read."""
     lines = [
         f"# Person re-identification, {form}\n",
         STATEMENTS[dataset.kind] + "\n",
         f"{INTENDED_USE}\n",
         "Made from:\n",
-        *terms(dataset),
+        *terms(dataset, rows),
         "",
         *body,
         f"\nExported from the {dataset.kind} data set with digest `{dataset.digest()}`.\n",

@@ -45,7 +45,7 @@ def export_webdataset(
                 shards[split].add(_sample(dataset, row))
         if dataset.classes is not None:
             (folder / CLASSES).write_text(dataset.classes.to_json() + "\n", encoding="utf-8")
-        write_note(folder, dataset, "WebDataset shards", _HOW_TO_READ)
+        write_note(folder, dataset, "WebDataset shards", _HOW_TO_READ, rows)
     return Exported(output, len(rows))
 
 

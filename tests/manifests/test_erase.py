@@ -459,15 +459,37 @@ def test_the_command(local: Family, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["erase", *local.uris, "--list", str(listed), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert f"{local.source.uri}: would erase 4 source rows" in said
-    assert "on no row of these data sets: nobody" in said
+    assert "on no row of these data sets (misspelt, or erased before): nobody" in said
     assert main(["erase", *local.uris, "--list", str(listed), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert [one["rows"] for one in report["datasets"]] == [4, 10, 4]
     assert report["receipt"]
     assert main(["show", local.source.uri]) == 0
     assert "1 rejected of 14 planned, 5 erased since" in capsys.readouterr().out
-    assert main(["erase", *local.uris, "--identity", GONE]) == 0
+    assert main(["erase", *local.uris, "--identity", GONE]) == 1, "a script must not take a misspelt name for erased"
     assert f"{local.source.uri}: nothing" in capsys.readouterr().out
+
+
+def test_a_card_that_somebody_changed_is_written_anew_and_that_is_said(
+    local: Family, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = Path(local.source.uri, "README.md")
+    card.write_text(card.read_text(encoding="utf-8") + f"\nThanks to {GONE}.\n", encoding="utf-8")
+    assert main(["erase", *local.uris, "--identity", GONE, "--dry-run"]) == 0
+    assert (
+        capsys.readouterr().out.count("README.md was changed by hand or is of an older version: would be written") == 1
+    )
+    assert main(["erase", *local.uris, "--identity", GONE]) == 0
+    assert capsys.readouterr().out.count("was written anew") == 1
+    assert "Thanks" not in card.read_text(encoding="utf-8")
+
+
+def test_to_finish_what_was_stopped_is_no_mistake(local: Family, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["erase", *local.uris, "--identity", GONE]) == 0
+    edit_json(local.source.uri, "run.json", lambda run: run.update(status="erasing"))
+    capsys.readouterr()
+    assert main(["erase", *local.uris, "--identity", GONE]) == 0
+    assert f"{local.source.uri}: an earlier erasure had been stopped there; it is finished" in capsys.readouterr().out
 
 
 def edit_json(uri: str, path: str, edit: Callable[[dict[str, Any]], None]) -> None:

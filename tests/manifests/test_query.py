@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from manifests.__main__ import main
+from manifests.errors import UserError
 from manifests.query import metadata, query, rows_where
 from manifests.store import Dataset, DatasetRun, open_dataset
 from manifests.summary import sample_rows, spread_places, summarize
@@ -79,7 +80,7 @@ def test_show_sql(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
         (["--where", "quality.beauty > 1"], "beauty"),
         (["--sql", "SELECT * FROM rows"], "relation 'rows' was not found; the table is 'data'"),
         (["--sql", "SELECT image FROM data"], 'unable to find column "image"'),
-        (["--sql", "SELEC"], "sql parser error"),
+        (["--sql", "SELECT FROM WHERE"], "--sql 'SELECT FROM WHERE'"),
         (["--sql", "SELECT 1", "--sample", "3", "--output", "x.png"], "choose them by --where"),
     ],
 )
@@ -107,3 +108,45 @@ def test_no_question_reads_pictures(dataset: Dataset) -> None:
     plan = metadata(dataset).filter(pl.sql_expr("camera = 2")).select("identity").explain()
     assert "PROJECT 2/" in plan
     assert not {"image", "mask"} & set(metadata(dataset).collect_schema().names())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["show", "--where", "camera = 3"], ["show", "--sql", "SELECT camera FROM data"], ["show"], ["report"]),
+        *(["export", "--to", "market1501", "--where", "camera = 3"], ["erase", "--identity", "0002"], ["describe"]),
+    ],
+)
+def test_a_missing_shard_is_one_line(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    Path(dataset.files()[1]).unlink()
+    command, *others = arguments
+    if command in ("export", "report"):
+        others += ["--output", str(tmp_path / "out.html")]
+    assert main([command, dataset.uri, *others]) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert f"{dataset.files()[1]}" in error
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("DROP TABLE data", "DELETE FROM data", "TRUNCATE TABLE data", "CREATE TABLE x AS SELECT 1", ""),
+        *(
+            "SELECT * FROM read_parquet('/nope')",
+            "SELECT * FROM read_csv ('/etc/hostname')",
+            "SELECT 1; DROP TABLE data",
+        ),
+        "WITH t AS (SELECT * FROM read_json('x')) SELECT * FROM t",
+    ],
+)
+def test_nothing_but_one_select_about_the_data(dataset: Dataset, statement: str) -> None:
+    with pytest.raises(UserError, match="one SELECT about the table 'data' is answered, and nothing else"):
+        query(dataset, statement)
+
+
+def test_words_in_quotes_are_values(dataset: Dataset) -> None:
+    answer = query(dataset, "WITH t AS (SELECT camera, 'read_csv(;' AS word FROM data) SELECT word FROM t LIMIT 1;")
+    assert answer["word"].to_list() == ["read_csv(;"]

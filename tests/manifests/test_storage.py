@@ -90,3 +90,14 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     for action in (lambda: storage.write("run.json", b""), lambda: storage.create("run.json", b"")):
         with pytest.raises(UserError, match=r"^cannot write .*run\.json: [^\n]+$"):
             action()
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    (tmp_path / "data").mkdir()
+    storage = open_storage(str(tmp_path))
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot read .*data: Permission denied"):
+        storage.list("data")

@@ -41,9 +41,18 @@ def test_notes_are_printed_and_given_to_programs(uri: str, output: Path, capsys:
 
 def test_where_and_shard_size(uri: str, output: Path) -> None:
     synthetic_dataset(uri)
-    wanted = ["--where", "camera = 1", "--shard-mb", "0"]
+    wanted = ["--where", "camera = 1", "--shard-mb", "1"]
     assert main(["export", uri, "--to", "webdataset", "--output", str(output), *wanted]) == 0
-    assert len(list(output.glob("*.tar"))) == 7
+    assert len(list(output.glob("*.tar"))) == 1
+    assert "- 7 rows, by their own columns: " in (output / "README.md").read_text(), "of those that were exported"
+
+
+def test_not_into_the_data_set_itself(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    synthetic_dataset(uri)
+    for form in ("market1501", "webdataset", "huggingface"):
+        assert main(["export", uri, "--to", form, "--output", f"{uri}/inside"]) == 2
+        assert "is inside the data set: choose a folder beside it" in capsys.readouterr().err
+    assert not (Path(uri) / "inside").exists()
 
 
 @pytest.mark.parametrize(
