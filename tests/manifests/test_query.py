@@ -140,6 +140,7 @@ def test_a_missing_shard_is_one_line(
             "SELECT 1; DROP TABLE data",
         ),
         "WITH t AS (SELECT * FROM read_json('x')) SELECT * FROM t",
+        *("SELECT * FROM read_csv/**/('x')", "SELECT * FROM \"read_csv\"('x')", "SELECT \"a'b\" FROM read_csv('x')"),
     ],
 )
 def test_nothing_but_one_select_about_the_data(dataset: Dataset, statement: str) -> None:
