@@ -46,6 +46,8 @@ class ErasedDataset:
     """Of the pictures and masks that go."""
     retired: tuple[int, ...]
     """Class numbers that lose their name."""
+    emptied: tuple[str, ...]
+    """Others of whom no row is left: they were on the same pictures, so perhaps they are the person by another name."""
     own_card: bool
     """The card was changed by hand, or is of an older version: it is written anew, for it counts what is there."""
     unknown_files: tuple[str, ...]
@@ -82,7 +84,7 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
     removals = {dataset.uri: _removal(dataset, traces, request) for dataset in datasets}
     ids = {one for one, _ in traces.people} or {one for dataset in datasets for one in dataset_ids(dataset)}
     models = tuple(models_behind(datasets, traces.subjects, ids)) if any(removals.values()) else ()
-    described = tuple(_described(dataset, removals[dataset.uri]) for dataset in datasets)
+    described = tuple(_described(dataset, removals[dataset.uri], traces) for dataset in datasets)
     retired = {name for removal in removals.values() for name in removal.classes}
     missing = sorted((request.identities | request.images) - traces.found - retired)
     receipt = None if dry_run or not any(removals.values()) else new_receipt()
@@ -127,7 +129,7 @@ def _people_left(dataset: Dataset, gone: Sequence[NDArray[np.bool_]]) -> set[str
     return {name for table, lost in pairs for name in table.filter(pa.array(~lost)).column("identity").to_pylist()}
 
 
-def _described(dataset: Dataset, removal: Removal) -> ErasedDataset:
+def _described(dataset: Dataset, removal: Removal, traces: Traces) -> ErasedDataset:
     rows, rejects = removal.counts
     held = shards = 0
     for entry, gone in touched(dataset, removal):
@@ -139,8 +141,26 @@ def _described(dataset: Dataset, removal: Removal) -> ErasedDataset:
     others = [path for path in paths if path not in _OUR_FILES and not path.startswith(_OUR_FOLDERS)]
     own_card = bool(removal) and not card_is_ours(dataset)
     return ErasedDataset(
-        dataset.uri, dataset.kind, rows, rejects, shards, held, tuple(retired), own_card, tuple(others)
+        dataset.uri,
+        dataset.kind,
+        rows,
+        rejects,
+        shards,
+        held,
+        tuple(retired),
+        _emptied(dataset, removal, traces),
+        own_card,
+        tuple(others),
     )
+
+
+def _emptied(dataset: Dataset, removal: Removal, traces: Traces) -> tuple[str, ...]:
+    if not any(gone.any() for gone in removal.rows) or dataset.kind == "annotation":
+        return ()
+    pairs = zip(dataset.shards(["identity"]), removal.rows, strict=True)
+    lost = {name for table, gone in pairs for name in table.filter(pa.array(gone)).column("identity").to_pylist()}
+    asked = removal.classes | traces.names(dataset_ids(dataset)) | {None}
+    return tuple(sorted(lost - asked - _people_left(dataset, removal.rows)))
 
 
 def _picture_bytes(table: pa.Table) -> int:

@@ -75,6 +75,9 @@ def _dataset_lines(dataset: ErasedDataset, dry_run: bool) -> Iterator[str]:
         )
     if dataset.retired:
         yield f"  classes that keep their number without a name: {', '.join(map(str, dataset.retired))}"
+    if dataset.emptied:
+        names = ", ".join(dataset.emptied)
+        yield f"  no row is left of {names}, who are on the same pictures: erase those names too if they are the person"
     if dataset.own_card:
         yield f"  {CARD} was changed by hand or is of an older version: {'would be' if dry_run else 'was'} written anew"
     if dataset.unknown_files:

@@ -256,7 +256,14 @@ def test_the_same_picture_under_another_name_goes_too(tmp_path: Path) -> None:
         .cast(rows.schema)
     )
     source = write(str(tmp_path / "source"), "source", rows, twin)
-    assert erase([source.uri], Request(frozenset({GONE}))).datasets[0].rows == 2
+    found = erase([source.uri], Request(frozenset({GONE})), dry_run=True).datasets[0]
+    assert (found.rows, found.emptied) == (2, ("unknown-twin",))
+    assert erase([source.uri], Request(frozenset({GONE}))).datasets[0] == found
+
+
+def test_others_with_rows_of_their_own_are_not_named(tmp_path: Path) -> None:
+    source = write(str(tmp_path / "source"), "source", people_source("market", PEOPLE, 2))
+    assert erase([source.uri], Request(frozenset({GONE}))).datasets[0].emptied == ()
 
 
 def test_a_row_whose_keys_leave_its_person_out_goes_too(tmp_path: Path) -> None:
