@@ -11,7 +11,7 @@ import re
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from polars.exceptions import PolarsError
+from polars.exceptions import PolarsError, StructFieldNotFoundError
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
@@ -39,13 +39,17 @@ def rows_where(dataset: Dataset, condition: str) -> RowNumbers:
     """The numbers of the rows for which the SQL expression ``condition`` holds, in order.
 
     Raises:
-        UserError: polars cannot read the expression, a column is not there, or it gives no truth value.
+        UserError: polars cannot read the expression, a column is not there, or it gives no truth value for each row.
     """
     numbered = metadata(dataset).with_row_index("row_number")
     try:
-        chosen = numbered.filter(pl.sql_expr(condition)).select("row_number").collect()
+        asked = pl.sql_expr(condition)
+        chosen = numbered.filter(asked).select("row_number").collect()
+        few = numbered.head(2).collect()
+        if few.height == 2 and few.select(asked).height == 1:
+            raise UserError(f"--where {condition!r}: one answer for all rows together: sums and counts go into --sql")
     except PolarsError as error:
-        raise UserError(f"--where {condition!r}: {_first_line(error)}") from None
+        raise UserError(f"--where {condition!r}: {_in_a_line(error, dataset)}") from None
     return chosen["row_number"].to_numpy().astype(np.int64)
 
 
@@ -61,9 +65,15 @@ def query(dataset: Dataset, statement: str) -> pl.DataFrame:
     try:
         answer: pl.DataFrame = pl.SQLContext({TABLE: metadata(dataset)}).execute(statement, eager=True)
     except PolarsError as error:
-        raise UserError(f"--sql {statement!r}: {_first_line(error)}; the table is {TABLE!r}") from None
+        raise UserError(f"--sql {statement!r}: {_in_a_line(error, dataset)}; the table is {TABLE!r}") from None
     return answer
 
 
-def _first_line(error: PolarsError) -> str:
-    return str(error).strip().partition("\n")[0]
+def _in_a_line(error: PolarsError, dataset: Dataset) -> str:
+    """What polars says, without the plan or expression that it quotes after an empty line."""
+    said = " ".join(str(error).partition("\n\n")[0].split())
+    if not isinstance(error, StructFieldNotFoundError):
+        return said
+    structs = [(name, type_) for name, type_ in metadata(dataset).collect_schema().items() if type_.is_nested()]
+    known = [f"{name}.{one.name}" for name, type_ in structs if isinstance(type_, pl.Struct) for one in type_.fields]
+    return f"no field {said!r}; known: {', '.join(known)}"
