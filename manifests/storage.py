@@ -75,7 +75,7 @@ def open_storage(uri: str) -> Storage:
     """The storage at a path or URI; nothing is created until something is written.
 
     Raises:
-        UserError: the scheme is not one of ours, or the object store cannot be set up.
+        UserError: the scheme is not one of ours, the object store cannot be set up, or a file lies at the path.
     """
     parts = urlsplit(uri)
     if not uri:
@@ -99,6 +99,8 @@ class _LocalStorage:
     def __init__(self, root: Path) -> None:
         self._root = root.expanduser().absolute()
         self.uri = str(self._root)
+        if self._root.is_file():
+            raise UserError(f"{self.uri} is a file, not a folder")
 
     def read(self, path: str) -> bytes | None:
         try:

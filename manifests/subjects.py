@@ -72,7 +72,8 @@ def _lines(path: str) -> Iterator[str]:
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {path}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot read the list {path}: {reason}") from None
     yield from (line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
 

@@ -101,3 +101,9 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path, mon
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(UserError, match=r"cannot read .*data: Permission denied"):
         storage.list("data")
+
+
+def test_a_file_is_no_place_for_a_data_set(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("by hand")
+    with pytest.raises(UserError, match="notes is a file, not a folder"):
+        open_storage(str(tmp_path / "notes"))
