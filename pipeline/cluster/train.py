@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
 
     needs = stage_resources(STAGE, device)
     _place(needs, workers)
+    as_worker: Callable[[], Any] = partial(_as_worker, train, device)
     trainer = TorchTrainer(
-        lambda: _as_worker(train, device),
+        as_worker,
         torch_config=TorchConfig(backend="nccl" if device.startswith("cuda") else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=workers,
@@ -50,12 +52,18 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
         ),
     )
     try:
-        trainer.fit()
+        result: Any = trainer.fit()
     except Exception as error:
         raise as_user_error(error, STAGE) from None
+    if result.return_value is not None:
+        raise UserError(result.return_value)
 
 
-def _as_worker(train: TrainOne, device: str) -> None:
+def _as_worker(train: TrainOne, device: str) -> str | None:
+    """What the user did wrong, if this worker found that; the first worker's word comes to `train_on_workers`.
+
+    Returned and not raised, for what is raised Ray Train tries again, a minute each time.
+    """
     from ray.train import get_context
     from ray.train.torch import get_device
 
@@ -65,7 +73,13 @@ def _as_worker(train: TrainOne, device: str) -> None:
         torch.set_num_threads(1)  # as many threads as the stage's cores: more would fight over them
     else:
         where = str(get_device())
-    train(Workers(context.get_world_rank(), context.get_world_size()), where)
+    try:
+        train(Workers(context.get_world_rank(), context.get_world_size()), where)
+    except UserError as mistake:
+        print(f"worker {context.get_world_rank()}: {mistake}", flush=True)
+        torch.distributed.destroy_process_group()  # another worker that waits for this one fails
+        return str(mistake)
+    return None
 
 
 def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:

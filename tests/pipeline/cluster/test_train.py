@@ -1,0 +1,52 @@
+"""One training on workers of Ray Train: a worker that dies is brought back, a user's mistake is said once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.cluster.train import train_on_workers
+from pipeline.data_parallel import Workers
+
+
+def started(folder: Path, workers: Workers) -> int:
+    """How often this worker has been started, this time counted."""
+    (folder / f"{workers.rank}-{os.getpid()}").touch()
+    return len(list(folder.glob(f"{workers.rank}-*")))
+
+
+def dies_once(folder: Path) -> Callable[[Workers, str], None]:
+    def train(workers: Workers, device: str) -> None:
+        if started(folder, workers) == 1 and workers.rank == 1:
+            time.sleep(5)  # Ray Train gives up where one dies while it still starts the others
+            os._exit(1)
+        assert workers.gather(workers.rank) == [0, 1]
+        (folder / f"done-{workers.rank}-of-{workers.count}-on-{device}").touch()
+
+    return train
+
+
+def refuses(folder: Path) -> Callable[[Workers, str], None]:
+    def train(workers: Workers, device: str) -> None:
+        started(folder, workers)
+        raise UserError("no such weights")
+
+    return train
+
+
+@pytest.mark.ray
+def test_a_worker_that_dies_is_brought_back(tmp_path: Path, local_ray: None) -> None:
+    train_on_workers(dies_once(tmp_path), 2, "cpu", tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.glob("done-*")) == ["done-0-of-2-on-cpu", "done-1-of-2-on-cpu"]
+
+
+@pytest.mark.ray
+def test_a_mistake_is_not_tried_again(tmp_path: Path, local_ray: None) -> None:
+    with pytest.raises(UserError, match=r"^no such weights$"):
+        train_on_workers(refuses(tmp_path), 2, "cpu", tmp_path / "out")
+    assert len(list(tmp_path.glob("0-*"))) == 1
