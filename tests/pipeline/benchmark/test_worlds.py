@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from manifests.errors import UserError
-from pipeline.benchmark.gaps import CAMERAS, DOMAINS, FEW_IMAGES, GAPS, POSES, find_gaps
+from pipeline.benchmark.gaps import DOMAINS, FEW_IMAGES, GAPS, POSES, TWO_CAMERAS, find_gaps
 from pipeline.benchmark.worlds import choose
 from pipeline.sources.files import SourceFile
 
@@ -39,7 +39,7 @@ def test_few_images_of_every_person_by_whatever_camera() -> None:
 
 def test_two_cameras_in_training_and_in_measuring() -> None:
     for name in ("train", "validation"):
-        assert {file.camera for file in choose(CAMERAS, 0, name, train_files())} == {1, 2}
+        assert {file.camera for file in choose(TWO_CAMERAS, 0, name, train_files())} == {1, 2}
 
 
 def test_the_target_needs_no_labels_and_is_never_cut() -> None:
