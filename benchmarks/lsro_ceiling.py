@@ -74,7 +74,8 @@ def with_others(real: TrainingSets, everybody: TrainingSets, share: float, seed:
     assert everybody.images.people is not None
     strangers = [everybody.classes.identities[number] not in known for number in everybody.images.people]
     rows = np.flatnonzero(strangers)
-    rows = rows[spread_choice(len(rows), round(share * len(real.images)), seed)]
+    wanted = round(share * len(real.images))
+    rows = rows[spread_choice(len(rows), wanted, seed)] if wanted else rows[:0]
     uniform = np.full((len(rows), len(real.classes)), 1 / len(real.classes), np.float32)
     images = LabelledImages(
         np.concatenate([real.images.images, everybody.images.images[rows]]),

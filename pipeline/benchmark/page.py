@@ -66,7 +66,7 @@ def describe(gap: Gap) -> str:
     """What is given and what is measured, in a sentence."""
     given = [f"at most {gap.people} people" if gap.people else "all training people"]
     given += [f"at most {gap.images} images of each"] if gap.images else []
-    given += [f"cameras {' and '.join(map(str, gap.cameras))} alone"] if gap.cameras else []
+    given += [f"cameras {', '.join(map(str, gap.cameras))} alone"] if gap.cameras else []
     where = "other people of the same place" if gap.measured_on == MARKET else "people of another place"
     return f"Trained on the {MARKET} domain ({', '.join(given)}); measured on {where}."
 
