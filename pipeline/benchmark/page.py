@@ -31,6 +31,10 @@ class Plot(NamedTuple):
         """0 at the left, 100 at the right."""
         return 100 * (value - self.low) / (self.high - self.low)
 
+    def odd(self, tick: float) -> bool:
+        """Whether a tick is an odd number of steps from zero."""
+        return round(tick / (self.ticks[1] - self.ticks[0])) % 2 == 1
+
 
 def write_results(output: Path, records: Sequence[ArmRecord], gaps: Sequence[Gap], about: str) -> list[str]:
     """``benchmark.parquet``, ``benchmark.md`` and ``benchmark.html`` in ``output``; returns where they lie."""
@@ -111,7 +115,8 @@ def _section(gap: Gap, lines: list[Line], pictures: dict[str, Picture]) -> dict[
             published = None if line.paper is None else (line.paper.rank1[1] - line.paper.rank1[0]) / 100
             row["published"] = None if published is None else plot.place(published)
         rows.append(row)
-    ticks = [] if plot is None else [(plot.place(tick), _points(tick)) for tick in plot.ticks]
+    # Every second label is left out on a phone, never zero's.
+    ticks = [] if plot is None else [(plot.place(tick), _points(tick), plot.odd(tick)) for tick in plot.ticks]
     zero = None if plot is None else plot.place(0)
     section: dict[str, Any] = {"name": gap.name, "title": gap.title, "about": describe(gap), "rows": rows}
     shown = [
