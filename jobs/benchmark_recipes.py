@@ -58,7 +58,8 @@ def _about(settings: Settings, seeds: Sequence[int]) -> str:
     return (
         f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
         f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}; "
-        f"{settings.budget:.0%} of each generator's full steps; each ReID network sees its real images {settings.reid_epochs:g} times."
+        f"{settings.budget:.0%} of each generator's full steps; each ReID network sees its real "
+        f"images {settings.reid_epochs:g} times."
     )
 
 
