@@ -8,8 +8,10 @@ A stopped benchmark is taken up again by the same command.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,7 @@ from pipeline.cluster.benchmark import benchmark_nodes, benchmark_records
 from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
 from pipeline.devices import check_device
+from pipeline.fingerprint import environment
 from pipeline.settings import run_job
 
 
@@ -55,11 +58,14 @@ def main(settings: Settings) -> None:
 
 
 def _about(settings: Settings, seeds: Sequence[int]) -> str:
+    """Settings, date and machine in a paragraph."""
+    on = environment(settings.device)
+    machine = on["device"] if settings.device == "cuda" else f"{len(os.sched_getaffinity(0))} CPU cores"
     return (
         f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
         f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}; "
         f"{settings.budget:.0%} of each generator's full steps; each ReID network sees its real "
-        f"images {settings.reid_epochs:g} times."
+        f"images {settings.reid_epochs:g} times. {date.today()}, {machine}, commit {str(on['git_commit'])[:9]}."
     )
 
 
