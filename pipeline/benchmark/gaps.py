@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from manifests.errors import UserError
+from pipeline.plan_kinds import PEOPLE
 
 BASELINE = "baseline"
 MARKET, DUKE = "market-like", "duke-like"
@@ -40,6 +41,11 @@ class Arm:
     longer: float = 1.0
     """Times as many ReID steps as its images ask for."""
     paper: Gain | None = None
+
+    @property
+    def shows_people(self) -> bool:
+        """Whether each generated image is of somebody, not of nobody in particular."""
+        return self.recipe is not None and self.recipe not in PEOPLE.recipes
 
     @property
     def taught(self) -> bool:

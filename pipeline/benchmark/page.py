@@ -17,6 +17,7 @@ from pipeline.benchmark.results import Line, Spread, measurements, summarize
 
 _ROOM = 0.2
 """Between the outermost dot and the plot's edge, in steps of its scale."""
+RECOGNISED = "share of the generated images that the baseline gives to the person who they were made from"
 _TEMPLATE = Path(__file__).with_name("benchmark.html")
 
 
@@ -48,7 +49,10 @@ def write_results(output: Path, records: Sequence[ArmRecord], gaps: Sequence[Gap
     sections = [_section(gap, lines[gap.name], _pictures(output, records, gap)) for gap in measured]
     written = [
         write_page(str(output / "benchmark.md"), markdown(measured, lines, about)),
-        write_page(str(output / "benchmark.html"), render_page(_TEMPLATE, about=about, sections=sections)),
+        write_page(
+            str(output / "benchmark.html"),
+            render_page(_TEMPLATE, about=about, recognised=RECOGNISED, sections=sections),
+        ),
     ]
     return [storage.locate("benchmark.parquet"), *written]
 
@@ -58,11 +62,14 @@ def markdown(gaps: Sequence[Gap], lines: dict[str, list[Line]], about: str) -> s
     text = ["# Does the synthetic data help?", "", about, ""]
     for gap in gaps:
         text += [f"## {gap.title.capitalize()}", "", describe(gap), ""]
-        text += ["| arm | trained on | rank-1 | mAP | gain in rank-1 | gain of the paper |", "| --- " * 6 + "|"]
+        text += ["| arm | trained on | recognised | rank-1 | mAP | gain in rank-1 | gain of the paper |"]
+        text += ["| --- " * 7 + "|"]
         for line in lines[gap.name]:
-            cells = [line.arm.name, line.images, share(line.rank1), share(line.mean_ap), gain(line.gain), paper(line)]
+            figures = [recognised(line), share(line.rank1), share(line.mean_ap), gain(line.gain), paper(line)]
+            cells = [line.arm.name, line.images, *figures]
             text.append(f"| {' | '.join(cells)} |")
         text.append("")
+    text += [f"recognised: {RECOGNISED}.", ""]
     return "\n".join(text)
 
 
@@ -88,6 +95,11 @@ def gain(value: Spread | None) -> str:
     return text.replace("-", "−")
 
 
+def recognised(line: Line) -> str:
+    """In percent, how many of the generated images still show their person."""
+    return "–" if line.recognised is None else share(line.recognised)
+
+
 def paper(line: Line) -> str:
     """What the paper gained in rank-1, and on what."""
     if line.paper is None:
@@ -107,8 +119,14 @@ def _section(gap: Gap, lines: list[Line], pictures: dict[str, Picture]) -> dict[
     plot = _plot(lines)
     rows = []
     for line in lines:
-        row: dict[str, Any] = {"name": line.arm.name, "images": line.images, "rank1": share(line.rank1)}
-        row |= {"mean_ap": share(line.mean_ap), "gain": gain(line.gain), "paper": paper(line), "dots": []}
+        row: dict[str, Any] = {"name": line.arm.name, "images": line.images, "recognised": recognised(line)}
+        row |= {
+            "rank1": share(line.rank1),
+            "mean_ap": share(line.mean_ap),
+            "gain": gain(line.gain),
+            "paper": paper(line),
+            "dots": [],
+        }
         if line.gain is not None and plot is not None:
             row["dots"] = [plot.place(value) for value in line.gain.values]
             row["mean"] = plot.place(line.gain.mean)

@@ -24,6 +24,9 @@ class ArmRecord:
     """The settings behind the figures."""
     figures: Mapping[str, Mapping[str, float]]
     images: Mapping[str, int]
+    recognised: float | None = None
+    """Share of the generated images that the baseline gives to the person who they were made from; None where they
+    show nobody in particular."""
 
 
 def write_record(folder: Path, record: ArmRecord) -> None:

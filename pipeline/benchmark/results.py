@@ -30,6 +30,8 @@ class Line(NamedTuple):
     gain: Spread | None
     gain_map: Spread | None
     images: str
+    recognised: Spread | None
+    """Share of the generated images in which the baseline recognises the person; None where they show nobody."""
     paper: Gain | None
 
 
@@ -45,11 +47,12 @@ def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
             "queries": int(found["queries"]),
             "real_images": record.images.get("real", 0),
             "synthetic_images": record.images.get("synthetic", 0),
+            "recognised": record.recognised,
         }
         for record in records
         for part, found in record.figures.items()
     ]
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64})
 
 
 def summarize(table: pl.DataFrame, gap: Gap, part: str = "test") -> list[Line]:
@@ -72,6 +75,7 @@ def _line(arm: Arm, rows: list[dict[str, float]], baseline: dict[float, dict[str
     }
     used = rows[0]["real_images"] if arm.train_on in ("real", "both") else 0
     made = rows[0]["synthetic_images"]
+    recognised = [row["recognised"] for row in rows if row["recognised"] is not None]
     counts = [f"{used:g} real" if used else "", f"{made:g} synthetic" if made else ""]
     return Line(
         arm,
@@ -80,6 +84,7 @@ def _line(arm: Arm, rows: list[dict[str, float]], baseline: dict[float, dict[str
         gains["rank1"],
         gains["mean_ap"],
         " + ".join(filter(None, counts)),
+        spread(recognised) if recognised else None,
         arm.paper,
     )
 

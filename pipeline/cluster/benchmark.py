@@ -33,6 +33,7 @@ from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.reid.run import ReidRun
+from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTrainingSettings
 from pipeline.training import TrainingSettings
 from pipeline.training_cameras import camera_pairs
@@ -149,7 +150,19 @@ class Bench:
         measure = self._measure_fused if arm.train_on == "two networks" else self._measure
         figures = {str(part): measure(arm, network, part).as_dict() for part in MEASURED}
         counts = {"real": self.real_images, "synthetic": sum(open_dataset(uri).snapshot.rows for uri in made)}
-        return ArmRecord(self.gap.name, arm.name, self.seed, self._identity(arm), figures, counts)
+        recognised = self.recognised(made[0]) if arm.shows_people else None
+        return ArmRecord(self.gap.name, arm.name, self.seed, self._identity(arm), figures, counts, recognised)
+
+    def recognised(self, made: str) -> float:
+        """Share of the images of the synthetic set ``made`` that the gap's baseline gives to the person who they were
+        made from. The baseline knows that person's real images, so this tells a generator that loses people."""
+        baseline = load_reid(self.arm_folder(self.gap.baseline) / "reid", self.settings.device)
+        sets = load_sets([made], self.settings.height, self.settings.width)
+        assert baseline.classes is not None
+        number = {name: place for place, name in enumerate(baseline.classes.identities)}
+        assert sets.images.people is not None
+        asked = [number[sets.classes.identities[person]] for person in sets.images.people]
+        return float((baseline.logits(sets.images.images).argmax(axis=1) == asked).mean())
 
     def _measure(self, _: Arm, network: ReidModel, part: Measured) -> Retrieval:
         return measure_on(self.uri(part), network, RetrievalSettings()).retrieval
@@ -257,7 +270,7 @@ def _gap_nodes(bench: Bench, world: str) -> list[Node]:
         nodes.append(Node(name, partial(bench.train_generator, recipe), logs / f"{recipe}-generator.log", (sets,)))
     for arm in gap.arms:
         needs: tuple[str, ...] = (generators[arm.recipe],) if arm.recipe else (sets,)
-        if arm.taught or arm.train_on == "two networks":
+        if arm.taught or arm.shows_people:
             needs = (*needs, baseline)
         log = logs / f"{bench.arm_folder(arm).name}.log"
         nodes.append(Node(f"{title}: {arm.name}", partial(bench.try_arm, arm), log, needs))

@@ -1,0 +1,33 @@
+"""What the benchmark measures of generated images besides retrieval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from manifests.soft_labels import ClassMap
+from pipeline.benchmark.gaps import DOMAINS
+from pipeline.benchmark.settings import BenchmarkSettings
+from pipeline.cluster import benchmark
+from pipeline.cluster.benchmark import Bench
+from pipeline.reid.sets import load_sets
+from tests.conftest import ToySources
+
+
+def test_people_are_recognised_by_name(
+    toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = load_sets([toy_sources.market], 64, 32)
+    names, people = sets.classes.identities, sets.images.people
+    assert people is not None
+    guesses = len(names) - 1 - people  # the network numbers people the other way round
+    guesses[::2] = (guesses[::2] + 1) % len(names)
+    network = SimpleNamespace(
+        classes=ClassMap(tuple(reversed(names))), logits=lambda images: np.eye(len(names), dtype=np.float32)[guesses]
+    )
+    monkeypatch.setattr(benchmark, "load_reid", lambda *_: network)
+    found = Bench(BenchmarkSettings(), tmp_path, 0, DOMAINS).recognised(toy_sources.market)
+    assert found == (len(people) // 2) / len(people)
