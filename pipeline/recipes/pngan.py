@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.canonical_poses import fit_canonical_poses
 from pipeline.losses import least_squares, mean_absolute
-from pipeline.networks.blocks import Upsampling, frozen, initialize
+from pipeline.networks.blocks import Norm, Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.generators import ResnetGenerator
 from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
@@ -38,6 +38,9 @@ class PNGANSettings(RecipeSettings):
     ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
+    )
+    norm: Norm = Field(
+        default="instance", description="instance (the paper), or pixel: the colours of clothes are seen (ours)"
     )
     pixel_weight: float = Field(default=10.0, ge=0, description="weight of the L1 term (section 3.2)")
     poses: int = Field(default=8, ge=1, description="canonical poses (section 3.3)")
@@ -82,7 +85,7 @@ class PNGAN(Recipe):
 
     def build_generator(self, size: Size) -> nn.Module:
         settings = self.settings
-        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, channels_in=6)
+        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, channels_in=6, norm=settings.norm)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         judge, target = networks["discriminator"], batch["target"]

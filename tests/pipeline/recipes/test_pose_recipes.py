@@ -212,3 +212,13 @@ def test_given_canonical_poses_are_kept() -> None:
     recipe = recipes()[2]
     moved = recipe.settings.model_copy(update={"canonical_poses": recipe.settings.canonical_poses[:1]})  # type: ignore[attr-defined]
     assert PNGAN(moved).fitted({"source": people()}).settings == moved
+
+
+@pytest.mark.parametrize(("norm", "seen"), [("instance", False), ("pixel", True)])
+def test_pngans_norm_hides_the_sources_tint_or_not(norm: str, seen: bool) -> None:
+    recipe = PNGAN(PNGANSettings.model_validate({**SMALL, "blocks": 1, "norm": norm}))
+    network = initialize(recipe.build_generator((64, 32)), torch.Generator().manual_seed(0), deviation=0.1)
+    batch = batch_of(recipes()[2])
+    with torch.no_grad():
+        made, tinted = (recipe.generate(network, {**batch, "source": batch["source"] + t}) for t in (0.0, 0.2))
+    assert (float((made - tinted).abs().mean()) > 0.01) == seen
