@@ -37,7 +37,7 @@ def run_graph(nodes: Sequence[Node], device: str, on_ray: bool = True) -> None:
     Ray session, and a node whose worker died is run again.
 
     Raises:
-        UserError: a node fails or cannot be placed; the others are stopped, and go on when called again.
+        UserError: a node fails or cannot be placed; the others end with the session, and go on when called again.
     """
     tell = _Teller(len(nodes))
     if not on_ray:
@@ -60,9 +60,6 @@ def run_graph(nodes: Sequence[Node], device: str, on_ray: bool = True) -> None:
                 tell(name, ray.get(reference))
     except Exception as error:
         raise as_user_error(error, STAGE) from None
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
 
 
 class _Teller:

@@ -86,7 +86,7 @@ def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:
     """Run many trainings as Ray tasks, as many at a time as the cluster holds; says which is done, and time left.
 
     Raises:
-        UserError: they cannot be placed, or one fails; the others are stopped, and go on when called again.
+        UserError: they cannot be placed, or one fails; the others end with the session, and go on when called again.
     """
     import ray
 
@@ -106,8 +106,8 @@ def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:
                 line = f"{STAGE}: {name} done, {done}/{len(trainings)} ({100 * done // len(trainings)}%)"
                 print(f"{line}, {timedelta(seconds=round(left))} left", flush=True)
     except Exception as error:
-        for reference in running:
-            ray.cancel(reference, force=True)
+        # The others are not cancelled: that aborts this process where one ends in the same moment (Ray 2.60, "Tried to
+        # complete task that was not pending").
         raise as_user_error(error, STAGE) from None
 
 
