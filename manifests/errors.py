@@ -1,4 +1,4 @@
-"""The one exception type whose message is meant for the person who runs a command."""
+"""The exception types whose message is meant for the person who runs a command."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class UserError(Exception):
 
     Command-line entry points print it as ``error: ...`` on stderr and exit with status 2.
     """
+
+
+class PassingError(UserError):
+    """A fault of the world outside that may be over by now (a store that did not answer): worth another try."""

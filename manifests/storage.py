@@ -3,45 +3,35 @@
 A file appears whole or not at all; `Storage.create` succeeds for one writer only; what was written is durable
 when the call returns; a listing is sorted. Paths are relative to the storage's root, with forward slashes.
 Local paths and ``file://`` use the operating system; ``s3://``, ``gs://`` and ``az://`` go through obstore
-with credentials from the environment; ``memory://NAME/...`` lives as long as the process and serves tests.
+with credentials from the environment and are waited for while they are away; ``memory://NAME/...`` lives as
+long as the process and serves tests.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import re
-import tempfile
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-import obstore
 import pyarrow as pa
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import MemoryStore, from_url
 
 from manifests.errors import UserError
+from manifests.object_storage import SCHEMES, open_memory_store, open_object_store
+from manifests.storage_entry import TEMPORARY, Entry
 
-TEMPORARY = re.compile(r"\.[^/]*\.tmp")
-"""Name of a file that a writer has not finished."""
-_OBJECT_SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
-
-
-class Entry(NamedTuple):
-    """A file: its path under the root, its size in bytes, when it was last written (seconds since 1970)."""
-
-    path: str
-    size: int
-    modified: float
+__all__ = ["TEMPORARY", "Entry", "Storage", "open_storage"]
 
 
 class Storage(Protocol):
-    """What a data set needs of the place where it lies. Every failure is a `UserError` of one line."""
+    """What a data set needs of the place where it lies.
+
+    Every failure is a `UserError` of one line; a `PassingError` where the store was away for longer than it is
+    waited for (see `manifests.patience`).
+    """
 
     uri: str
     """Where the root is: an absolute path or a URI; `open_storage` takes it back."""
@@ -59,7 +49,11 @@ class Storage(Protocol):
         """Write ``path``, replacing what was there."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write ``path`` unless it exists: exactly one of several writers gets True."""
+        """Write ``path`` unless it exists: exactly one of several writers of different bytes gets True.
+
+        Writers of the same bytes may all get it: an object store's answer can be lost after the file was made, and
+        then its bytes alone tell whose it is. Where that matters, let the bytes name their writer.
+        """
 
     def list(self, prefix: str = "") -> list[Entry]:
         """Every file below the folder ``prefix``, sorted by path, unfinished ones included."""
@@ -81,16 +75,13 @@ def open_storage(uri: str) -> Storage:
     if not uri:
         raise UserError("the data set's URI is empty")
     if parts.scheme == "memory":
-        return _ObjectStorage(uri.rstrip("/"), _memory_store(parts.netloc), parts.path.strip("/"))
-    if parts.scheme in _OBJECT_SCHEMES:
-        try:
-            return _ObjectStorage(uri.rstrip("/"), from_url(uri), "")
-        except (BaseError, ValueError) as error:
-            raise UserError(f"cannot open {uri}: {_first_line(error)}") from None
+        return open_memory_store(uri)
+    if parts.scheme in SCHEMES:
+        return open_object_store(uri)
     if parts.scheme == "file":
         return _LocalStorage(Path(unquote(parts.path)))
     if "://" in uri:
-        known = ", ".join(("file", *_OBJECT_SCHEMES))
+        known = ", ".join(("file", *SCHEMES))
         raise UserError(f"{uri}: unknown scheme {parts.scheme!r}; a plain path or one of: {known}")
     return _LocalStorage(Path(uri))
 
@@ -188,109 +179,6 @@ class _LocalStorage:
     def _failure(self, verb: str, path: str, error: OSError) -> UserError:
         reason = os.strerror(error.errno) if error.errno else _first_line(error)
         return UserError(f"cannot {verb} {self._root / path}: {reason}")
-
-
-class _ObjectStorage:
-    """An object store: a put is whole or absent by itself, and put mode ``create`` is exclusive."""
-
-    def __init__(self, uri: str, store: Any, prefix: str) -> None:
-        self.uri = uri
-        self._store = store
-        self._prefix = f"{prefix}/" if prefix else ""
-
-    def read(self, path: str) -> bytes | None:
-        try:
-            return bytes(obstore.get(self._store, self._prefix + path).bytes())
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise self._failure("read", path, error) from None
-
-    def open(self, path: str) -> pa.NativeFile:
-        try:
-            return pa.PythonFile(_BytesReader(obstore.open_reader(self._store, self._prefix + path)), "r")
-        except (BaseError, OSError) as error:
-            raise self._failure("read", path, error) from None
-
-    @contextlib.contextmanager
-    def writer(self, path: str) -> Iterator[IO[bytes]]:
-        with tempfile.SpooledTemporaryFile(max_size=256 << 20) as stream:
-            yield stream
-            stream.seek(0)
-            try:
-                obstore.put(self._store, self._prefix + path, stream)
-            except (BaseError, OSError) as error:
-                raise self._failure("write", path, error) from None
-
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        with self.writer(path) as stream:
-            stream.write(data)
-
-    def create(self, path: str, data: bytes) -> bool:
-        try:
-            obstore.put(self._store, self._prefix + path, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        except (BaseError, OSError) as error:
-            raise self._failure("write", path, error) from None
-        return True
-
-    def list(self, prefix: str = "") -> list[Entry]:
-        below = (self._prefix + prefix).rstrip("/")
-        try:
-            found = [
-                Entry(item["path"].removeprefix(self._prefix), int(item["size"]), item["last_modified"].timestamp())
-                for page in obstore.list(self._store, prefix=below or None)
-                for item in page
-            ]
-        except (BaseError, OSError) as error:
-            raise self._failure("list", prefix, error) from None
-        return sorted(found)
-
-    def delete(self, path: str) -> None:
-        try:
-            obstore.delete(self._store, self._prefix + path)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise self._failure("delete", path, error) from None
-
-    def locate(self, path: str) -> str:
-        return f"{self.uri}/{path}"
-
-    def _failure(self, verb: str, path: str, error: Exception) -> UserError:
-        return UserError(f"cannot {verb} {self.locate(path)}: {_first_line(error)}")
-
-
-class _BytesReader(io.RawIOBase):
-    """obstore's reader with the ``bytes`` that pyarrow expects of a Python file."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return int(self._reader.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._reader.tell())
-
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._reader.read(None if size is None or size < 0 else size))
-
-
-_MEMORY_STORES: dict[str, Any] = {}
-_MEMORY_LOCK = threading.Lock()
-
-
-def _memory_store(name: str) -> Any:
-    with _MEMORY_LOCK:
-        return _MEMORY_STORES.setdefault(name, MemoryStore())
 
 
 def _flush(stream: IO[bytes]) -> None:

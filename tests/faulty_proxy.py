@@ -15,8 +15,8 @@ Faults (`FAULTS`), by what becomes of the request and of the answer:
     drop     the request arrives nowhere, the connection closes without an answer
     reset    the same with a TCP reset
     lose     the request is carried out and its answer lost: the connection closes
-    500 503  the proxy answers, the server sees nothing
-    cut      the answer ends in the middle of its body, `FaultyProxy.cut_after` bytes in (None: anywhere)
+    409 500 503   the proxy answers, the server sees nothing
+    cut      the answer ends in the middle of its body: anywhere, or `FaultyProxy.cut_after` bytes in, where it has more
     delay    the answer comes `FaultyProxy.delay` seconds late
     stall    the answer's first half comes and then nothing, until the client gives up or the proxy is closed
 
@@ -36,8 +36,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-FAULTS = ("refuse", "drop", "reset", "lose", "500", "503", "cut", "delay", "stall")
-_ERRORS = {"500": ("Internal Server Error", "InternalError"), "503": ("Slow Down", "SlowDown")}
+FAULTS = ("refuse", "drop", "reset", "lose", "409", "500", "503", "cut", "delay", "stall")
+_ERRORS = {
+    "409": ("Conflict", "ConditionalRequestConflict"),
+    "500": ("Internal Server Error", "InternalError"),
+    "503": ("Slow Down", "SlowDown"),
+}
 _KEPT_ALIVE = ("", "delay", *_ERRORS)
 _BODILESS = (b" 204 ", b" 304 ")
 
@@ -181,7 +185,7 @@ class FaultyProxy:
             return body[: len(body) // 2]
         if fault == "cut" and body:
             after = self._random.randrange(len(body)) if self.cut_after is None else self.cut_after
-            return body[: min(after, len(body) - 1)]
+            return body[:after]
         return body
 
     async def _passed_on(self, request: _Message) -> _Message:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from manifests.store import Dataset, DatasetRun, open_dataset
+from tests.faulty_proxy import FaultyProxy
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, reject_rows, synthetic_rows
+from tests.s3_server import S3Server
 
 
 @pytest.fixture
@@ -22,3 +25,18 @@ def dataset(uri: str) -> Dataset:
     run.sink.commit(2, synthetic_rows(2, 0), reject_rows(2, "too_dark"))
     run.close()
     return open_dataset(uri)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """Between the S3 server and all that this process opens below ``s3://bucket/``; passes everything on at first."""
+    with FaultyProxy(s3_server.url, seed=7) as proxy:
+        for name, value in s3_server.environment(proxy.url).items():
+            monkeypatch.setenv(name, value)
+        yield proxy
