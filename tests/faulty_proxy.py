@@ -3,7 +3,8 @@
     with FaultyProxy("http://127.0.0.1:8333", seed=7) as proxy:
         client(proxy.url)                         # passes everything on
         proxy.shares = {"cut": 0.2, "503": 0.1}   # from now on: of all requests, drawn from the seed
-        proxy.next("lose", match="PUT /bucket/run.json")   # the next request like that, whatever the shares
+        proxy.only = "^PUT|^POST"                 # ... but of these requests alone (a pattern)
+        proxy.next("lose", match="^PUT .*/run.json")   # the next request like that, whatever the shares
         proxy.outage("refuse", seconds=3)         # from now on every request, for 3 s; then all is well again
         proxy.outage("503"); ...; proxy.mend()    # the same with no end of its own
         proxy.met["cut"]                          # how many requests met a fault
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import struct
 import threading
@@ -71,6 +73,7 @@ class FaultyProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="faulty proxy")
         self.shares: Mapping[str, float] = {}
+        self.only = ""
         self.cut_after: int | None = None
         self.delay = 0.2
         self.met: Counter[str] = Counter()
@@ -80,8 +83,14 @@ class FaultyProxy:
         self._call(self._listen())
         self.url = f"http://127.0.0.1:{self._port}"
 
+    def seed(self, seed: int) -> None:
+        """Draw anew from ``seed``, and forget what was met and seen."""
+        self._random = random.Random(seed)
+        self.met.clear()
+        self.seen.clear()
+
     def next(self, fault: str, match: str = "", count: int = 1) -> None:
-        """Let the next ``count`` requests whose first line holds ``match`` meet ``fault``."""
+        """Let the next ``count`` requests in whose first line the pattern ``match`` is found meet ``fault``."""
         self._next += [(_checked(fault), match)] * count
 
     def outage(self, fault: str, seconds: float = float("inf")) -> None:
@@ -94,7 +103,7 @@ class FaultyProxy:
 
     def mend(self) -> None:
         """End an outage, forget what was to come next, and let all requests pass."""
-        self._outage, self._next, self.shares = ("", 0.0), [], {}
+        self._outage, self._next, self.shares, self.only = ("", 0.0), [], {}, ""
         self._call(self._listen())
 
     def close(self) -> None:
@@ -167,13 +176,13 @@ class FaultyProxy:
 
     def _fault(self, line: str) -> str:
         for index, (fault, match) in enumerate(self._next):
-            if match in line:
+            if re.search(match, line):
                 del self._next[index]
                 return fault
         fault, until = self._outage
         if fault and time.monotonic() < until:
             return fault
-        draw = self._random.random()
+        draw = self._random.random() if re.search(self.only, line) else 1.0
         for fault, share in self.shares.items():
             draw -= share
             if draw < 0:

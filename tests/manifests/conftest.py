@@ -33,10 +33,19 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture
-def proxy(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """Between the S3 server and all that this process opens below ``s3://bucket/``; passes everything on at first."""
-    with FaultyProxy(s3_server.url, seed=7) as proxy:
-        for name, value in s3_server.environment(proxy.url).items():
-            monkeypatch.setenv(name, value)
+@pytest.fixture(scope="session")
+def one_proxy(s3_server: S3Server) -> Iterator[FaultyProxy]:
+    """One for all tests: polars remembers the address by which it first reached a bucket."""
+    with FaultyProxy(s3_server.url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def proxy(one_proxy: FaultyProxy, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """Between the S3 server and all that this process opens below ``s3://bucket/``; passes everything on at first."""
+    for name, value in s3_server.environment(one_proxy.url).items():
+        monkeypatch.setenv(name, value)
+    one_proxy.seed(7)
+    one_proxy.cut_after = None
+    yield one_proxy
+    one_proxy.mend()
