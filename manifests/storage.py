@@ -10,6 +10,7 @@ long as the process and serves tests.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -19,11 +20,14 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from manifests.errors import UserError
+from manifests.errors import PassingError, UserError
 from manifests.object_storage import SCHEMES, open_memory_store, open_object_store
 from manifests.storage_entry import TEMPORARY, Entry
 
 __all__ = ["TEMPORARY", "Entry", "Storage", "open_storage"]
+
+# What a folder on another machine says when it was away.
+_PASSING = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN}
 
 
 class Storage(Protocol):
@@ -178,7 +182,8 @@ class _LocalStorage:
 
     def _failure(self, verb: str, path: str, error: OSError) -> UserError:
         reason = os.strerror(error.errno) if error.errno else _first_line(error)
-        return UserError(f"cannot {verb} {self._root / path}: {reason}")
+        kind = PassingError if error.errno in _PASSING else UserError
+        return kind(f"cannot {verb} {self._root / path}: {reason}")
 
 
 def _flush(stream: IO[bytes]) -> None:

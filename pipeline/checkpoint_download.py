@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from urllib.parse import urlsplit
 
 import requests
 from filelock import FileLock, Timeout
+from urllib3.exceptions import NewConnectionError
 
-from manifests.errors import UserError
+from manifests.errors import PassingError, UserError
+from manifests.patience import Patience, patience_seconds
 from pipeline.progress import Progress
 
-ATTEMPTS = 5  # in a row, without `_PROGRESS`
-BACKOFF_SECONDS = 0.5  # before the second attempt; doubles with each
+OFFLINE_SECONDS = 8.0  # a host that was never reached: who is offline would rather know it soon
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two reads
 _PROGRESS = 1 << 20  # bytes
 _BLOCK = 1 << 16  # bytes; what a broken connection loses
@@ -59,7 +59,8 @@ def download(source: Source, target: Path) -> None:
     A transfer that stops leaves ``target.part``, from which the next one goes on.
 
     Raises:
-        UserError: offline, refused, wrong digest (the file is removed), no space or no right to write.
+        PassingError: offline, or the server stayed away for longer than it is waited for.
+        UserError: refused, wrong digest (the file is removed), no space or no right to write.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -111,7 +112,7 @@ def _fetch(source: Source, part: Path) -> None:
 
 def _transfer(source: Source, part: Path) -> None:
     """Fetch until nothing is missing, taking up again after faults that pass."""
-    failures = 0
+    patience = Patience(f"fetch {source.label}", min(OFFLINE_SECONDS, patience_seconds()))
     with requests.Session() as session:
         while True:
             before = _size(part)
@@ -121,14 +122,14 @@ def _transfer(source: Source, part: Path) -> None:
                 reason = "the server cannot resume"
             except _TRANSIENT as error:
                 reason = _reason(error)
+                if not _unreached(error):
+                    patience.seconds = patience_seconds()
             except requests.RequestException as error:
                 raise UserError(f"cannot fetch {source.label} from {source.url}: {_reason(error)}") from None
-            failures = 1 if _size(part) - before >= _PROGRESS else failures + 1
-            if failures == ATTEMPTS:
-                raise UserError(_gave_up(source, part, reason))
-            wait = BACKOFF_SECONDS * 2 ** (failures - 1)
-            _say(f"fetch {source.label}: {reason}; trying again in {wait:g} s")
-            time.sleep(wait)
+            if _size(part) - before >= _PROGRESS:
+                patience.renew()
+            if not patience.lasts(reason):
+                raise PassingError(_gave_up(source, part, reason))
 
 
 def _stream(session: requests.Session, source: Source, part: Path) -> bool:
@@ -226,6 +227,11 @@ def _gave_up(source: Source, part: Path, reason: str) -> str:
         f"cannot fetch {source.label} from {urlsplit(source.url).netloc} ({reason}): try again when online, "
         f"set REID_SYNTH_MIRROR, or put the file at {target}"
     )
+
+
+def _unreached(error: requests.RequestException) -> bool:
+    """Whether not even a connection came about: no name, no route, nobody who listens."""
+    return isinstance(getattr(error.args[0] if error.args else None, "reason", None), NewConnectionError)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -6,13 +6,14 @@ and the commit (once each, in `manifests.store`), so an actor that dies costs th
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from manifests.errors import UserError
+from manifests.errors import PassingError, UserError
 from pipeline.cluster.resources import StageResources, wait_for_placement
 from pipeline.cluster.session import ClusterSettings, ask_for_nodes, cluster_nodes
 from pipeline.progress import Progress
@@ -54,9 +55,12 @@ def run_shards_here(
     worker = build_worker() if shards else None
     for shard, plan in sorted(shards.items()):
         assert worker is not None
-        for count in worker.run(shard, plan):
+        left = plan.num_rows
+        for count in _run_patiently(worker, shard, plan):
+            done = min(left, count)
+            left -= done
             if progress is not None:
-                progress.advance(count)
+                progress.advance(done)
     return min(1, len(shards))
 
 
@@ -124,7 +128,16 @@ class _Actor:
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         self.ready()  # an actor that died and came back has no worker
         assert self.worker is not None
-        yield from self.worker.run(shard, plan)
+        yield from _run_patiently(self.worker, shard, plan)
+
+
+def _run_patiently(worker: ShardWorker, shard: int, plan: pa.Table) -> Iterator[int]:
+    """The shard; once more, its rows told anew, where a fault that passes ended it."""
+    try:
+        yield from worker.run(shard, plan)
+    except PassingError as error:
+        print(f"shard {shard} is tried once more: {error}", file=sys.stderr, flush=True)
+        yield from worker.run(shard, plan)
 
 
 def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | None) -> None:

@@ -109,6 +109,15 @@ def test_an_answer_that_breaks_off_goes_on_from_there(proxy: FaultyProxy, storag
         assert stream.read() == CONTENT
 
 
+def test_a_file_put_in_parts_arrives_whole(proxy: FaultyProxy, storage: Storage) -> None:
+    large = CONTENT * 8  # obstore puts more than 5 MiB in parts
+    proxy.shares = {"503": 0.1, "drop": 0.1, "lose": 0.1}
+    storage.write("large", large)
+    assert storage.read("large") == large
+    assert proxy.met.total() > 0
+    assert [entry.path for entry in storage.list()] == ["large"]
+
+
 def test_a_file_replaced_in_the_middle_is_read_whole(proxy: FaultyProxy, storage: Storage) -> None:
     other = CONTENT[::-1]
     storage.write("file", CONTENT)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 import uuid
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.errors import UserError
+from manifests.errors import PassingError, UserError
 from manifests.storage import TEMPORARY, Storage, open_storage
 
 
@@ -101,6 +102,19 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path, mon
     monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(UserError, match=r"cannot read .*data: Permission denied"):
         storage.list("data")
+
+
+@pytest.mark.parametrize(("code", "passing"), [(errno.ESTALE, True), (errno.EIO, True), (errno.ENOSPC, False)])
+def test_a_shared_folder_that_was_away_is_a_passing_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, passing: bool
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(UserError, match=r"cannot read .*run\.json") as caught:
+        open_storage(str(tmp_path)).read("run.json")
+    assert isinstance(caught.value, PassingError) == passing
 
 
 def test_a_file_is_no_place_for_a_data_set(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def live(uri: str, folder: Path, between: Callable[[], None] = lambda: None) -> 
         step(uri)
 
 
-@pytest.mark.parametrize("shares", [{"cut": 0.2}, {"503": 0.06, "drop": 0.04, "reset": 0.04, "lose": 0.04, "500": 0.04}])
+@pytest.mark.parametrize(
+    "shares", [{"cut": 0.2}, {"503": 0.06, "drop": 0.04, "reset": 0.04, "lose": 0.04, "500": 0.04}]
+)
 def test_a_life_among_faults_loses_and_doubles_nothing(
     proxy: FaultyProxy, uri: str, tmp_path: Path, shares: dict[str, float]
 ) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests.errors import UserError
+from manifests import patience
+from manifests.errors import PassingError, UserError
 from pipeline import checkpoint_download
 from pipeline.checkpoints import CHECKPOINTS, cache_folder, file_sha256, load_state, main, resolve
 
@@ -112,7 +113,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REID_SYNTH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("REID_SYNTH_MIRROR", raising=False)
-    monkeypatch.setattr(checkpoint_download, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(checkpoint_download, "OFFLINE_SECONDS", 0.1)
     return tmp_path / "cache" / "checkpoints"
 
 
@@ -234,12 +236,19 @@ def test_faults_that_pass_are_tried_again(server: FileServer) -> None:
     assert server.statuses == [503, 429, 200]
 
 
-def test_faults_that_stay_end_in_one_line(server: FileServer) -> None:
-    server.faults = [503] * 9
-    with pytest.raises(UserError, match=r"cannot fetch model.pth from 127.*HTTP 503.*put the file at") as caught:
+def test_faults_that_stay_end_in_one_line(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(patience.VARIABLE, "0.1")
+    server.faults = [503] * 99
+    with pytest.raises(PassingError, match=r"cannot fetch model.pth from 127.*HTTP 503.*put the file at") as caught:
         resolve(url(server))
-    assert len(server.requests) == checkpoint_download.ATTEMPTS
+    assert len(server.requests) > 2
     assert "\n" not in str(caught.value)
+
+
+def test_a_busy_host_is_waited_for_longer(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_download, "OFFLINE_SECONDS", 0.0)
+    server.faults = [503, 503, None]
+    assert resolve(url(server)).read_bytes() == CONTENT
 
 
 def test_what_is_not_there_is_asked_for_once(server: FileServer) -> None:
