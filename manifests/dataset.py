@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, FileEntry, Snapshot, load
-from manifests.patience import FIRST_WAIT, LONGEST_WAIT, patience_seconds
 from manifests.schema import ADDED_COLUMNS, REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version, completed
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage, open_storage
@@ -56,8 +55,6 @@ class Dataset:
     def scan(self) -> pl.LazyFrame:
         """A lazy polars frame over all rows; columns that a query does not name are not read.
 
-        In an object store polars reads the files by itself, with the same environment and the same patience.
-
         Raises:
             UserError: a file of the snapshot is missing.
         """
@@ -66,7 +63,7 @@ class Dataset:
             return _empty(self.kind).lazy()
         if self.uri.startswith("memory:"):
             return _scan([self._bytes(entry) for entry in self.snapshot.files], self.kind)
-        return _scan(self.files(), self.kind, _patient() if "://" in self.uri else None)
+        return _scan(self.files(), self.kind)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds."""
@@ -156,27 +153,12 @@ def _present(source: Any, columns: Sequence[str] | None) -> list[str] | None:
     return [name for name in columns if name in known or name not in ADDED_COLUMNS]
 
 
-def _scan(files: list[str] | list[bytes], kind: Kind, options: dict[str, Any] | None = None) -> pl.LazyFrame:
+def _scan(files: list[str] | list[bytes], kind: Kind) -> pl.LazyFrame:
     """Files of this and of older versions as one frame."""
     lenient = pl.ScanCastOptions(missing_struct_fields="insert")
     return pl.scan_parquet(
-        files,
-        glob=False,
-        schema=_empty(kind).schema,
-        missing_columns="insert",
-        cast_options=lenient,
-        storage_options=options,
+        files, glob=False, schema=_empty(kind).schema, missing_columns="insert", cast_options=lenient
     )
-
-
-def _patient() -> dict[str, Any]:
-    """Polars' own retries, as long as ours: from 10 s and two tries, its defaults."""
-    return {
-        "max_retries": 10_000,  # it is the time that counts
-        "retry_timeout_ms": int(1000 * patience_seconds()),
-        "retry_init_backoff_ms": int(1000 * FIRST_WAIT),
-        "retry_max_backoff_ms": int(1000 * LONGEST_WAIT),
-    }
 
 
 def _empty(kind: Kind) -> pl.DataFrame:
