@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
 
 from manifests.errors import UserError
-from manifests.log import RUN, BrokenDatasetError, FileEntry, Snapshot, load
-from manifests.schema import ADDED_COLUMNS, REJECT_SCHEMA, SCHEMAS, VERSION_KEY, Kind, check_version, completed
+from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, load
+from manifests.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
+from manifests.shard_reading import Shard, open_shard
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage, open_storage
 
@@ -55,23 +57,19 @@ class Dataset:
     def scan(self) -> pl.LazyFrame:
         """A lazy polars frame over all rows; columns that a query does not name are not read.
 
-        Raises:
-            UserError: a file of the snapshot is missing.
+        The files are read by `open_shard` and never by polars, so that what is wrong with one is a `UserError` that
+        names it, wherever the frame is collected.
         """
-        self._check_present()
-        if not self.snapshot.files:
-            return _empty(self.kind).lazy()
-        if self.uri.startswith("memory:"):
-            return _scan([self._bytes(entry) for entry in self.snapshot.files], self.kind)
-        return _scan(self.files(), self.kind)
+        return register_io_source(self._frames, schema=_empty(self.kind).schema, is_pure=True)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds."""
-        tables = [self.read_file(entry, columns, filter) for entry in self.snapshot.files]
-        if not tables:
-            empty = SCHEMAS[self.kind].empty_table()
-            return empty.select(list(columns)) if columns is not None else empty
-        return pa.concat_tables(table.replace_schema_metadata(tables[0].schema.metadata) for table in tables)
+        schema = SCHEMAS[self.kind]
+        empty = schema.empty_table().select(list(columns) if columns is not None else schema.names)
+        parts = (self.read_file(entry, columns) for entry in self.snapshot.files)
+        kept = [table if filter is None else table.filter(filter) for table in parts]
+        metadata = (kept or [empty])[0].schema.metadata
+        return pa.concat_tables(table.replace_schema_metadata(metadata) for table in kept or [empty])
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """One table a file, in the order of the shards; never more than one in memory."""
@@ -88,40 +86,74 @@ class Dataset:
         text = "\n".join(f"{entry.shard} {entry.sha256}" for entry in self.snapshot.files)
         return hashlib.sha256(f"{self.kind}\n{text}".encode()).hexdigest()
 
-    def read_file(
-        self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
-    ) -> pa.Table:
+    def read_file(self, entry: FileEntry, columns: Sequence[str] | None = None) -> pa.Table:
         """The same of one file of the snapshot, rejects included."""
-        return completed(self.read_as_written(entry, columns, filter), columns)
+        return completed(self.read_as_written(entry, columns), columns)
 
-    def read_as_written(
-        self, entry: FileEntry, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
-    ) -> pa.Table:
-        """The same in the schema of the version that wrote it: without columns that it did not know."""
-        try:
-            with self.storage.open(entry.path) as source:
-                table = pq.read_table(source, columns=_present(source, columns), filters=filter)
-        except pa.ArrowInvalid as error:
-            reason = str(error).splitlines()[0]
-            raise BrokenDatasetError(f"cannot read {self.storage.locate(entry.path)}: {reason}", entry.path) from None
-        version = (table.schema.metadata or {}).get(VERSION_KEY)
-        if version is not None:
-            check_version(version.decode(errors="replace"), self.storage.locate(entry.path))
-        return table
+    def read_as_written(self, entry: FileEntry, columns: Sequence[str] | None = None) -> pa.Table:
+        """The same in the schema of the version that wrote it: without columns that it did not know.
 
-    def _check_present(self) -> None:
-        """Polars would find out later, in words of its own."""
+        Whoever reads all columns gets the bytes that the snapshot names, and no others.
+        """
+        with self.open(entry) as shard:
+            if columns is None:
+                shard.check_bytes()
+            return shard.read(columns)
+
+    def open(self, entry: FileEntry) -> AbstractContextManager[Shard]:
+        """One file of the snapshot, rejects included, to be read by row groups; raises as `open_shard` does."""
+        rejects = entry.path.startswith("rejects/")
+        return open_shard(self.storage, entry, REJECT_SCHEMA if rejects else SCHEMAS[self.kind])
+
+    def check_bytes(self) -> None:
+        """Read every file of the snapshot once.
+
+        Raises:
+            UserError: one is missing or is not the file that the snapshot names.
+        """
+        for entry in (*self.snapshot.files, *self.snapshot.rejects):
+            with self.open(entry) as shard:
+                shard.check_bytes()
+
+    def check_present(self) -> None:
+        """Look at the listing alone.
+
+        Raises:
+            BrokenDatasetError: a file of rows is missing or of another size than the snapshot says.
+        """
         folders = {entry.path.rpartition("/")[0] for entry in self.snapshot.files}
-        there = {found.path for folder in folders for found in self.storage.list(folder)}
+        sizes = {found.path: found.size for folder in folders for found in self.storage.list(folder)}
         for entry in self.snapshot.files:
-            if entry.path not in there:
-                raise BrokenDatasetError(f"{self.storage.locate(entry.path)} is missing", entry.path)
+            if sizes.get(entry.path) != entry.bytes:
+                where, size = self.storage.locate(entry.path), sizes.get(entry.path)
+                wrong = "is missing" if size is None else f"is {size} bytes, the snapshot says {entry.bytes}"
+                raise BrokenDatasetError(f"{where} {wrong}; {MEND}", entry.path)
 
-    def _bytes(self, entry: FileEntry) -> bytes:
-        data = self.storage.read(entry.path)
-        if data is None:
-            raise BrokenDatasetError(f"{self.storage.locate(entry.path)} is missing", entry.path)
-        return data
+    def _frames(
+        self, columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, batch: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """What polars asks of a source: ``columns`` of the rows for which ``predicate`` holds, the first ``rows``."""
+        yield _empty(self.kind).select(columns or pl.all())
+        for table in self._tables(columns, predicate):
+            frame = _frame(table)
+            frame = frame if predicate is None else frame.filter(predicate)
+            frame = frame if rows is None else frame.head(rows)
+            yield frame
+            rows = None if rows is None else rows - frame.height
+            if rows == 0:
+                return
+
+    def _tables(self, columns: list[str] | None, predicate: pl.Expr | None) -> Iterator[pa.Table]:
+        """The files; of pictures only the row groups in which some row is asked for."""
+        if predicate is None or not {"image", "mask"} & set(columns or SCHEMAS[self.kind].names):
+            yield from self.shards(columns)
+            return
+        for entry in self.snapshot.files:
+            with self.open(entry) as shard:
+                for group in range(len(shard.group_rows)):
+                    asked = _frame(shard.read_group(group, predicate.meta.root_names()))
+                    if asked.filter(predicate).height:
+                        yield shard.read_group(group, columns)
 
 
 def open_dataset(uri: str) -> Dataset:
@@ -145,23 +177,11 @@ def open_dataset(uri: str) -> Dataset:
     )
 
 
-def _present(source: Any, columns: Sequence[str] | None) -> list[str] | None:
-    """Those of ``columns`` that the Parquet file has: an older version knew fewer."""
-    if columns is None or not set(columns) & set(ADDED_COLUMNS):
-        return list(columns) if columns is not None else None
-    known = pq.read_schema(source).names
-    return [name for name in columns if name in known or name not in ADDED_COLUMNS]
-
-
-def _scan(files: list[str] | list[bytes], kind: Kind) -> pl.LazyFrame:
-    """Files of this and of older versions as one frame."""
-    lenient = pl.ScanCastOptions(missing_struct_fields="insert")
-    return pl.scan_parquet(
-        files, glob=False, schema=_empty(kind).schema, missing_columns="insert", cast_options=lenient
-    )
-
-
 def _empty(kind: Kind) -> pl.DataFrame:
-    frame = pl.from_arrow(SCHEMAS[kind].empty_table())
+    return _frame(SCHEMAS[kind].empty_table())
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame

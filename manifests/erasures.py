@@ -13,13 +13,18 @@ import secrets
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from manifests import parquet
 from manifests.dataset import Dataset
-from manifests.log import BrokenDatasetError, Erasure
+from manifests.errors import one_line
+from manifests.log import MEND, BrokenDatasetError, Erasure
+from manifests.shard_reading import UNREADABLE
 from manifests.storage import Storage
+from manifests.strict_json import validated
 
 ERASURES = "erasures.parquet"
+_ERASURE = TypeAdapter(Erasure)
 _SCHEMA = pa.schema(
     [
         ("time", pa.string()),
@@ -68,6 +73,10 @@ def read_log(storage: Storage) -> tuple[Erasure, ...]:
     if data is None:
         return ()
     try:
-        return tuple(Erasure.parse(row) for row in pq.read_table(pa.BufferReader(data)).to_pylist())
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise BrokenDatasetError(f"{storage.locate(ERASURES)} is no list of erasures: {error}", ERASURES) from None
+        rows = pq.read_table(pa.BufferReader(data), columns=_SCHEMA.names).to_pylist()
+        # Which data set it is about is for people: a copy may lie elsewhere.
+        return tuple(validated(_ERASURE, {key: row[key] for key in _SCHEMA.names if key != "dataset"}) for row in rows)
+    except UNREADABLE as error:
+        raise BrokenDatasetError(
+            f"{storage.locate(ERASURES)} is no list of erasures: {one_line(error)}; {MEND}", ERASURES
+        ) from None

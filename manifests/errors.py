@@ -12,3 +12,9 @@ class UserError(Exception):
 
 class PassingError(UserError):
     """A fault of the world outside that may be over by now (a store that did not answer): worth another try."""
+
+
+def one_line(said: object) -> str:
+    """The text of ``said`` on one line, without what a terminal would act on: names come from whoever made the data."""
+    words = " ".join(str(said).split())
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)

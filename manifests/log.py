@@ -6,22 +6,28 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from manifests.errors import UserError
-from manifests.schema import KINDS, Kind, check_version
+from pydantic import Field, TypeAdapter
+
+from manifests.errors import UserError, one_line
+from manifests.schema import Kind, check_version, is_newer
 from manifests.storage import Storage
+from manifests.strict_json import Count, Digest, Number, Text, parse_json, validated
 
 RUN = "run.json"
 COMMITS = "_commits"
 SNAPSHOTS = "_snapshots"
 ERASING = "erasing"
 """Status of a data set's run while rows are taken out of it; set first, cleared last."""
-_FILE_PATH = re.compile(r"(data|rejects)/[0-9]{6,}-[0-9a-f]{16}\.parquet")
+MEND = "put back a copy of the file, or make the data set again"
+"""What can be done about a damaged file."""
+_DERIVED = ("rows", "rejected", "erased")
+"""What a snapshot's file says for people's sake; it follows from the rest."""
 
 
 class BrokenDatasetError(UserError):
-    """A data set's own log cannot be trusted: ``file`` is what is wrong."""
+    """A data set's own log or files cannot be trusted: ``file`` is what is wrong."""
 
     def __init__(self, message: str, file: str = "") -> None:
         super().__init__(message)
@@ -32,54 +38,46 @@ class BrokenDatasetError(UserError):
 class FileEntry:
     """One Parquet file: its path in the data set, its size in bytes, its digest, its rows, its shard."""
 
-    path: str
-    bytes: int
-    sha256: str
-    rows: int
-    shard: int
+    path: Annotated[str, Field(strict=True, pattern=r"^(data|rejects)/[0-9]{6,19}-[0-9a-f]{16}\.parquet$")]
+    """No other path is read, so that no reader is led elsewhere."""
+    bytes: Count
+    sha256: Digest
+    rows: Count
+    shard: Count
 
-    @classmethod
-    def parse(cls, value: Mapping[str, Any]) -> FileEntry:
-        """Raises `ValueError` where the path is not one that we write: no reader may be led elsewhere."""
-        entry = cls(**{name: value[name] for name in ("path", "bytes", "sha256", "rows", "shard")})
-        if not _FILE_PATH.fullmatch(entry.path):
-            raise ValueError(f"{entry.path!r} is not the path of a shard")
-        return entry
+    def __post_init__(self) -> None:
+        if not self.path.endswith(f"/{self.shard:06d}-{self.sha256[:16]}.parquet"):
+            raise ValueError("the file's name is not that of its shard and digest")
 
 
 @dataclass(frozen=True)
 class Erasure:
     """What one erasure took out of a data set; who was erased is in ``keys`` alone (see `manifests.erasures`)."""
 
-    time: str
-    snapshot: int
+    time: Text
+    snapshot: Count
     """The snapshot that it made."""
-    keys: tuple[str, ...]
-    rows: int
-    rejects: int
-
-    @classmethod
-    def parse(cls, value: Mapping[str, Any]) -> Erasure:
-        numbers = {name: int(value[name]) for name in ("snapshot", "rows", "rejects")}
-        return cls(time=str(value["time"]), keys=tuple(value["keys"]), **numbers)
+    keys: tuple[Text, ...]
+    rows: Count
+    rejects: Count
 
 
 @dataclass(frozen=True)
 class CommitRecord:
     """One finished shard: ``planned = data.rows + (rejects.rows if rejects else 0) + erased``."""
 
-    plan_id: str
-    shard: int
-    planned: int
+    plan_id: Text
+    shard: Count
+    planned: Count
     data: FileEntry
     rejects: FileEntry | None
-    reasons: dict[str, int]
+    reasons: dict[Text, Count]
     """Rejected rows by reason."""
-    stats: dict[str, float]
+    stats: dict[Text, Number]
     """What the worker measured (seconds by stage, say)."""
-    erased: int = 0
+    erased: Count = 0
     """Rows and rejected rows that were erased after the commit."""
-    row_plans: tuple[str, ...] = ()
+    row_plans: tuple[Text, ...] = ()
     """Plans that made the rows where this one only collected them (a merge)."""
 
     @property
@@ -100,37 +98,28 @@ class CommitRecord:
         value = load(storage, path)
         if value is None:
             return None
+        # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
+        version = str(value.pop("schema_version", ""))
         try:
-            rejects = FileEntry.parse(value["rejects"]) if value["rejects"] else None
-            return cls(
-                plan_id=str(value["plan_id"]),
-                shard=int(value["shard"]),
-                planned=int(value["planned"]),
-                data=FileEntry.parse(value["data"]),
-                rejects=rejects,
-                reasons=dict(value["reasons"]),
-                stats=dict(value["stats"]),
-                erased=int(value.get("erased", 0)),
-                row_plans=tuple(value.get("row_plans", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error!r}", path) from None
+            return validated(_RECORD, value, lenient=is_newer(version))
+        except ValueError as error:
+            raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error}; {MEND}", path) from None
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A state of the data set: exactly the files that belong to it."""
 
-    number: int
+    number: Count
     kind: Kind
-    schema_version: str
-    created: str
-    plan_ids: tuple[str, ...]
+    schema_version: Text
+    created: Text
+    plan_ids: tuple[Text, ...]
     files: tuple[FileEntry, ...]
     rejects: tuple[FileEntry, ...]
-    planned: int
-    reasons: dict[str, int]
-    footer: dict[str, str]
+    planned: Count
+    reasons: dict[Text, Count]
+    footer: dict[Text, Text]
     erasures: tuple[Erasure, ...] = ()
 
     @property
@@ -196,29 +185,22 @@ class Snapshot:
         where = storage.locate(path)
         if value is None:
             raise BrokenDatasetError(f"{where} vanished while it was read", path)
-        check_version(str(value.get("schema_version", "")), where)
+        version = str(value.get("schema_version", ""))
+        check_version(version, where)
+        derived = {name: value.pop(name) for name in _DERIVED if name in value}
         try:
-            return cls._parse(value)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BrokenDatasetError(f"{where} is no snapshot: {error!r}", path) from None
+            snapshot = validated(_SNAPSHOT, value, lenient=is_newer(version))
+            if snapshot.number != number:
+                raise ValueError(f"it says of itself that it is number {snapshot.number}")
+            for name, said in derived.items():
+                if type(said) is not int or said != getattr(snapshot, name):
+                    raise ValueError(f"{name} is {one_line(repr(said))}, its files say {getattr(snapshot, name)}")
+        except ValueError as error:
+            raise BrokenDatasetError(f"{where} is no snapshot: {error}; {MEND}", path) from None
+        return snapshot
 
-    @classmethod
-    def _parse(cls, value: Mapping[str, Any]) -> Snapshot:
-        if value["kind"] not in KINDS:
-            raise ValueError(f"unknown kind {value['kind']!r}")
-        return cls(
-            number=int(value["number"]),
-            kind=value["kind"],
-            schema_version=str(value["schema_version"]),
-            created=str(value["created"]),
-            plan_ids=tuple(value["plan_ids"]),
-            files=tuple(FileEntry.parse(entry) for entry in value["files"]),
-            rejects=tuple(FileEntry.parse(entry) for entry in value["rejects"]),
-            planned=int(value["planned"]),
-            reasons=dict(value["reasons"]),
-            footer=dict(value["footer"]),
-            erasures=tuple(Erasure.parse(entry) for entry in value.get("erasures", ())),
-        )
+
+_RECORD, _SNAPSHOT = TypeAdapter(CommitRecord), TypeAdapter(Snapshot)
 
 
 def commit_path(shard: int) -> str:
@@ -246,9 +228,9 @@ def load(storage: Storage, path: str) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        value = json.loads(data)
+        value = parse_json(data)
     except ValueError as error:
-        raise BrokenDatasetError(f"{storage.locate(path)} is not JSON: {error}", path) from None
+        raise BrokenDatasetError(f"{storage.locate(path)} is not JSON: {error}; {MEND}", path) from None
     if not isinstance(value, dict):
-        raise BrokenDatasetError(f"{storage.locate(path)} holds no JSON object", path)
+        raise BrokenDatasetError(f"{storage.locate(path)} holds no JSON object; {MEND}", path)
     return value

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.card import write_inspection_files
@@ -155,8 +154,8 @@ def _rewrite(dataset: Dataset, entry: FileEntry, gone: NDArray[np.bool_], classe
 
 def _own_classes(dataset: Dataset, entry: FileEntry) -> set[str]:
     """The names in a shard's own footer."""
-    with dataset.storage.open(entry.path) as source:
-        text = footer_of(pq.read_schema(source)).get(_KEY)
+    with dataset.open(entry) as shard:
+        text = shard.footer.get(_KEY)
     return set(ClassMap.from_json(text).named) if text is not None else set()
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.schema import ROW_ID, completed
+from manifests.schema import ROW_ID
 
 
 def index_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
@@ -34,14 +33,12 @@ def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa
     origin: list[np.ndarray] = []
     for number in np.unique(files):
         wanted = np.flatnonzero(files == number)
-        with dataset.storage.open(dataset.snapshot.files[number].path) as source:
-            parquet = pq.ParquetFile(source)
-            sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-            starts = np.concatenate([[0], np.cumsum(sizes)])
+        with dataset.open(dataset.snapshot.files[number]) as shard:
+            starts = np.concatenate([[0], np.cumsum(shard.group_rows)])
             groups = np.searchsorted(starts, rows[wanted], side="right") - 1
             for group in np.unique(groups):
                 members = wanted[groups == group]
-                table = completed(parquet.read_row_group(int(group), columns=list(columns)), columns)
+                table = shard.read_group(int(group), columns)
                 parts.append(table.take(pa.array(rows[members] - starts[group])))
                 origin.append(members)
     if not parts:

@@ -17,6 +17,7 @@ rows that were made before version 1.3.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
@@ -229,13 +230,21 @@ def check_version(version: str, where: str) -> None:
     Raises:
         UserError: ``version`` is of a newer major version, or no version at all.
     """
-    try:
-        major = int(version.split(".")[0])
-    except ValueError:
-        raise UserError(f"{where} gives no schema version ({version!r}): not a data set of ours") from None
-    ours = int(SCHEMA_VERSION.split(".")[0])
-    if major > ours:
-        raise UserError(f"{where} has schema version {version}, this reader knows {ours}.x: install a newer reid-synth")
+    numbers, ours = _numbers(version), _numbers(SCHEMA_VERSION)
+    if not numbers:
+        raise UserError(f"{where} gives no schema version ({version[:40]!r}): not a data set of ours")
+    if numbers[0] > ours[0]:
+        raise UserError(f"{where} has schema version {version}, this reader knows {ours[0]}.x: install a newer reid-synth")
+
+
+def is_newer(version: str) -> bool:
+    """Whether ``version`` is a newer one, which may know more than this one does."""
+    return _numbers(version) > _numbers(SCHEMA_VERSION)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,6})", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:

@@ -15,5 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    print("\n".join(open_dataset(options.uri).files()))
+    dataset = open_dataset(options.uri)
+    dataset.check_present()
+    print("\n".join(dataset.files()))
     return 0

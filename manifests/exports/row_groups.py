@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
-from manifests.log import BrokenDatasetError
+from manifests.log import FileEntry
 from manifests.query import RowNumbers
-from manifests.schema import completed
+from manifests.schema import SCHEMAS
+from manifests.shard_reading import open_shard
 from manifests.storage import Storage, open_storage
 
 
@@ -27,14 +27,14 @@ class RowGroups:
     """
 
     def __init__(self, dataset: Dataset, columns: Sequence[str], cache_bytes: int) -> None:
-        self._uri, self._columns, self._limit = dataset.uri, list(columns), cache_bytes
-        self._groups: list[tuple[str, int]] = []
+        self._uri, self._kind = dataset.uri, dataset.kind
+        self._columns, self._limit = list(columns), cache_bytes
+        self._groups: list[tuple[FileEntry, int]] = []
         sizes: list[int] = []
         for entry in dataset.snapshot.files:
-            with dataset.storage.open(entry.path) as source:
-                footer = pq.read_metadata(source)
-            self._groups += [(entry.path, group) for group in range(footer.num_row_groups)]
-            sizes += [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+            with dataset.open(entry) as shard:
+                self._groups += [(entry, group) for group in range(len(shard.group_rows))]
+                sizes += shard.group_rows
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._storage: Storage | None = None
         self._cache: OrderedDict[int, pa.Table] = OrderedDict()
@@ -67,17 +67,12 @@ class RowGroups:
             self._cache.popitem(last=False)
         return table
 
-    def _read(self, path: str, group: int) -> pa.Table:
+    def _read(self, entry: FileEntry, group: int) -> pa.Table:
         if self._storage is None:
             self._storage = open_storage(self._uri)
-        try:
-            with self._storage.open(path) as source:
-                # Without threads: those of Arrow do not live on in a forked process.
-                table = pq.ParquetFile(source).read_row_group(group, columns=self._columns, use_threads=False)
-            return completed(table, self._columns)
-        except pa.ArrowException as error:
-            reason = str(error).splitlines()[0]
-            raise BrokenDatasetError(f"cannot read {self._storage.locate(path)}: {reason}", path) from None
+        with open_shard(self._storage, entry, SCHEMAS[self._kind]) as shard:
+            # Without threads: those of Arrow do not live on in a forked process.
+            return shard.read_group(group, self._columns, threads=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_storage": None, "_cache": OrderedDict()}

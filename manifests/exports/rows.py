@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.exports.marking import mark_synthetic
-from manifests.log import BrokenDatasetError
 from manifests.query import RowNumbers, rows_where
-from manifests.schema import ROW_ID, completed
+from manifests.schema import ROW_ID
+from manifests.shard_reading import Shard
 
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
 _BATCH = 100
@@ -45,7 +44,7 @@ def read_rows(dataset: Dataset, rows: RowNumbers, columns: Sequence[str] | None 
     Progress is shown on stderr where that is a terminal.
 
     Raises:
-        BrokenDatasetError: a file is missing or cannot be read.
+        UserError: a file is missing, or its bytes are not those that the snapshot names.
     """
     with tqdm(total=len(rows), unit=" images", desc="export", disable=None) as progress:
         for table in _row_groups(dataset, rows, columns):
@@ -60,24 +59,18 @@ def _row_groups(dataset: Dataset, rows: RowNumbers, columns: Sequence[str] | Non
     for entry in dataset.snapshot.files:
         first, end = np.searchsorted(rows, (start, start + entry.rows))
         if first < end:
-            try:
-                with dataset.storage.open(entry.path) as source:
-                    yield from _of_file(pq.ParquetFile(source), rows[first:end] - start, columns)
-            except pa.ArrowException as error:
-                reason = str(error).splitlines()[0]
-                where = dataset.storage.locate(entry.path)
-                raise BrokenDatasetError(f"cannot read {where}: {reason}", entry.path) from None
+            with dataset.open(entry) as shard:
+                shard.check_bytes()
+                yield from _of_file(shard, rows[first:end] - start, columns)
         start += entry.rows
 
 
-def _of_file(parquet: pq.ParquetFile, rows: RowNumbers, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+def _of_file(shard: Shard, rows: RowNumbers, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     start = 0
-    for group in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(group).num_rows
+    for group, size in enumerate(shard.group_rows):
         first, end = np.searchsorted(rows, (start, start + size))
         if first < end:
-            table = parquet.read_row_group(group, columns=list(columns) if columns is not None else None)
-            yield completed(table, columns).take(pa.array(rows[first:end] - start))
+            yield shard.read_group(group, columns).take(pa.array(rows[first:end] - start))
         start += size
 
 

@@ -109,6 +109,7 @@ def _synthetic_row(source: dict[str, Any], donor: dict[str, Any] | None, rule: s
         "draw": 0,
         "plan_id": name(plan),
         "checkpoint_sha256s": [sha("generator")],
+        "target": {"camera": 1, "domain": "elsewhere"},
         "digital_source_type": "trainedAlgorithmicMedia",
         **combined(Terms.of(one["licence"], one["consent_basis"]) for one, _ in shown)._asdict(),
     }

@@ -499,7 +499,7 @@ def test_to_finish_what_was_stopped_is_no_mistake(local: Family, capsys: pytest.
     assert f"{local.source.uri}: an earlier erasure had been stopped there; it is finished" in capsys.readouterr().out
 
 
-def edit_json(uri: str, path: str, edit: Callable[[dict[str, Any]], None]) -> None:
+def edit_json(uri: str, path: str, edit: Callable[[dict[str, Any]], Any]) -> None:
     file = Path(uri, path)
     value = json.loads(file.read_bytes())
     edit(value)
@@ -516,7 +516,9 @@ FAULTS: dict[str, tuple[str, str, Callable[[str], None]]] = {
     "another count": (
         "conservation",
         "_snapshots",
-        lambda uri: edit_json(uri, "_snapshots/2.json", lambda value: value["erasures"][0].update(rows=8)),
+        lambda uri: edit_json(
+            uri, "_snapshots/2.json", lambda value: (value["erasures"][0].update(rows=8), value.update(erased=9))
+        ),
     ),
     "rows that went without a record": (
         "conservation",

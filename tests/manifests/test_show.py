@@ -65,9 +65,9 @@ def test_the_summary_reads_no_pictures(dataset: Dataset, monkeypatch: pytest.Mon
     asked: list[list[str] | None] = []
     whole = Dataset.read_file
 
-    def watched(self: Dataset, entry: object, columns: object = None, filter: object = None) -> object:
+    def watched(self: Dataset, entry: object, columns: object = None) -> object:
         asked.append(columns)  # type: ignore[arg-type]
-        return whole(self, entry, columns, filter)  # type: ignore[arg-type]
+        return whole(self, entry, columns)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Dataset, "read_file", watched)
     summarize(dataset)

@@ -1,0 +1,317 @@
+"""Kinds of damage to a data set's files, by name: what disks, copies, editors and strangers do to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import parquet
+from manifests.log import snapshot_path
+from manifests.schema import SYNTHETIC_SCHEMA
+from manifests.storage import open_storage
+from manifests.store import Snapshot
+from tests.manifests.manifest_rows import source_rows
+
+Damage = Callable[[Path], None]
+"""What happens to the data set in a folder: synthetic rows in two shards, rejects, an erasure, an older commit."""
+Json = dict[str, Any]
+
+RUN, ERASURES, META, CARD = "run.json", "erasures.parquet", "samples_meta.parquet", "README.md"
+CROISSANT, STATEMENT = "croissant.json", "provenance.intoto.json"
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def shard(root: Path, number: int = 0) -> Path:
+    """One of the files that hold rows, by their order."""
+    return sorted((root / "data").iterdir())[number]
+
+
+def snapshot(root: Path) -> Path:
+    """The newest."""
+    return root / snapshot_path(Snapshot.numbers(open_storage(str(root)))[-1])
+
+
+def commit(root: Path) -> Path:
+    """The record of the first shard."""
+    return root / "_commits/000000.json"
+
+
+def rejected(root: Path) -> Path:
+    """The file of rejected rows."""
+    return next((root / "rejects").iterdir())
+
+
+def _named(name: str) -> Callable[[Path], Path]:
+    return lambda root: root / name
+
+
+_FILES: dict[str, Callable[[Path], Path]] = {
+    **{"shard": shard, "rejects": rejected, "snapshot": snapshot, "commit record": commit},
+    **{name: _named(name) for name in (RUN, ERASURES, META, CARD, CROISSANT, STATEMENT)},
+}
+_JSON = ("snapshot", "commit record", RUN, CROISSANT, STATEMENT)
+
+
+def _cut(size: int) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(path.read_bytes()[:size])
+
+
+def _as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def _holding(data: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(data) and None
+
+
+def _in(name: str, change: Callable[[Path], Any]) -> Damage:
+    def damage(root: Path) -> None:
+        change(_FILES[name](root))
+
+    return damage
+
+
+_TO_ANY: dict[str, Callable[[Path], Any]] = {
+    "missing": Path.unlink,
+    "empty": _cut(0),
+    "cut to 10 bytes": _cut(10),
+    "a folder": _as_folder,
+    "a link to itself": _loop,
+    "not UTF-8": _holding(b"\xff\xfe\x80\x81"),
+}
+_TO_JSON: dict[str, Callable[[Path], Any]] = {
+    "cut in its middle": lambda path: _cut(path.stat().st_size // 2)(path),
+    "nested 100,000 deep": _holding(DEEP),
+    "a list": _holding(b"[1, 2]"),
+    "null": _holding(b"null"),
+    "a number of 5,000 digits": _holding(b'{"rows": ' + b"9" * 5000 + b"}"),
+    "half a character": _holding(b'{"kind": "\\ud800"}'),
+}
+
+
+def _edited(name: str, edit: Callable[[Json], Any]) -> Damage:
+    def change(path: Path) -> None:
+        value = json.loads(path.read_bytes())
+        edit(value)
+        path.write_text(json.dumps(value))
+
+    return _in(name, change)
+
+
+def _replaced(name: str, old: str, new: str) -> Damage:
+    """The text of a JSON file with one value changed, where Python would write another."""
+
+    def change(path: Path) -> None:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return _in(name, change)
+
+
+_NO_NUMBERS = {"a text": '"4"', "true": "true", "null": "null", "1e400": "1e400", "-1": "-1", "NaN": "NaN", "4.9": "4.9"}
+
+
+def _flipped(place: Callable[[bytes], int]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[place(bytes(data))] ^= 0x10
+        path.write_bytes(data)
+
+    return change
+
+
+def page_of(column: str) -> Callable[[bytes], int]:
+    """Where the first page of a column has its bytes."""
+
+    def place(data: bytes) -> int:
+        group = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0)
+        found = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == column)
+        start = found.dictionary_page_offset or found.data_page_offset
+        return int(start + found.total_compressed_size // 2)
+
+    return place
+
+
+def _table(change: Callable[[pa.Table], pa.Table], footer: bool = True) -> Callable[[Path], None]:
+    """The file written again with other rows or columns."""
+
+    def rewrite(path: Path) -> None:
+        table = pq.read_table(path)
+        kept = parquet.footer_of(table.schema) if footer else {}
+        path.write_bytes(parquet.encode(change(table), kept).to_pybytes())
+
+    return rewrite
+
+
+def sealed(root: Path, path: Path) -> None:
+    """Let the log say of a shard what it is now: as in the data set of a stranger who wrote it so."""
+    data, before = path.read_bytes(), path.relative_to(root).as_posix()
+    digest = hashlib.sha256(data).hexdigest()
+    after = f"{before.rpartition('/')[0]}/{path.name[:7]}{digest[:16]}.parquet"
+    rows = pq.read_metadata(path).num_rows
+    path.rename(root / after)
+    for log in (snapshot(root), commit(root), root / CROISSANT, root / STATEMENT):
+        log.write_text(json.dumps(_resealed(json.loads(log.read_bytes()), before, after, data, digest, rows)))
+
+
+def _resealed(value: Any, before: str, after: str, data: bytes, digest: str, rows: int) -> Any:
+    if isinstance(value, list):
+        return [_resealed(one, before, after, data, digest, rows) for one in value]
+    if not isinstance(value, dict):
+        return after if value == before else value
+    if value.get("path") == before:
+        return {**value, "path": after, "bytes": len(data), "sha256": digest, "rows": rows}
+    if before in (value.get("name"), value.get("contentUrl")):
+        value = {**value, "sha256": digest} if "sha256" in value else {**value, "digest": {"sha256": digest}}
+    return {key: _resealed(one, before, after, data, digest, rows) for key, one in value.items()}
+
+
+def _sealed_with(change: Callable[[Path], None]) -> Damage:
+    def damage(root: Path) -> None:
+        path = shard(root)
+        change(path)
+        sealed(root, path)
+
+    return damage
+
+
+def _column(name: str, value: Any, type_: pa.DataType | None = None) -> Callable[[Path], None]:
+    """Every row of the file with ``value`` in a column."""
+
+    def change(table: pa.Table) -> pa.Table:
+        place, field = table.schema.get_field_index(name), table.schema.field(name)
+        values = pa.array([value] * table.num_rows, type_ or field.type)
+        return table.set_column(place, field if type_ is None else pa.field(name, type_), values)
+
+    return _table(change)
+
+
+def _not_text(table: pa.Table) -> pa.Table:
+    """A text column whose bytes are no UTF-8."""
+    place = table.schema.get_field_index("domain")
+    values = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary()).view(pa.string())
+    return table.set_column(place, table.schema.field(place), values)
+
+
+_ENTRY = {"idx": 0, "val": 1.0}
+_STRANGE_VALUES: dict[str, tuple[str, Any]] = {
+    "num_classes of 2**31 - 1": ("num_classes", 2**31 - 1),
+    "num_classes of -5": ("num_classes", -5),
+    "a class of no number": ("hard_label", 99),
+    "a label of class -9": ("soft_label", [{**_ENTRY, "idx": -9}]),
+    "a label of NaN": ("soft_label", [{**_ENTRY, "val": float("nan")}]),
+    "a label of nothing": ("soft_label", [None]),
+    "no label": ("soft_label", None),
+    "no sources": ("sources", None),
+    "a source of nothing": ("sources", [None]),
+    "nobody's keys": ("subject_keys", [None]),
+    "a path out of the folder": ("image", {"bytes": b"no picture", "path": "../../x.png"}),
+    "no picture": ("image", {"bytes": None, "path": None}),
+    "an id that is a path": ("sample_id", "../../x"),
+    "a split of no name": ("split", "../y"),
+    "a camera of -7": ("camera", -7),
+    "a size of 0": ("width", 0),
+    "keypoints of nothing": ("keypoints", [None] * 17),
+    "a recipe of several lines": ("recipe", "a\n---\n| <b>`x`"),
+}
+
+
+def _shards() -> Iterator[tuple[str, Damage]]:
+    yield "shard cut to 1000 bytes", _in("shard", _cut(1000))
+    yield "shard longer by a byte", _in("shard", lambda path: path.write_bytes(path.read_bytes() + b"\0"))
+    for column in ("identity", "subject_keys.list.element", "image.bytes", "soft_label.list.element.val", "camera"):
+        yield f"a byte flipped in a page of {column}", _in("shard", _flipped(page_of(column)))
+    yield "a byte flipped in the footer", _in("shard", _flipped(lambda data: len(data) - 200))
+    yield "a byte flipped in the footer's length", _in("shard", _flipped(lambda data: len(data) - 6))
+    yield "a byte flipped in the magic", _in("shard", _flipped(lambda data: len(data) - 1))
+    yield "another shard's bytes", lambda root: shard(root).write_bytes(shard(root, 1).read_bytes()) and None
+    source = parquet.encode(source_rows(4)).to_pybytes()
+    yield "a shard of another kind", _in("shard", _holding(source))
+    yield "a stranger's shard of another kind", _sealed_with(_holding(source))
+    yield "a stranger's shard without a column", _sealed_with(_table(lambda table: table.drop_columns(["identity"])))
+    yield "a stranger's shard without metadata", _sealed_with(_table(lambda t: t.replace_schema_metadata(None), False))
+    yield "a stranger's shard of text cameras", _sealed_with(_column("camera", "3", pa.string()))
+    yield "a stranger's shard of bytes that are no text", _sealed_with(_table(_not_text))
+    for name, (column, value) in _STRANGE_VALUES.items():
+        yield f"a stranger's rows with {name}", _sealed_with(_column(column, value))
+    yield "fewer rows than the log says", _in("shard", _table(lambda table: table.slice(1)))
+
+
+def _records() -> Iterator[tuple[str, Damage]]:
+    for name, value in _NO_NUMBERS.items():
+        yield f"rows of a commit record {name}", _replaced("commit record", '"rows": 4', f'"rows": {value}')
+        yield f"rows of a snapshot {name}", _replaced("snapshot", '"rows": 4', f'"rows": {value}')
+    yield "a key twice in a snapshot", _replaced("snapshot", '"kind":', '"kind": "synthetic", "kind":')
+    yield "an unknown key in a commit record", _edited("commit record", lambda value: value.update(erasee=1))
+    yield "an unknown key in a snapshot", _edited("snapshot", lambda value: value["files"][0].update(rowz=1))
+    yield "a snapshot that leads elsewhere", _edited("snapshot", lambda value: value["files"][0].update(path="../x"))
+    yield "a snapshot without its files", _edited("snapshot", lambda value: value.pop("files"))
+    yield "a snapshot of a number that is not its own", _edited("snapshot", lambda value: value.update(number=77))
+    yield "a class map that is none", _edited("snapshot", lambda value: value["footer"].update(_classes("[]")))
+    yield "a class map of one name twice", _edited("snapshot", lambda value: value["footer"].update(_classes(_TWICE)))
+    yield "keys of an erasure in numbers", _edited("snapshot", lambda value: value["erasures"][0].update(keys=[1]))
+    yield "a kind that is a list", _edited("snapshot", lambda value: value.update(kind=["synthetic"]))
+    yield "a newer version's snapshot", _edited("snapshot", lambda value: value.update(schema_version="9.0"))
+    yield "a version that is a number", _edited("snapshot", lambda value: value.update(schema_version=1.3))
+
+
+_TWICE = '{"identities": ["badger", "badger"]}'
+
+
+def _classes(text: str) -> Json:
+    return {"reid_synth.classes": text}
+
+
+def _runs() -> Iterator[tuple[str, Damage]]:
+    yield "run.json of another kind", _edited(RUN, lambda value: value.update(kind="source"))
+    yield "run.json of no status", _edited(RUN, lambda value: value.pop("status"))
+    yield "run.json of no plan", _edited(RUN, lambda value: value.pop("plan"))
+    yield "a run that is a list", _edited(RUN, lambda value: value.update(run=[1, {"a": 2}]))
+    yield "earlier runs that are a text", _edited(RUN, lambda value: value.update(earlier_runs="none"))
+    yield "shards of a plan that are a text", _edited(RUN, lambda value: value["plan"].update(shard_rows={"x": "y"}))
+    for name, value in {"numbers": [1, 2.5], "texts": ["a"], "a text": "a", "null": None, "objects": [{}]}.items():
+        yield f"a run whose parts are {name}", _edited(RUN, lambda state, value=value: _filled(state["run"], value))
+    yield "a stranger's places", _edited(RUN, lambda state: [one.update(uri="\0") for one in state["run"]["inputs"]])
+
+
+def _filled(run: Json, value: Any) -> None:
+    """Every part of a run's record, and of what it lists, made another value."""
+    for one in (*run.get("inputs", ()), *run.get("checkpoints", ())):
+        for key in one:
+            one[key] = value if key != "sha256" else one[key]
+    for key in run.keys() - {"inputs", "checkpoints", "job"}:
+        run[key] = value
+
+
+def _erasures() -> Iterator[tuple[str, Damage]]:
+    yield "erasures of other columns", _in(ERASURES, _table(lambda table: table.drop_columns(["rows"]), False))
+    yield "erasures of one more row", _in(ERASURES, _table(lambda table: pa.concat_tables([table, table]), False))
+    yield "a table of rows without pictures that has fewer", _in(META, _table(lambda table: table.slice(1)))
+    yield "a byte flipped in the table without pictures", _in(META, _flipped(page_of("identity")))
+    yield "a byte flipped in the rejects", _in("rejects", _flipped(page_of("reason")))
+    yield "a file beside the shards", lambda root: shutil.copy(shard(root), root / "data/000077-0123456789abcdef.parquet")
+
+
+DAMAGES: Mapping[str, Damage] = {
+    **{f"{name} {how}": _in(name, change) for name in _FILES for how, change in _TO_ANY.items()},
+    **{f"{name} {how}": _in(name, change) for name in _JSON for how, change in _TO_JSON.items()},
+    **dict(_shards()),
+    **dict(_records()),
+    **dict(_runs()),
+    **dict(_erasures()),
+}
+assert len(SYNTHETIC_SCHEMA) and all(callable(one) for one in DAMAGES.values())
