@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
 
 from manifests.errors import UserError
-from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, load
+from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, load, snapshot_path
 from manifests.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
 from manifests.shard_reading import Shard, open_shard
 from manifests.soft_labels import ClassMap
@@ -41,9 +41,18 @@ class Dataset:
 
     @property
     def classes(self) -> ClassMap | None:
-        """Identity -> class number, where the rows carry labels."""
+        """Identity -> class number, where the rows carry labels.
+
+        Raises:
+            BrokenDatasetError: the snapshot numbers no classes where it says that it does.
+        """
         text = self.footer.get(ClassMap.FOOTER_KEY)
-        return ClassMap.from_json(text) if text is not None else None
+        try:
+            return ClassMap.from_json(text) if text is not None else None
+        except ValueError as error:
+            path = snapshot_path(self.snapshot.number)
+            where = self.storage.locate(path)
+            raise BrokenDatasetError(f"{where} holds a class map that is none: {error}; {MEND}", path) from None
 
     @property
     def run(self) -> dict[str, Any]:

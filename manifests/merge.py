@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.inherited import inherited_runs, row_plans
-from manifests.log import FileEntry
+from manifests.log import BrokenDatasetError, FileEntry
 from manifests.names import content_id
 from manifests.numbering import Renaming, unite
 from manifests.schema import REJECT_SCHEMA, ROW_ID, ROW_KEY
@@ -68,7 +68,7 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
     for number in run.pending():
         part = parts[number]
         rows = part.dataset.read_file(part.entry)
-        kept = part.renaming.apply(rows.filter(pa.array(part.first)))
+        kept = _renamed(part, rows.filter(pa.array(part.first)))
         run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
     run.close()
     return open_dataset(output)
@@ -103,6 +103,14 @@ def _parts(inputs: Sequence[Dataset], renamings: Sequence[Renaming]) -> Iterator
                 first.append(key not in seen)
                 seen.add(key)
             yield _Part(dataset, entry, rejects.get(entry.shard), renaming, np.array(first, dtype=bool))
+
+
+def _renamed(part: _Part, rows: pa.Table) -> pa.Table:
+    try:
+        return part.renaming.apply(rows)
+    except ValueError as error:
+        where = part.dataset.storage.locate(part.entry.path)
+        raise BrokenDatasetError(f"{where} has labels that are none: {error}", part.entry.path) from None
 
 
 def _rejects(part: _Part, rows: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from manifests.label_checks import check_values
 from manifests.schema import SOFT_LABEL
 from manifests.soft_labels import NO_LABEL
 
@@ -20,7 +21,11 @@ def relabel(rows: pa.Table, numbers: NDArray[np.int32], num_classes: int) -> pa.
     """Synthetic ``rows`` whose class ``k`` is class ``numbers[k]`` of ``num_classes``; each label still sums to 1.
 
     ``numbers`` (int32) has one entry for each old class, no two alike, all below ``num_classes``.
+
+    Raises:
+        ValueError: a row is labelled over another number of classes than ``numbers`` has, or names one that is none.
     """
+    _check(rows, len(numbers))
     if num_classes == len(numbers) and (numbers == np.arange(num_classes)).all():
         return rows
     hard, old_rest, epsilon = (
@@ -54,3 +59,13 @@ def relabel(rows: pa.Table, numbers: NDArray[np.int32], num_classes: int) -> pa.
     for name, column in changed.items():
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
     return rows
+
+
+def _check(rows: pa.Table, classes: int) -> None:
+    """Numpy would take a negative number for one from the end."""
+    for name, least, most in (("num_classes", classes, classes), ("hard_label", NO_LABEL, classes - 1)):
+        values = rows.column(name).to_numpy()
+        if values.size and not least <= values.min() <= values.max() <= most:
+            raise ValueError(f"{name} from {values.min()} to {values.max()} does not fit {classes} classes")
+    entries, rest = rows.column("soft_label").combine_chunks().flatten(), rows.column("soft_label_rest").to_numpy()
+    check_values(*(entries.field(name).to_numpy() for name in ("idx", "val")), rest, classes)

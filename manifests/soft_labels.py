@@ -21,7 +21,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from manifests.label_checks import check_classes, check_sum, check_values
 from manifests.schema import SOFT_LABEL
+from manifests.strict_json import parse_json
 
 LabelColumns = dict[str, Any]
 """Arrow arrays by the names of the six label columns of `manifests.schema.SYNTHETIC_SCHEMA`."""
@@ -100,18 +102,26 @@ def mprl(probabilities: ArrayLike, top_m: int | None = None, hard_labels: ArrayL
 def expand(
     columns: pa.Table | pa.RecordBatch | Mapping[str, Any], num_classes: int | None = None
 ) -> NDArray[np.float32]:
-    """Dense labels ``(N, K)`` float32 of rows in compact form; each row sums to 1 within 1e-6.
+    """Dense labels ``(N, K)`` float32 of rows in compact form; each row sums to 1 within `manifests.label_checks.sum_tolerance`.
 
     Raises:
         ValueError: the rows were labelled over several numbers of classes, or another than ``num_classes``, or
-            a class number is out of range.
+            more than `manifests.label_checks.MAX_CLASSES`; a class number is out of range; a value is negative or not finite; a row does not
+            sum to 1 or lists a class twice.
     """
-    soft_label, rest = _array(columns["soft_label"]), _numpy(columns["soft_label_rest"])
     classes = _common_classes(columns, num_classes)
+    check_classes(classes)
+    dense = _expanded(_array(columns["soft_label"]), _numpy(columns["soft_label_rest"]), classes)
+    totals = dense.sum(axis=1)
+    if len(totals):
+        check_sum(float(totals[np.abs(totals - 1).argmax()]), classes)  # NaN counts as the largest
+    return dense
+
+
+def _expanded(soft_label: Any, rest: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
     entries = soft_label.flatten()
     index, value = _numpy(entries.field("idx")), _numpy(entries.field("val"))
-    if index.size and index.view(np.uint32).max() >= classes:  # a negative number is a huge one there
-        raise ValueError(f"class numbers from {index.min()} to {index.max()} do not fit {classes} classes")
+    check_values(index, value, rest, classes)
     starts = np.zeros(len(rest) + 1, np.int32 if len(index) <= np.iinfo(np.int32).max else np.int64)
     np.cumsum(_numpy(soft_label.value_lengths()), out=starts[1:])
     if len(index) > _LONG_LIST * len(rest) and not rest.any():
@@ -197,11 +207,11 @@ class ClassMap:
     @classmethod
     def from_json(cls, text: str) -> ClassMap:
         """Raises `ValueError` where ``text`` numbers no classes, or one identity twice."""
-        value = json.loads(text)
+        value = parse_json(text.encode())
         names = value.get("identities") if isinstance(value, dict) else None
-        if not isinstance(names, list):
-            raise ValueError("a class map is a JSON object with a list of 'identities'")
-        return cls(tuple(None if name is None else str(name) for name in names))
+        if not isinstance(names, list) or not all(name is None or isinstance(name, str) for name in names):
+            raise ValueError("a class map is a JSON object with a list of 'identities', each a text or null")
+        return cls(tuple(names))
 
 
 def _columns(

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ from manifests.object_storage import SCHEMES, open_memory_store, open_object_sto
 from manifests.storage_entry import TEMPORARY, Entry
 
 __all__ = ["TEMPORARY", "Entry", "Storage", "open_storage"]
+_NOT_THERE = (errno.ENOENT, errno.ELOOP)
+"""A file that went meanwhile, or a link that leads nowhere."""
 
 # What a folder on another machine says when it was away.
 _PASSING = {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN}
@@ -75,9 +78,14 @@ def open_storage(uri: str) -> Storage:
     Raises:
         UserError: the scheme is not one of ours, the object store cannot be set up, or a file lies at the path.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise UserError(f"{uri!r} is no path and no URI: {error}") from None
     if not uri:
         raise UserError("the data set's URI is empty")
+    if "\0" in uri:
+        raise UserError(f"{uri!r} is no path and no URI")
     if parts.scheme == "memory":
         return open_memory_store(uri)
     if parts.scheme in SCHEMES:
@@ -92,9 +100,13 @@ def open_storage(uri: str) -> Storage:
 
 class _LocalStorage:
     def __init__(self, root: Path) -> None:
-        self._root = root.expanduser().absolute()
+        try:
+            self._root = root.expanduser().absolute()
+            is_file = self._root.is_file()
+        except (OSError, RuntimeError, ValueError) as error:  # a name too long, a home of nobody, not a name at all
+            raise UserError(f"cannot open {str(root)!r}: {_reason(error)}") from None
         self.uri = str(self._root)
-        if self._root.is_file():
+        if is_file:
             raise UserError(f"{self.uri} is a file, not a folder")
 
     def read(self, path: str) -> bytes | None:
@@ -114,14 +126,13 @@ class _LocalStorage:
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[IO[bytes]]:
         target = self._root / path
-        try:
-            with self._finished(target) as (temporary, stream):
-                yield stream
+        with self._finished(target) as (temporary, stream):
+            # The block may read other files: what fails there is not this file's failure.
+            yield stream
+            with self._telling(path):
                 _flush(stream)
                 temporary.replace(target)
                 _sync_folder(target.parent)
-        except OSError as error:
-            raise self._failure("write", path, error) from None
 
     def write(self, path: str, data: bytes | memoryview) -> None:
         with self.writer(path) as stream:
@@ -131,18 +142,15 @@ class _LocalStorage:
         target = self._root / path
         if target.exists():
             return False
-        try:
-            with self._finished(target) as (temporary, stream):
-                stream.write(data)
-                _flush(stream)
-                # A hard link to a whole file is the one local operation both exclusive and never torn.
-                try:
-                    target.hardlink_to(temporary)
-                except FileExistsError:
-                    return False
-                _sync_folder(target.parent)
-        except OSError as error:
-            raise self._failure("write", path, error) from None
+        with self._finished(target) as (temporary, stream), self._telling(path):
+            stream.write(data)
+            _flush(stream)
+            # A hard link to a whole file is the one local operation both exclusive and never torn.
+            try:
+                target.hardlink_to(temporary)
+            except FileExistsError:
+                return False
+            _sync_folder(target.parent)
         return True
 
     def list(self, prefix: str = "") -> list[Entry]:
@@ -155,9 +163,13 @@ class _LocalStorage:
         for folder, _, names in os.walk(self._root / prefix, onerror=fail):
             for name in names:
                 file = Path(folder, name)
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     status = file.stat()
-                    found.append(Entry(file.relative_to(self._root).as_posix(), status.st_size, status.st_mtime))
+                except OSError as error:
+                    if error.errno in _NOT_THERE:
+                        continue
+                    raise self._failure("read", file.relative_to(self._root).as_posix(), error) from None
+                found.append(Entry(file.relative_to(self._root).as_posix(), status.st_size, status.st_mtime))
         return sorted(found)
 
     def delete(self, path: str) -> None:
@@ -172,18 +184,44 @@ class _LocalStorage:
     @contextlib.contextmanager
     def _finished(self, target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         """A temporary file beside ``target``, gone when the block ends whatever happened."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        path = target.relative_to(self._root).as_posix()
         temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
         try:
-            with temporary.open("xb") as stream:
+            with self._telling(path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                raw = _TellingFile(temporary, lambda error: self._failure("write", path, error))
+            with io.BufferedWriter(raw) as stream:
                 yield temporary, stream
         finally:
-            temporary.unlink(missing_ok=True)
+            with self._telling(path):
+                temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _telling(self, path: str) -> Iterator[None]:
+        """What the operating system refuses of the file at ``path``, as a line that names it."""
+        try:
+            yield
+        except OSError as error:
+            raise self._failure("write", path, error) from None
 
     def _failure(self, verb: str, path: str, error: OSError) -> UserError:
-        reason = os.strerror(error.errno) if error.errno else _first_line(error)
         kind = PassingError if error.errno in _PASSING else UserError
-        return kind(f"cannot {verb} {self._root / path}: {reason}")
+        return kind(f"cannot {verb} {self._root / path}: {_reason(error)}")
+
+
+class _TellingFile(io.FileIO):
+    """A new file whose own failures are told as ``failure`` does, whoever writes to it."""
+
+    def __init__(self, path: Path, failure: Callable[[OSError], UserError]) -> None:
+        super().__init__(path, "xb")
+        self._failure = failure
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise self._failure(error) from None
+
 
 
 def _flush(stream: IO[bytes]) -> None:
@@ -198,6 +236,10 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

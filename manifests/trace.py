@@ -100,7 +100,7 @@ def _label(row: Mapping[str, Any], classes: ClassMap | None) -> dict[str, Any]:
         "listed": [
             {
                 "class": entry["idx"],
-                "identity": classes.identities[entry["idx"]] if classes and entry["idx"] < len(classes) else None,
+                "identity": classes.identities[entry["idx"]] if classes and 0 <= entry["idx"] < len(classes) else None,
                 "probability": entry["val"],
             }
             for entry in entries

@@ -157,8 +157,8 @@ def _check_listing(dataset: Dataset, shards: set[int], report: Report) -> None:
 def _classes(dataset: Dataset, report: Report) -> ClassMap | None:
     try:
         return dataset.classes
-    except ValueError as error:
-        report.add("classes", "_snapshots", f"unreadable class map: {error}")
+    except BrokenDatasetError as error:
+        report.add("classes", error.file, str(error))
         return None
 
 

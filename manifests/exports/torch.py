@@ -25,6 +25,7 @@ from manifests.errors import UserError
 from manifests.exports.row_groups import RowGroups
 from manifests.exports.rows import chosen_rows
 from manifests.exports.samplers import IdentitySampler, RowGroupSampler
+from manifests.label_checks import check_classes, check_sum, check_values
 from manifests.query import metadata
 from manifests.schema import SCHEMAS
 from manifests.soft_labels import NO_LABEL, ClassMap
@@ -80,6 +81,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         self.columns, self.transform, self.label_form = tuple(columns), transform, label
         self.hard_labels, self.num_classes, self._listed = _labels(dataset, rows, classes)
         wanted = {*columns, *(_SOFT_LABEL if "label" in columns else ())}
+        self._uri = dataset.uri
         self._groups = RowGroups(dataset, [name for name in names if name in wanted], cache_bytes)
         self.row_groups, self._offsets = self._groups.places(rows)
 
@@ -105,7 +107,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         return item
 
     def _label(self, table: pa.Table, row: int, hard_label: int) -> dict[str, Any]:
-        index, value, rest = _entries(table, row, hard_label)
+        index, value, rest = self._entries(table, row, hard_label)
         if self.label_form == "compact":
             # The first entry fills the list up: it says the same again, so nothing changes when it is scattered.
             wide_index = np.full(self._listed, index[0] if len(index) else 0)
@@ -119,6 +121,18 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         dense = np.full(self.num_classes, rest, np.float32)
         dense[index] = value
         return {"label": torch.from_numpy(dense)}
+
+    def _entries(
+        self, table: pa.Table, row: int, hard_label: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], np.float32]:
+        index, value, rest = _entries(table, row, hard_label)
+        try:
+            check_values(index, value, np.array([rest]), self.num_classes)
+            if "soft_label" in table.schema.names:
+                check_sum(float(value.sum() + rest * (self.num_classes - len(index))), self.num_classes)
+        except ValueError as error:
+            raise UserError(f"a row of {self._uri} has a label that is none: {error}") from None
+        return index, value, rest
 
 
 def dense_labels(index: torch.Tensor, value: torch.Tensor, rest: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -139,6 +153,13 @@ def _labels(dataset: Dataset, rows: NDArray[np.int64], classes: ClassMap | None)
     counts = facts["num_classes"].unique().to_list()
     if len(counts) != 1:
         raise UserError(f"{dataset.uri} has rows labelled over {sorted(counts)} classes: choose one number by where")
+    named = dataset.classes
+    if named is not None and counts[0] != len(named):
+        raise UserError(f"{dataset.uri} has rows labelled over {counts[0]} classes and names {len(named)}: validate it")
+    try:
+        check_classes(counts[0])
+    except ValueError as error:
+        raise UserError(f"{dataset.uri}: {error}") from None
     return facts["hard_label"].to_numpy(), counts[0], max(1, int(facts["soft_label"].max()))  # type: ignore[arg-type]
 
 

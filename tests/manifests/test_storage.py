@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -121,3 +122,41 @@ def test_a_file_is_no_place_for_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("by hand")
     with pytest.raises(UserError, match="notes is a file, not a folder"):
         open_storage(str(tmp_path / "notes"))
+
+
+def test_a_failure_of_the_callers_block_is_not_the_files(storage: Storage) -> None:
+    def fail() -> None:
+        with storage.writer("data/1") as stream:
+            stream.write(b"half")
+            Path("/nowhere/else").read_bytes()
+
+    with pytest.raises(FileNotFoundError, match="/nowhere/else"):
+        fail()
+    assert storage.list() == []
+
+
+@pytest.mark.parametrize("size", [1 << 10, 1 << 20])
+def test_a_full_disk_is_the_files_own_failure(tmp_path: Path, size: int) -> None:
+    storage = open_storage(str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, hard))
+    try:
+        with pytest.raises(UserError, match=rf"^cannot write {tmp_path}/data/1: File too large$"):
+            storage.write("data/1", b"x" * size)
+        with pytest.raises(UserError, match=rf"^cannot write {tmp_path}/data/1: File too large$"):
+            storage.create("data/1", b"x" * size)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert storage.list() == []
+
+
+def test_a_link_to_itself_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_bytes(b"x")
+    assert [entry.path for entry in open_storage(str(tmp_path)).list()] == ["file"]
+
+
+@pytest.mark.parametrize("uri", ["a\0b", "//[", "x" * 5000, "~nobody-of-this-name/x"])
+def test_what_is_no_place_is_one_line(uri: str) -> None:
+    with pytest.raises(UserError, match="no path and no URI|cannot open"):
+        open_storage(uri)
