@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
 
 from manifests.errors import UserError
-from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, load, snapshot_path
+from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, snapshot_path
+from manifests.run_form import load_run
 from manifests.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
 from manifests.shard_reading import Shard, open_shard
 from manifests.soft_labels import ClassMap
@@ -57,7 +58,7 @@ class Dataset:
     @property
     def run(self) -> dict[str, Any]:
         """The run's record (``run.json``); empty where it is missing."""
-        return load(self.storage, RUN) or {}
+        return load_run(self.storage) or {}
 
     def files(self) -> list[str]:
         """Paths or URIs of the Parquet files, for any other tool."""
@@ -175,7 +176,7 @@ def open_dataset(uri: str) -> Dataset:
     snapshot = Snapshot.newest(storage)
     if snapshot is not None:
         return Dataset(storage.uri, snapshot, storage)
-    run = load(storage, RUN)
+    run = load_run(storage)
     if run is None:
         raise UserError(f"no data set at {storage.uri}: it has no {RUN} and no snapshot")
     status = run.get("status", "unknown")

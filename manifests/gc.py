@@ -20,9 +20,9 @@ from manifests.log import (
     CommitRecord,
     FileEntry,
     Snapshot,
-    load,
     snapshot_path,
 )
+from manifests.run_form import load_run
 from manifests.shards import SHARD_NAME
 from manifests.storage import TEMPORARY, Entry, Storage, open_storage
 
@@ -47,7 +47,7 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
         UserError: there is no data set, or an erasure of it was interrupted.
     """
     storage = open_storage(uri)
-    state = load(storage, RUN)
+    state = load_run(storage)
     if state is None:
         raise UserError(f"no data set at {storage.uri}: it has no {RUN}")
     if state.get("status") == ERASING:

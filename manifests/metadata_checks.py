@@ -12,23 +12,25 @@ from manifests.croissant import CROISSANT
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.faults import Report
-from manifests.log import BrokenDatasetError, load
+from manifests.log import load
 from manifests.products import products
 
 _Named = Iterator[tuple[str, str]]
 
 
 def check_metadata(dataset: Dataset, report: Report) -> None:
-    """Check ``croissant.json`` and ``provenance.intoto.json``; data sets of before they were written have neither."""
+    """Check ``croissant.json`` and ``provenance.intoto.json``; data sets of before 1.1 may have neither."""
     present = {}
     for file in (CROISSANT, STATEMENT):
         try:
             value = load(dataset.storage, file)
-        except BrokenDatasetError as error:
+        except UserError as error:
             report.add("metadata", file, str(error))
             continue
         if value is not None:
             present[file] = value
+        elif dataset.snapshot.schema_version != "1.0":
+            report.add("missing", file, "the data set has none: `describe` makes it")
     if not present:
         return
     expected = _expected(dataset)

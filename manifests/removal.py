@@ -32,10 +32,10 @@ from manifests.log import (
     Snapshot,
     commit_path,
     dump,
-    load,
     snapshot_path,
 )
 from manifests.parquet import footer_of
+from manifests.run_form import load_run
 from manifests.run_record import RunPlan, now
 from manifests.shards import put_table, sweep
 from manifests.soft_labels import ClassMap
@@ -72,7 +72,7 @@ def check_closed(dataset: Dataset) -> None:
     Raises:
         UserError: it is one.
     """
-    state = load(dataset.storage, RUN) or {}
+    state = load_run(dataset.storage) or {}
     status, plan = state.get("status"), RunPlan.load(dataset.storage)
     if plan is None or status not in ("complete", ERASING) or plan.plan_id not in dataset.snapshot.plan_ids:
         raise UserError(f"{dataset.uri} has an unfinished run ({status}): finish it first with its own command")
@@ -92,7 +92,7 @@ def remove(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Snapshot:
         UserError: another run changed the data set meanwhile, or the storage refuses.
     """
     storage = dataset.storage
-    state = load(storage, RUN) or {}
+    state = load_run(storage) or {}
     storage.write(RUN, dump({**_cleaned(state, removal), "status": ERASING}))
     snapshot = _written_anew(dataset, removal, keys)
     if not storage.create(snapshot_path(snapshot.number), snapshot.to_json()):
@@ -114,7 +114,7 @@ def finish(uri: str, storage: Storage) -> Snapshot:
     write_inspection_files(dataset)
     if snapshot.erasures:
         write_log(dataset)
-    state = load(storage, RUN) or {}
+    state = load_run(storage) or {}
     storage.write(RUN, dump({**state, "status": "complete", "counts": snapshot.counts}))
     return snapshot
 

@@ -58,10 +58,11 @@ def check_rows(batch: pa.RecordBatch, context: RowContext, report: Report) -> No
     rows: list[Row] = batch.to_pylist()
     names = [str(row[ROW_ID[context.kind]]) for row in rows]
     checks: tuple[Callable[[Row], Iterable[Finding]], ...] = {
-        "source": (_check_required("source"), _check_source),
+        "source": (_check_required("source"), _check_places, _check_source),
         "annotation": (_check_required("annotation"), _check_annotation),
         "synthetic": (
             _check_required("synthetic"),
+            _check_places,
             lambda row: _check_label(row, context.classes),
             lambda row: _check_provenance(row, context.plans),
             context.terms.check,
@@ -79,7 +80,7 @@ def _findings(check: Callable[[Row], Iterable[Finding]], row: Row) -> list[Findi
     """What ``check`` finds; a value that it cannot even look at is a finding too."""
     try:
         return list(check(row))
-    except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         return [("malformed", f"a value has no sense: {error!r}")]
 
 
@@ -148,6 +149,12 @@ def _pixel_sha256(picture: Image.Image) -> str:
     """SHA-256 over height and width (little-endian int64) and the RGB bytes, row by row."""
     size = np.array([picture.height, picture.width], dtype="<i8").tobytes()
     return hashlib.sha256(size + picture.convert("RGB").tobytes()).hexdigest()
+
+
+def _check_places(row: Row) -> Iterator[Finding]:
+    for name in ("camera", "sequence", "frame"):
+        if (row.get(name) or 0) < 0:
+            yield "place", f"{name} {row[name]} is no number of one"
 
 
 def _check_source(row: Row) -> Iterator[Finding]:
@@ -221,8 +228,8 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
     if sources and not (row["subject_keys"] and all(row["subject_keys"])):
         yield "provenance", "source images without the keys of the people on them"
     for name in ("recipe", "recipe_version"):
-        if not row[name]:
-            yield "provenance", f"{name} is empty"
+        if not row[name] or not row[name].isprintable():
+            yield "provenance", f"{name} {row[name]!r} is no name"
     if not _SHA256.fullmatch(row["settings_sha256"] or ""):
         yield "provenance", "settings_sha256 is no SHA-256"
     checkpoints = row["checkpoint_sha256s"] or [""]

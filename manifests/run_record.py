@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from manifests.errors import UserError
-from manifests.log import RUN, BrokenDatasetError, Snapshot, load
+from manifests.log import RUN, BrokenDatasetError, Snapshot
+from manifests.run_form import load_run
 from manifests.schema import SCHEMA_VERSION, Kind, check_version, same_columns
 from manifests.soft_labels import ClassMap
 from manifests.storage import Storage
@@ -33,7 +34,7 @@ class RunPlan:
 
     @classmethod
     def load(cls, storage: Storage) -> RunPlan | None:
-        state = load(storage, RUN)
+        state = load_run(storage)
         return cls.parse(state, storage.locate(RUN)) if state is not None else None
 
     @classmethod

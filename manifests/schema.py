@@ -234,7 +234,8 @@ def check_version(version: str, where: str) -> None:
     if not numbers:
         raise UserError(f"{where} gives no schema version ({version[:40]!r}): not a data set of ours")
     if numbers[0] > ours[0]:
-        raise UserError(f"{where} has schema version {version}, this reader knows {ours[0]}.x: install a newer reid-synth")
+        known = f"this reader knows {ours[0]}.x"
+        raise UserError(f"{where} has schema version {version}, {known}: install a newer reid-synth")
 
 
 def is_newer(version: str) -> bool:

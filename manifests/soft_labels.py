@@ -102,12 +102,12 @@ def mprl(probabilities: ArrayLike, top_m: int | None = None, hard_labels: ArrayL
 def expand(
     columns: pa.Table | pa.RecordBatch | Mapping[str, Any], num_classes: int | None = None
 ) -> NDArray[np.float32]:
-    """Dense labels ``(N, K)`` float32 of rows in compact form; each row sums to 1 within `manifests.label_checks.sum_tolerance`.
+    """Dense labels ``(N, K)`` float32 of rows in compact form; each sums to 1 within `label_checks.sum_tolerance`.
 
     Raises:
-        ValueError: the rows were labelled over several numbers of classes, or another than ``num_classes``, or
-            more than `manifests.label_checks.MAX_CLASSES`; a class number is out of range; a value is negative or not finite; a row does not
-            sum to 1 or lists a class twice.
+        ValueError: the rows were labelled over several numbers of classes, or another than ``num_classes``, or more
+            than `label_checks.MAX_CLASSES`; a class number is out of range; a value is negative or not finite; a row
+            does not sum to 1, or lists a class twice.
     """
     classes = _common_classes(columns, num_classes)
     check_classes(classes)

@@ -25,9 +25,9 @@ from manifests.log import (
     Snapshot,
     commit_path,
     dump,
-    load,
     snapshot_path,
 )
+from manifests.run_form import load_run
 from manifests.run_record import RunPlan, appended, begun, check_begun_now, check_same, now, resumed
 from manifests.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform
 from manifests.shards import put_table, sweep
@@ -149,12 +149,12 @@ class DatasetRun:
         plan = RunPlan(plan_id, kind, 0, dict(shard_rows), {**FOOTERS[kind], **(footer or {})})
         fresh = begun(plan, run or {})
         snapshot = Snapshot.newest(storage)
-        state = load(storage, RUN)
+        state = load_run(storage)
         if state is None:
             _refuse_foreign(storage)
             if storage.create(RUN, dump(fresh)):
                 return cls(storage, plan, None)
-            state = load(storage, RUN) or {}
+            state = load_run(storage) or {}
         if state.get("status") == ERASING:
             raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")
         if snapshot is not None and plan_id in snapshot.plan_ids:
@@ -196,7 +196,7 @@ class DatasetRun:
         try:
             sweep(self._storage, snapshot)
             write_inspection_files(Dataset(self.uri, snapshot, self._storage))
-            state = {**(load(self._storage, RUN) or {}), "status": "complete", "closed": snapshot.created}
+            state = {**(load_run(self._storage) or {}), "status": "complete", "closed": snapshot.created}
             state.pop("reason", None)
             state["counts"] = snapshot.counts
             self._storage.write(RUN, dump(state))
@@ -213,12 +213,12 @@ class DatasetRun:
 
     def note(self, entries: Mapping[str, Any]) -> None:
         """Add what only the work itself could tell (anything JSON) to the run's record, before it is closed."""
-        state = load(self._storage, RUN) or {}
+        state = load_run(self._storage) or {}
         self._storage.write(RUN, dump({**state, "run": {**state.get("run", {}), **entries}}))
 
     def fail(self, reason: str) -> None:
         """Mark the run as failed; the same plan may take it up again."""
-        state = {**(load(self._storage, RUN) or {}), "status": "failed", "reason": reason}
+        state = {**(load_run(self._storage) or {}), "status": "failed", "reason": reason}
         self._storage.write(RUN, dump(state))
 
     def _checked_records(self) -> list[CommitRecord]:

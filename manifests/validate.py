@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from manifests.card import CARD, SAMPLES_META
 from manifests.dataset import Dataset, open_dataset
 from manifests.erasures import ERASURES, read_log
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from manifests.faults import Report
 from manifests.log import (
     COMMITS,
@@ -31,7 +31,9 @@ from manifests.log import (
 )
 from manifests.metadata_checks import check_metadata
 from manifests.row_checks import RowContext, check_rows
+from manifests.run_record import RunPlan
 from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
+from manifests.shard_reading import UNREADABLE
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.term_checks import RecordedTerms
@@ -73,7 +75,7 @@ def validate(uri: str) -> Report:
                 check_rows(batch, context, report)
                 if dataset.kind == "synthetic":
                     columns = (batch.column(name).to_pylist() for name in ("identity", "sample_id"))
-                    order += [(identity or "", name) for identity, name in zip(*columns, strict=True)]
+                    order += [(identity or "", name or "") for identity, name in zip(*columns, strict=True)]
             _check_order(order, entry.path, report)
     for entry in dataset.snapshot.rejects:
         for _ in _checked_batches(dataset, entry, REJECT_SCHEMA, report):
@@ -100,8 +102,8 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
     run = dataset.run
     if not run:
         report.add("log", RUN, "missing")
-    elif run.get("kind") != snapshot.kind:
-        report.add("log", RUN, f"kind {run.get('kind')!r}, the snapshot says {snapshot.kind!r}")
+    else:
+        _check_run(run, dataset, report)
     records = {}
     by_shard = {entry.shard: entry for entry in snapshot.files}
     if len(by_shard) != len(snapshot.files):
@@ -109,7 +111,11 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
     rejects = {entry.shard: entry for entry in snapshot.rejects}
     for shard, entry in by_shard.items():
         path = commit_path(shard)
-        record = CommitRecord.load(storage, path)
+        try:
+            record = CommitRecord.load(storage, path)
+        except UserError as error:
+            report.add("log", path, str(error))
+            continue
         if record is None:
             report.add("log", path, "missing commit record of a shard in the snapshot")
             continue
@@ -119,18 +125,44 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
         if record.plan_id not in snapshot.plan_ids:
             report.add("log", path, f"plan {record.plan_id[:12]} is not one of the snapshot's")
         _check_conservation(record, path, report)
-    planned = sum(record.planned for record in records.values())
+    if len(records) == len(by_shard):
+        _check_sums(snapshot, records.values(), report)
+    if run.get("status") == "complete":
+        _check_listing(dataset, set(by_shard), report)
+    return records
+
+
+def _check_run(run: Mapping[str, Any], dataset: Dataset, report: Report) -> None:
+    kind, status = run.get("kind"), run.get("status")
+    if kind != dataset.kind:
+        report.add("log", RUN, f"kind {kind!r}, the snapshot says {dataset.kind!r}")
+    if status is None:
+        report.add("log", RUN, "it has no status")
+    try:
+        plan = RunPlan.parse(run, RUN)
+    except UserError as error:
+        report.add("log", RUN, str(error))
+        return
+    if status == "complete" and plan.plan_id not in dataset.snapshot.plan_ids:
+        report.add("log", RUN, f"plan {plan.plan_id[:12]} is complete by it and not one of the snapshot's")
+
+
+def _check_sums(snapshot: Snapshot, records: Collection[CommitRecord], report: Report) -> None:
+    """The records of all shards add up to what the snapshot says."""
+    planned = sum(record.planned for record in records)
     kept = snapshot.rows + snapshot.rejected + snapshot.erased
-    if len(records) == len(by_shard) and not planned == snapshot.planned == kept:
+    if not planned == snapshot.planned == kept:
         report.add(
             "conservation",
             "_snapshots",
             f"planned {snapshot.planned} ({planned} by shard), written {snapshot.rows}, "
             f"rejected {snapshot.rejected}, erased {snapshot.erased}",
         )
-    if run.get("status") == "complete":
-        _check_listing(dataset, set(by_shard), report)
-    return records
+    reasons = Counter[str]()
+    for record in records:
+        reasons.update(record.reasons)
+    if +reasons != +Counter(snapshot.reasons):
+        report.add("conservation", "_snapshots", f"rejected for {snapshot.reasons}, {dict(reasons)} by shard")
 
 
 def _check_conservation(record: CommitRecord, path: str, report: Report) -> None:
@@ -181,9 +213,11 @@ def _checked_batches(dataset: Dataset, entry: FileEntry, schema: pa.Schema, repo
             report.add("rows", entry.path, f"{parquet.metadata.num_rows} rows, the snapshot says {entry.rows}")
         if schema is not REJECT_SCHEMA:
             report.rows += parquet.metadata.num_rows
-        yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
-    except (pa.ArrowException, OSError) as error:
-        report.add("unreadable", entry.path, str(error).splitlines()[0])
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            batch.validate(full=True)
+            yield batch
+    except UNREADABLE as error:
+        report.add("unreadable", entry.path, one_line(error))
 
 
 def _schema_holds(
@@ -243,13 +277,24 @@ def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: 
 
 
 def _check_inspection_files(dataset: Dataset, report: Report) -> None:
-    if dataset.storage.read(CARD) is None:
+    card = dataset.storage.read(CARD)
+    if card is None:
         report.add("missing", CARD, "the data set has no card")
+    elif not card.strip() or not _is_text(card):
+        report.add("metadata", CARD, "it holds no text: `describe --force` writes it anew")
     try:
         with dataset.storage.open(SAMPLES_META) as source:
             rows = pq.ParquetFile(source).metadata.num_rows
-    except (UserError, pa.ArrowException, OSError) as error:
-        report.add("missing", SAMPLES_META, str(error).splitlines()[0])
+    except (UserError, *UNREADABLE) as error:
+        report.add("missing", SAMPLES_META, one_line(error))
         return
     if rows != dataset.snapshot.rows:
         report.add("rows", SAMPLES_META, f"{rows} rows, the data set has {dataset.snapshot.rows}")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

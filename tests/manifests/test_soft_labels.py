@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.label_checks import MAX_CLASSES
+from manifests.schema import SOFT_LABEL
 from manifests.soft_labels import ClassMap, LabelColumns, expand, lsr, lsro, mprl, one_hot, teacher
 
 counts = st.integers(1, 900)
@@ -176,3 +179,38 @@ def test_a_class_without_a_name_keeps_its_number() -> None:
     assert classes.only({"c"}).agrees_with(retired)
     assert not classes.only({"b"}).agrees_with(retired)
     assert not ClassMap(("c",)).agrees_with(classes)
+
+
+@pytest.mark.parametrize(
+    ("entries", "rest", "classes", "said"),
+    [
+        ([(0, math.nan)], 0.0, 3, "values from nan to nan"),
+        ([(0, 1.5), (1, -0.5)], 0.0, 3, "values from -0.5 to 1.5"),
+        ([(0, math.inf)], 0.0, 3, "values from inf to inf"),
+        ([(0, 1.0)], -0.1, 3, "values from -0.1"),
+        ([(0, 1.0)], math.nan, 3, "values from nan"),
+        ([(0, 0.9)], 0.0, 3, r"sums to 0\.9\d*, not to 1"),
+        ([], 0.0, 3, "sums to 0, not to 1"),
+        ([(1, 0.5), (1, 0.5)], 0.0, 3, r"sums to 0\.5, not to 1"),
+        ([(0, 1.0)], 0.0, 2**31 - 1, "labels over 2147483647 classes"),
+        ([(0, 1.0)], 0.0, 0, "labels over 0 classes"),
+        ([(0, 1.0)], 0.0, -3, "labels over -3 classes"),
+    ],
+)
+def test_expand_refuses_what_is_no_distribution(
+    entries: list[tuple[int, float]], rest: float, classes: int, said: str
+) -> None:
+    columns = {
+        "soft_label": pa.array([[dict(zip(("idx", "val"), one, strict=True)) for one in entries]], SOFT_LABEL),
+        "soft_label_rest": pa.array([rest], pa.float32()),
+        "num_classes": pa.array([classes], pa.int32()),
+    }
+    with pytest.raises(ValueError, match=said):
+        expand(columns)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 751, 5001, MAX_CLASSES])
+def test_rounding_is_no_fault_however_many_classes_there_are(classes: int) -> None:
+    drawn = np.random.Generator(np.random.Philox(classes)).random((2, classes)) ** 8 + 1e-9
+    for columns in (lsr([0, classes - 1], classes, 0.1), lsro(2, classes), teacher(drawn, 10), mprl(drawn, 50)):
+        assert expand(columns, classes).shape == (2, classes)

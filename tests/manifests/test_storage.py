@@ -158,5 +158,5 @@ def test_a_link_to_itself_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["a\0b", "//[", "x" * 5000, "~nobody-of-this-name/x"])
 def test_what_is_no_place_is_one_line(uri: str) -> None:
-    with pytest.raises(UserError, match="no path and no URI|cannot open"):
+    with pytest.raises(UserError, match=r"no path and no URI|cannot open"):
         open_storage(uri)

@@ -347,7 +347,7 @@ def test_nothing_is_read_outside_of_the_data_set(dataset: Dataset) -> None:
 def test_a_run_record_that_is_none_is_said(uri: str) -> None:
     start(uri)
     Path(uri, "run.json").write_text('{"schema_version": "1.0", "plan": {}}')
-    with pytest.raises(UserError, match=r"run\.json is no run record: KeyError"):
+    with pytest.raises(UserError, match=r"run\.json is no run record: plan\.plan_id is missing"):
         start(uri)
 
 

@@ -285,7 +285,9 @@ def test_rows_that_were_planned_and_never_written(dataset: Dataset) -> None:
 
 def test_rejected_rows_without_a_reason(dataset: Dataset) -> None:
     edit_json(dataset, "_commits/000002.json", lambda value: value.update(reasons={}))
-    assert "2 rejected rows, reasons for 0" in str(the_fault(dataset.uri))
+    of_the_record, of_all = map(str, validate(dataset.uri).faults)
+    assert "2 rejected rows, reasons for 0" in of_the_record
+    assert "rejected for {'corrupt': 1, 'too_dark': 2}, {'corrupt': 1} by shard" in of_all
 
 
 @pytest.mark.parametrize("path", ["_snapshots/1.json", "_commits/000000.json", "run.json"])
