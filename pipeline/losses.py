@@ -31,14 +31,20 @@ def identity_mask(
     ``generated`` and ``source`` (N, 3, H, W) in [-1, 1], ``mask`` (N, 1, H, W) in [0, 1]. With ``area``, each image's
     squared change is averaged over its own mask, so a small person counts as much as a large one (an empty mask
     counts 0); with ``image``, over all its pixels. ``root`` is the norm, as in the formula, so that the pull does
-    not fade as the person comes near; ``squared``, with ``image``, is what the published code has.
+    not fade as the person comes near; ``squared``, with ``image``, is what the published code has. Both are exactly
+    0 where nothing of a person changed.
     """
     weight = mask.float()
     change = ((generated.float() - source.float()) * weight).square().mean(dim=1, keepdim=True)
     pixels = weight.sum(dim=(1, 2, 3)).clamp_min(1.0) if average == "area" else weight[0].numel()
     each = change.sum(dim=(1, 2, 3)) / pixels
-    # The small number keeps the gradient of the root finite where nothing changed.
-    return (each if form == "squared" else (each + 1e-8).sqrt() - 1e-4).mean()
+    return (each if form == "squared" else _root(each)).mean()
+
+
+def _root(squared: Tensor) -> Tensor:
+    """``sqrt(x + e^2) - e`` with e = 1e-4: the root, with a finite gradient at 0. Written as a quotient, since the
+    difference is 0 at 0 only where the square root happens to round to ``e``: not every library's does."""
+    return squared / ((squared + 1e-8).sqrt() + 1e-4)
 
 
 def contrastive(first: Tensor, second: Tensor, alike: bool, margin: float) -> Tensor:
