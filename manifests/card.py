@@ -43,9 +43,12 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
 def card_is_ours(dataset: Dataset) -> bool:
     """Whether the card that is there is as we wrote it, or there is none; of older versions nobody can tell."""
     present = dataset.storage.read(CARD)
-    if present is None:
-        return True
-    text = present.decode(errors="replace")
+    return present is None or is_sealed(present)
+
+
+def is_sealed(card: bytes) -> bool:
+    """Whether a card is as this package wrote it."""
+    text = card.decode(errors="replace")
     return text == _sealed(text.rpartition(_SEAL)[0])
 
 

@@ -16,6 +16,7 @@ from polars.io.plugins import register_io_source
 from manifests.errors import UserError
 from manifests.log import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, snapshot_path
 from manifests.run_form import load_run
+from manifests.run_record import closed_state
 from manifests.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
 from manifests.shard_reading import Shard, open_shard
 from manifests.soft_labels import ClassMap
@@ -57,8 +58,8 @@ class Dataset:
 
     @property
     def run(self) -> dict[str, Any]:
-        """The run's record (``run.json``); empty where it is missing."""
-        return load_run(self.storage) or {}
+        """The record of the runs that wrote it, as ``run.json`` has it; empty where an older version's is missing."""
+        return closed_state(self.snapshot, None) if self.snapshot.runs else load_run(self.storage) or {}
 
     def files(self) -> list[str]:
         """Paths or URIs of the Parquet files, for any other tool."""

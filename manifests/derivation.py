@@ -6,7 +6,7 @@ A run record holds whatever its job put there. Here it has a shape; what it does
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from manifests.dataset import Dataset
@@ -72,11 +72,7 @@ def runs(dataset: Dataset) -> list[Run]:
     """
     state = dataset.run
     found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
-    closed = [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
-    if closed and closed[-1].closed is None:
-        # Its record does not say yet that it is closed; the snapshot that closes it does.
-        closed[-1] = replace(closed[-1], closed=dataset.snapshot.created)
-    return closed
+    return [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
 
 
 def _merged(state: Mapping[str, Any]) -> Iterator[Run]:

@@ -7,7 +7,7 @@ was stopped anywhere finds the rest when it is given again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,19 +16,22 @@ from numpy.typing import NDArray
 
 from manifests.attestation import STATEMENT
 from manifests.card import CARD, SAMPLES_META, card_is_ours
+from manifests.claims import CLAIMS, erasure_interrupted
 from manifests.croissant import CROISSANT
 from manifests.dataset import Dataset, open_dataset
 from manifests.erasures import ERASURES, erasure_key, new_receipt
 from manifests.log import COMMITS, ERASING, RUN, SNAPSHOTS
 from manifests.people import class_origins, dataset_ids
-from manifests.removal import Removal, check_closed, finish, remove, touched
+from manifests.removal import Removal, check_closed, release, remove, touched
+from manifests.run_form import load_run
 from manifests.schema import Kind
+from manifests.settling import mend
 from manifests.subjects import Request, Traces, find_rejects, find_rows, find_traces
 from manifests.training_cards import Model, models_behind
 
 _ORDER: tuple[Kind, ...] = ("annotation", "synthetic", "source")
 _PICTURES: dict[Kind, tuple[str, ...]] = {"source": ("image",), "annotation": ("mask",), "synthetic": ("image", "mask")}
-_OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/")
+_OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/", f"{CLAIMS}/")
 _OUR_FILES = (RUN, ERASURES, CARD, SAMPLES_META, CROISSANT, STATEMENT)
 
 
@@ -88,11 +91,12 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
     retired = {name for removal in removals.values() for name in removal.classes}
     missing = sorted((request.identities | request.images) - traces.found - retired)
     receipt = None if dry_run or not any(removals.values()) else new_receipt()
-    if receipt is not None:
-        keys = [erasure_key(receipt, subject) for subject in request.identities | request.images]
-        for dataset in datasets:
-            if removals[dataset.uri]:
-                remove(dataset, removals[dataset.uri], keys)
+    keys = [erasure_key(receipt, subject) for subject in request.identities | request.images] if receipt else []
+    for dataset in () if dry_run else datasets:
+        if removals[dataset.uri]:
+            remove(dataset, removals[dataset.uri], keys)
+        elif dataset.uri in finished:
+            release(dataset)
     return ErasureReport(dry_run, finished, described, models, tuple(missing), receipt)
 
 
@@ -102,11 +106,20 @@ def _opened(uris: Sequence[str], dry_run: bool) -> tuple[list[Dataset], tuple[st
     datasets = {dataset.uri: dataset for dataset in map(open_dataset, uris)}
     for dataset in datasets.values():
         check_closed(dataset)
-    halfway = [uri for uri, dataset in datasets.items() if dataset.run.get("status") == ERASING and not dry_run]
-    for uri in halfway:
-        finish(uri, datasets[uri].storage)
-        datasets[uri] = open_dataset(uri)
+    if dry_run:
+        halfway = []
+    else:
+        halfway = [uri for uri, dataset in datasets.items() if _left_halfway(dataset)]
+        for uri, dataset in datasets.items():
+            datasets[uri] = replace(dataset, snapshot=mend(dataset.storage, dataset.snapshot))
     return sorted(datasets.values(), key=lambda dataset: _ORDER.index(dataset.kind)), tuple(halfway)
+
+
+def _left_halfway(dataset: Dataset) -> bool:
+    """Whether an earlier erasure did not come to its end, before its snapshot or after."""
+    state = load_run(dataset.storage)
+    erasing = state is not None and state.get("status") == ERASING
+    return erasing or erasure_interrupted(dataset.storage, dataset.snapshot, state)
 
 
 def _removal(dataset: Dataset, traces: Traces, request: Request) -> Removal:

@@ -2,33 +2,27 @@
 
 Kept are the files that any snapshot names and all that commit records name, so a run that was interrupted goes on as
 before. A worker that is alive may have written a file whose record is not there yet: nothing younger than the grace
-age goes.
+age goes. The record follows its file within seconds, so a day is room enough for a machine that slept and for clocks
+that disagree; lakes that keep files for days (Delta Lake seven, Iceberg three) do so for readers of old snapshots,
+whose files are kept here whatever their age.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from manifests.claims import claim_path, refuse_interrupted_erasure
+from manifests.commits import COMMIT_NAME
 from manifests.errors import UserError
-from manifests.log import (
-    COMMITS,
-    ERASING,
-    RUN,
-    CommitRecord,
-    FileEntry,
-    Snapshot,
-    snapshot_path,
-)
+from manifests.log import RUN, CommitRecord, FileEntry, Snapshot, snapshot_path
 from manifests.run_form import load_run
-from manifests.shards import SHARD_NAME
+from manifests.shards import FILE_FOLDERS, SHARD_NAME
 from manifests.storage import TEMPORARY, Entry, Storage, open_storage
 
 KEPT_SNAPSHOTS = 5
 GRACE_HOURS = 24.0
-_COMMIT = re.compile(rf"{COMMITS}/[0-9]+\.json")
 
 
 @dataclass(frozen=True)
@@ -50,9 +44,9 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
     state = load_run(storage)
     if state is None:
         raise UserError(f"no data set at {storage.uri}: it has no {RUN}")
-    if state.get("status") == ERASING:
-        raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")
     entries = storage.list()
+    # After the listing: an erasure makes its claim before it writes what no snapshot names yet.
+    refuse_interrupted_erasure(storage, Snapshot.newest(storage))
     before = time.time() - older_than_hours * 3600
     found = [one for one in _garbage(storage, entries) if one[0].modified <= before]
     for entry, _ in found if not dry_run else ():
@@ -62,13 +56,13 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
 
 def _garbage(storage: Storage, entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
     numbers = Snapshot.numbers(storage)
-    superseded = {snapshot_path(number) for number in numbers[:-KEPT_SNAPSHOTS]}
+    superseded = {path(number) for number in numbers[:-KEPT_SNAPSHOTS] for path in (snapshot_path, claim_path)}
     needed = {file.path for file in _needed(storage, entries, numbers[-KEPT_SNAPSHOTS:])}
     for entry in entries:
         folder, _, name = entry.path.rpartition("/")
         if TEMPORARY.fullmatch(name):
             yield entry, "never finished by its writer"
-        elif folder in ("data", "rejects") and SHARD_NAME.fullmatch(name) and entry.path not in needed:
+        elif folder in FILE_FOLDERS and SHARD_NAME.fullmatch(name) and entry.path not in needed:
             yield entry, "named by no snapshot and no commit record"
         elif entry.path in superseded:
             yield entry, f"older than the newest {KEPT_SNAPSHOTS} snapshots"
@@ -80,6 +74,6 @@ def _needed(storage: Storage, entries: list[Entry], numbers: list[int]) -> Itera
         snapshot = Snapshot.load(storage, number)
         yield from (*snapshot.files, *snapshot.rejects)
     for entry in entries:
-        record = CommitRecord.load(storage, entry.path) if _COMMIT.fullmatch(entry.path) else None
+        record = CommitRecord.load(storage, entry.path) if COMMIT_NAME.fullmatch(entry.path) else None
         if record is not None:
-            yield from (record.data, *([record.rejects] if record.rejects else []))
+            yield from record.files

@@ -46,8 +46,9 @@ class FileEntry:
     shard: Count
 
     def __post_init__(self) -> None:
-        if not self.path.endswith(f"/{self.shard:06d}-{self.sha256[:16]}.parquet"):
-            raise ValueError("the file's name is not that of its shard and digest")
+        # The rest of the name is the digest's only where no erasure wrote the file (see `manifests.shards`).
+        if not self.path.partition("/")[2].startswith(f"{self.shard:06d}-"):
+            raise ValueError("the file's name is not that of its shard")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class CommitRecord:
         """Where the record lies."""
         return commit_path(self.shard)
 
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """What it names."""
+        return (self.data, self.rejects) if self.rejects else (self.data,)
+
     def to_json(self) -> bytes:
         return dump(asdict(self))
 
@@ -121,6 +127,13 @@ class Snapshot:
     reasons: dict[Text, Count]
     footer: dict[Text, Text]
     erasures: tuple[Erasure, ...] = ()
+    runs: tuple[dict[str, Any], ...] = ()
+    """The record of each run, oldest first, as it was closed: what ``run.json`` must say. None of older versions."""
+
+    @property
+    def named(self) -> dict[str, FileEntry]:
+        """Every file that belongs to this state, by path."""
+        return {entry.path: entry for entry in (*self.files, *self.rejects)}
 
     @property
     def rows(self) -> int:
@@ -203,9 +216,9 @@ class Snapshot:
 _RECORD, _SNAPSHOT = TypeAdapter(CommitRecord), TypeAdapter(Snapshot)
 
 
-def commit_path(shard: int) -> str:
-    """Where the commit record of ``shard`` lies."""
-    return f"{COMMITS}/{shard:06d}.json"
+def commit_path(shard: int, attempt: int = 0) -> str:
+    """Where the commit record of ``shard`` lies; that of a later attempt where the files of those before are gone."""
+    return f"{COMMITS}/{shard:06d}.{attempt}.json" if attempt else f"{COMMITS}/{shard:06d}.json"
 
 
 def snapshot_path(number: int) -> str:

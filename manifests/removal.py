@@ -1,11 +1,12 @@
 """Taking rows out of a closed data set so that none of their bytes stays.
 
-Order of the steps: the run record loses what it says of them and is marked `ERASING`; the shards that held them are
-written anew under new names; a new snapshot names those. That is the moment of change: before it a reader sees the
-old state, after it the new one. Then `finish` deletes the old shards and snapshots and makes all else agree with the
-new snapshot. A kill before the change leaves the old state, a kill after it leaves work that `finish` can do again
-from the snapshot alone. Shards that lose nothing are not written, read at most. What lies below the storage is not
-reached: a bucket that keeps versions, or a backup, still has the old files until they are deleted there.
+Order of the steps: the next snapshot is claimed for an erasure, so that no run begins meanwhile; the shards that held
+the rows are written anew under new names; a new snapshot names those, and says of the runs what may still be said.
+That is the moment of change: before it a reader sees the old state, after it the new one. Then `manifests.settling`
+deletes the old shards and snapshots and makes all else agree with the new snapshot. A kill before the change leaves the
+old state, a kill after it leaves work that can be done again from the snapshot alone. Shards that lose nothing are not
+written, read at most. What lies below the storage is not reached: a bucket that keeps versions, or a backup, still has
+the old files until they are deleted there.
 """
 
 from __future__ import annotations
@@ -19,27 +20,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.card import write_inspection_files
+from manifests.claims import Claim, erasure_interrupted, next_number, recorded_plan, unfinished_plan
 from manifests.dataset import Dataset
-from manifests.erasures import write_log
 from manifests.errors import UserError
-from manifests.log import (
-    ERASING,
-    RUN,
-    CommitRecord,
-    Erasure,
-    FileEntry,
-    Snapshot,
-    commit_path,
-    dump,
-    snapshot_path,
-)
+from manifests.log import ERASING, RUN, Erasure, FileEntry, Snapshot, dump, snapshot_path
 from manifests.parquet import footer_of
 from manifests.run_form import load_run
-from manifests.run_record import RunPlan, now
-from manifests.shards import put_table, sweep
+from manifests.run_record import closed_runs, closed_state, now
+from manifests.settling import mend, settle
+from manifests.shards import put_table
 from manifests.soft_labels import ClassMap
-from manifests.storage import Storage
 
 ERASED = "(erased)"
 """What the run record says where it named somebody."""
@@ -72,9 +62,12 @@ def check_closed(dataset: Dataset) -> None:
     Raises:
         UserError: it is one.
     """
-    state = load_run(dataset.storage) or {}
-    status, plan = state.get("status"), RunPlan.load(dataset.storage)
-    if plan is None or status not in ("complete", ERASING) or plan.plan_id not in dataset.snapshot.plan_ids:
+    state = load_run(dataset.storage)
+    if state is None and not dataset.snapshot.runs:
+        raise UserError(f"{dataset.uri} has no {RUN}: nothing says whether a run of it is unfinished")
+    plan = unfinished_plan(dataset.storage, dataset.snapshot, state)
+    if plan is not None:
+        status = (state or {}).get("status") if recorded_plan(state) == plan else "begun"
         raise UserError(f"{dataset.uri} has an unfinished run ({status}): finish it first with its own command")
 
 
@@ -91,32 +84,34 @@ def remove(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Snapshot:
     Raises:
         UserError: another run changed the data set meanwhile, or the storage refuses.
     """
-    storage = dataset.storage
-    state = load_run(storage) or {}
-    storage.write(RUN, dump({**_cleaned(state, removal), "status": ERASING}))
+    storage, before = dataset.storage, dataset.snapshot
+    holder = Claim(next_number(before)).take(storage)
+    if holder.plan_id is not None:
+        raise UserError(f"a run of {dataset.uri} began a moment ago: run the same command again when it is finished")
+    storage.write(RUN, dump({**closed_state(before, load_run(storage)), "status": ERASING}))
     snapshot = _written_anew(dataset, removal, keys)
-    if not storage.create(snapshot_path(snapshot.number), snapshot.to_json()):
-        raise UserError(f"another run closed {dataset.uri} at the same moment: run the same command again")
-    return finish(dataset.uri, storage)
+    if storage.create(snapshot_path(snapshot.number), snapshot.to_json()):
+        return settle(storage, snapshot)
+    newest = Snapshot.newest(storage) or before
+    for path in snapshot.named.keys() - before.named.keys() - newest.named.keys():
+        storage.delete(path)
+    mend(storage, newest)
+    raise UserError(f"another command changed {dataset.uri} at the same moment: run the same command again")
 
 
-def finish(uri: str, storage: Storage) -> Snapshot:
-    """Make everything agree with the newest snapshot, and nothing else be there; harmless to repeat."""
-    snapshot = Snapshot.newest(storage)
-    assert snapshot is not None
-    sweep(storage, snapshot)
-    dataset = Dataset(uri, snapshot, storage)
-    for entry in snapshot.files:
-        _adapt_record(dataset, entry)
-    for number in Snapshot.numbers(storage):
-        if number < snapshot.number:
-            storage.delete(snapshot_path(number))
-    write_inspection_files(dataset)
-    if snapshot.erasures:
-        write_log(dataset)
-    state = load_run(storage) or {}
-    storage.write(RUN, dump({**state, "status": "complete", "counts": snapshot.counts}))
-    return snapshot
+def release(dataset: Dataset) -> None:
+    """End an erasure that was interrupted before its snapshot and has nothing to take out any more: the snapshot that
+    it claimed is made with everything as it is.
+
+    Raises:
+        UserError: the storage refuses.
+    """
+    storage, before = dataset.storage, dataset.snapshot
+    if not erasure_interrupted(storage, before, load_run(storage)):
+        return
+    snapshot = replace(before, number=next_number(before), created=now())
+    storage.create(snapshot_path(snapshot.number), snapshot.to_json())
+    settle(storage, snapshot)
 
 
 def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Snapshot:
@@ -130,9 +125,11 @@ def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Sn
         if gone.any():
             table = dataset.read_file(entry)
             lost.update(table.filter(pa.array(gone)).column("reason").to_pylist())
-            rejects[entry.path] = put_table(dataset.storage, "rejects", entry.shard, table.filter(pa.array(~gone)), {})
+            kept = table.filter(pa.array(~gone))
+            rejects[entry.path] = put_table(dataset.storage, "rejects", entry.shard, kept, {}, next_number(before))
     rows, rejected = removal.counts
-    number, time = before.number + 1, now()
+    number, time = next_number(before), now()
+    runs = closed_runs(before, load_run(dataset.storage))
     return replace(
         before,
         number=number,
@@ -142,6 +139,7 @@ def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Sn
         reasons=dict(sorted((Counter(before.reasons) - lost).items())),
         footer=_retired(before.footer, removal.classes),
         erasures=(*before.erasures, Erasure(time, number, tuple(sorted(keys)), rows, rejected)),
+        runs=tuple(_cleaned(runs, removal)),
     )
 
 
@@ -149,7 +147,7 @@ def _rewrite(dataset: Dataset, entry: FileEntry, gone: NDArray[np.bool_], classe
     """The shard without the rows that go: same order, same schema, same metadata but for the retired names."""
     table = dataset.read_as_written(entry).filter(pa.array(~gone))
     footer = _retired(footer_of(table.schema), classes)
-    return put_table(dataset.storage, "data", entry.shard, table, footer)
+    return put_table(dataset.storage, "data", entry.shard, table, footer, next_number(dataset.snapshot))
 
 
 def _own_classes(dataset: Dataset, entry: FileEntry) -> set[str]:
@@ -163,18 +161,6 @@ def _retired(footer: dict[str, str], classes: frozenset[str]) -> dict[str, str]:
     if not classes or _KEY not in footer:
         return footer
     return {**footer, _KEY: ClassMap.from_json(footer[_KEY]).without(classes).to_json()}
-
-
-def _adapt_record(dataset: Dataset, entry: FileEntry) -> None:
-    """Make the commit record of a shard name the shard's present files; what it planned stands."""
-    record = CommitRecord.load(dataset.storage, commit_path(entry.shard))
-    rejects = next((one for one in dataset.snapshot.rejects if one.shard == entry.shard), None)
-    if record is None or (record.data, record.rejects) == (entry, rejects):
-        return
-    reasons = dataset.read_file(rejects).column("reason").to_pylist() if rejects else []
-    erased = record.planned - entry.rows - len(reasons)
-    changed = replace(record, data=entry, rejects=rejects, reasons=dict(Counter(reasons)), erased=erased)
-    dataset.storage.write(changed.path, changed.to_json())
 
 
 def _cleaned(state: Any, removal: Removal) -> Any:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from manifests.claims import recorded_plan
 from manifests.errors import UserError
 from manifests.log import RUN, BrokenDatasetError, Snapshot
-from manifests.run_form import load_run
 from manifests.schema import SCHEMA_VERSION, Kind, check_version, same_columns
 from manifests.soft_labels import ClassMap
-from manifests.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,12 @@ class RunPlan:
     footer: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
+        """What ``run.json`` says of it."""
         return {
             "plan_id": self.plan_id,
             "first_shard": self.first_shard,
             "shard_rows": {str(shard): rows for shard, rows in sorted(self.shard_rows.items())},
         }
-
-    @classmethod
-    def load(cls, storage: Storage) -> RunPlan | None:
-        state = load_run(storage)
-        return cls.parse(state, storage.locate(RUN)) if state is not None else None
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], where: str) -> RunPlan:
@@ -50,6 +45,7 @@ class RunPlan:
 
 
 def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that begins now."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": plan.kind,
@@ -64,10 +60,29 @@ def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
 
 def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
     """The run's record with one more attempt: when, and what differs from the first."""
-    changed = {key: value for key, value in fresh["run"].items() if state["run"].get(key) != value}
+    changed = {key: value for key, value in fresh["run"].items() if state.get("run", {}).get(key) != value}
     resumed = [*state.get("resumed", []), {"time": fresh["started"], "changed": changed}]
     kept = {key: value for key, value in state.items() if key not in ("reason", "closed")}
     return {**kept, "status": "running", "resumed": resumed}
+
+
+def closed_runs(snapshot: Snapshot, state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The record of every run that ``snapshot`` closed, oldest first.
+
+    Snapshots of older versions have none: there they are what ``run.json``, whose content is ``state``, says.
+    """
+    if snapshot.runs or state is None:
+        return list(snapshot.runs)
+    last = {key: value for key, value in state.items() if key != "earlier_runs"}
+    return [one for one in (*state.get("earlier_runs", []), last) if recorded_plan(one) in snapshot.plan_ids]
+
+
+def closed_state(snapshot: Snapshot, state: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What ``run.json`` says when no run is under way: a function of the snapshot, but for those of older versions."""
+    *earlier, last = closed_runs(snapshot, state) or [{}]
+    known = {key: value for key, value in last.items() if key != "reason"}
+    closed = {**known, "status": "complete", "counts": snapshot.counts}
+    return {**closed, "earlier_runs": earlier} if earlier else closed
 
 
 def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
@@ -105,18 +120,12 @@ def check_begun_now(kind: Kind, state: Mapping[str, Any], uri: str) -> None:
         )
 
 
-def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: str, append: bool) -> RunPlan:
-    """``plan`` with its shards numbered after those of the closed data set at ``uri``."""
-    plans = f"{present.plan_id[:12]}, not {plan.plan_id[:12]}"
-    if snapshot is None or present.plan_id not in snapshot.plan_ids:
-        raise UserError(
-            f"{uri} holds an unfinished run of another plan ({plans}): "
-            "finish it with the settings it began with, or choose another folder"
-        )
-    if not append:
-        raise UserError(
-            f"{uri} holds a finished data set of another plan ({plans}): choose another folder, or append to it"
-        )
+def appended(plan: RunPlan, snapshot: Snapshot, uri: str) -> RunPlan:
+    """``plan`` with its shards numbered after those of ``snapshot``.
+
+    Raises:
+        UserError: its rows do not fit those that are there.
+    """
     key = ClassMap.FOOTER_KEY
     if plan.kind != snapshot.kind:
         raise UserError(f"{uri} holds {snapshot.kind} rows: {plan.kind} rows cannot be appended")
@@ -125,6 +134,13 @@ def appended(present: RunPlan, plan: RunPlan, snapshot: Snapshot | None, uri: st
     check_columns(snapshot.kind, snapshot.schema_version, uri)
     first = max((entry.shard for entry in snapshot.files), default=-1) + 1
     # All shards of a data set say the same, also where an older version wrote the first of them.
+    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
+
+
+def closed_plan(plan: RunPlan, snapshot: Snapshot, state: Mapping[str, Any] | None) -> RunPlan:
+    """``plan``, which is part of ``snapshot``, with the numbers that its shards have there."""
+    plans = (one["plan"] for one in closed_runs(snapshot, state) if recorded_plan(one) == plan.plan_id)
+    first = next((int(one.get("first_shard", 0)) for one in plans), 0)
     return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
 
 

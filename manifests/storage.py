@@ -223,7 +223,6 @@ class _TellingFile(io.FileIO):
             raise self._failure(error) from None
 
 
-
 def _flush(stream: IO[bytes]) -> None:
     stream.flush()
     os.fsync(stream.fileno())

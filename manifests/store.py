@@ -1,128 +1,54 @@
 """Writing a data set: each planned row exactly once, whatever is killed meanwhile.
 
 A driver starts a `DatasetRun`, workers commit shards through its picklable `ShardSink`, the driver closes it.
-A shard is committed when its record exists; the record is created exclusively after the file is durable. A
-snapshot, written last, names the files that belong to the data set; nothing else is ever read.
+A shard is committed when its record exists; the record is created exclusively after the file is durable. Closing
+creates the snapshot that names the files; nothing else is ever read. Only then is anything tidied up. The states, the
+steps and who may delete what are in ``docs/commit-protocol.md``.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
-from manifests.card import write_inspection_files
+from manifests.claims import claim_path, gone, next_number, recorded_plan, refuse_interrupted_erasure
+from manifests.commits import absent, attempts
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
-from manifests.log import (
-    COMMITS,
-    ERASING,
-    RUN,
-    CommitRecord,
-    Snapshot,
-    commit_path,
-    dump,
-    snapshot_path,
-)
+from manifests.log import RUN, CommitRecord, Snapshot, commit_path, dump, snapshot_path
+from manifests.placing import place
 from manifests.run_form import load_run
-from manifests.run_record import RunPlan, appended, begun, check_begun_now, check_same, now, resumed
-from manifests.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform
-from manifests.shards import put_table, sweep
-from manifests.soft_labels import ClassMap
+from manifests.run_record import RunPlan, begun, closed_plan, closed_runs, now, resumed
+from manifests.schema import SCHEMA_VERSION, Kind
+from manifests.settling import mend, settle
+from manifests.shard_sink import ShardSink
+from manifests.shards import sweep, whole_shards
 from manifests.statements import FOOTERS
-from manifests.storage import TEMPORARY, Storage, open_storage
+from manifests.storage import Storage, open_storage
 
 __all__ = ["CommitRecord", "Dataset", "DatasetRun", "ShardSink", "Snapshot", "open_dataset"]
-
-
-@dataclass(frozen=True)
-class ShardSink:
-    """Where workers put finished shards; picklable, and the same on every machine."""
-
-    uri: str
-    kind: Kind
-    plan_id: str
-    footer: tuple[tuple[str, str], ...] = ()
-
-    def commit(
-        self,
-        shard: int,
-        rows: pa.Table,
-        rejects: pa.Table | None = None,
-        stats: Mapping[str, float] | None = None,
-        row_plans: Iterable[str] = (),
-    ) -> CommitRecord:
-        """Make ``shard`` (the plan's number) part of the run, once; later calls return the first record.
-
-        ``row_plans`` are the plans that made the rows, where this one only collects them.
-
-        Raises:
-            ValueError: ``rows`` or ``rejects`` do not fit their schema, or together are not what was planned.
-            UserError: the run at ``uri`` is another plan's, or the storage refuses.
-        """
-        storage = open_storage(self.uri)
-        plan = RunPlan.load(storage)
-        if plan is None or plan.plan_id != self.plan_id:
-            raise UserError(f"the run at {self.uri} is no longer that of plan {self.plan_id[:12]}: worker stops")
-        number = plan.first_shard + shard
-        existing = CommitRecord.load(storage, commit_path(number))
-        if existing is not None:
-            return existing
-        rows = conform(rows, SCHEMAS[self.kind])
-        rejects = conform(rejects, REJECT_SCHEMA) if rejects is not None and rejects.num_rows else None
-        planned, rejected = plan.shard_rows.get(shard), rejects.num_rows if rejects is not None else 0
-        if planned != rows.num_rows + rejected:
-            raise ValueError(f"shard {shard}: planned {planned} rows, got {rows.num_rows} and {rejected} rejected")
-        try:
-            return self._commit(storage, number, rows, rejects, stats or {}, tuple(row_plans))
-        except UserError:
-            # A rival may have finished the run and swept our unfinished file away in the middle of our write.
-            existing = CommitRecord.load(storage, commit_path(number))
-            if existing is None:
-                raise
-            return existing
-
-    def _commit(
-        self,
-        storage: Storage,
-        number: int,
-        rows: pa.Table,
-        rejects: pa.Table | None,
-        stats: Mapping[str, float],
-        row_plans: tuple[str, ...],
-    ) -> CommitRecord:
-        data = put_table(storage, "data", number, rows, _footer_for(rows, self.footer))
-        rejected = put_table(storage, "rejects", number, rejects, {}) if rejects is not None else None
-        reasons = Counter(map(str, rejects.column("reason").to_pylist()) if rejects is not None else ())
-        planned = data.rows + (rejected.rows if rejected else 0)
-        record = CommitRecord(
-            self.plan_id, number, planned, data, rejected, dict(reasons), dict(stats), row_plans=row_plans
-        )
-        if storage.create(record.path, record.to_json()):
-            return record
-        winner = CommitRecord.load(storage, record.path)
-        if winner is None:
-            raise UserError(f"{storage.locate(record.path)} vanished: something else deletes files there")
-        kept = {entry.path for entry in (winner.data, winner.rejects) if entry}
-        for entry in (data, rejected):
-            if entry and entry.path not in kept:
-                storage.delete(entry.path)
-        return winner
 
 
 class DatasetRun:
     """The driver's side of one plan: `start` it, let workers commit to `sink`, `close` it."""
 
-    def __init__(self, storage: Storage, plan: RunPlan, snapshot: Snapshot | None) -> None:
+    def __init__(self, storage: Storage, plan: RunPlan, claim: int | None) -> None:
+        """``claim`` is the snapshot that the run is to make, None where the plan was closed before."""
         self._storage = storage
         self._plan = plan
-        self._snapshot = snapshot
+        self._claim = claim
+        self._state: dict[str, Any] = {}
+        self._notes: dict[str, Any] = {}
+        self._failed_before = False
         self.uri = storage.uri
-        self.sink = ShardSink(storage.uri, plan.kind, plan.plan_id, tuple(sorted(plan.footer.items())))
-        self.resumed_shards = len(plan.shard_rows) - len(self.pending())
+        footer = tuple(sorted(plan.footer.items()))
+        self.sink = ShardSink(storage.uri, plan.kind, plan.plan_id, footer, claim, plan.first_shard)
+        self.resumed_shards = 0
+        self.finished = False
+        """Whether the plan was closed and is all there: nothing is left to do and nothing will be written."""
 
     @classmethod
     def start(
@@ -140,91 +66,133 @@ class DatasetRun:
 
         ``shard_rows`` gives the planned rows of each shard, ``footer`` goes into every shard's metadata with what
         `FOOTERS` says of the kind, ``run`` (anything JSON) into ``run.json``. With ``append`` the shards join those
-        of a closed data set.
+        of a closed data set. What an earlier run left undone after its snapshot is done.
 
         Raises:
             UserError: another plan's run is there, or files that are no data set, or nothing can be written.
         """
         storage = open_storage(uri)
         plan = RunPlan(plan_id, kind, 0, dict(shard_rows), {**FOOTERS[kind], **(footer or {})})
-        fresh = begun(plan, run or {})
-        snapshot = Snapshot.newest(storage)
-        state = load_run(storage)
-        if state is None:
-            _refuse_foreign(storage)
-            if storage.create(RUN, dump(fresh)):
-                return cls(storage, plan, None)
-            state = load_run(storage) or {}
-        if state.get("status") == ERASING:
-            raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")
-        if snapshot is not None and plan_id in snapshot.plan_ids:
-            sweep(storage, snapshot)
-            return cls(storage, plan, snapshot)
-        present = RunPlan.parse(state, storage.locate(RUN))
-        if present.plan_id == plan_id:
-            check_same(present, plan, storage.uri)
-            check_begun_now(kind, state, storage.uri)
-            storage.write(RUN, dump(resumed(state, fresh)))
-            return cls(storage, present, snapshot)
-        plan = appended(present, plan, snapshot, storage.uri, append)
-        earlier = [*state.get("earlier_runs", []), {k: v for k, v in state.items() if k != "earlier_runs"}]
-        storage.write(RUN, dump({**begun(plan, run or {}), "earlier_runs": earlier}))
-        return cls(storage, plan, snapshot)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the plan was closed before: nothing is left to do and nothing will be written."""
-        return self._snapshot is not None and self._plan.plan_id in self._snapshot.plan_ids
+        while True:
+            snapshot = Snapshot.newest(storage)
+            refuse_interrupted_erasure(storage, snapshot)
+            if snapshot is not None and plan_id in snapshot.plan_ids:
+                state = Dataset(storage.uri, snapshot, storage).run
+                started = cls(storage, closed_plan(plan, snapshot, state), None)
+                break
+            placed = place(storage, plan, snapshot, append)
+            if placed is not None:
+                started = cls(storage, placed, next_number(snapshot))
+                started._begin(snapshot, begun(placed, run or {}))
+                break
+        pending = started.pending()
+        started.resumed_shards = len(plan.shard_rows) - len(pending)
+        if started._claim is None and not pending:
+            started._tidy()
+        return started
 
     def pending(self) -> list[int]:
-        """The plan's shards that no worker has committed yet."""
-        if self.finished:
-            return []
-        done = {entry.path for entry in self._storage.list(COMMITS)}
+        """The plan's shards that no worker has committed yet, or whose file is gone."""
         first = self._plan.first_shard
-        return [shard for shard in sorted(self._plan.shard_rows) if commit_path(first + shard) not in done]
+        lost = {number - first for number in (self._unrecorded() if self._claim is not None else self._removed())}
+        return [shard for shard in sorted(self._plan.shard_rows) if shard in lost]
 
     def close(self) -> Snapshot:
-        """Check that every planned row was written or rejected, and make the run's shards the data set.
+        """Check that every planned row was written or rejected, and make the run's shards part of the data set.
 
         Raises:
             UserError: rows are missing (the run is then marked failed), or nothing can be written.
         """
-        if self._snapshot is not None and self.finished:
-            return self._snapshot
-        snapshot = self._next_snapshot(self._checked_records())
-        try:
-            sweep(self._storage, snapshot)
-            write_inspection_files(Dataset(self.uri, snapshot, self._storage))
-            state = {**(load_run(self._storage) or {}), "status": "complete", "closed": snapshot.created}
-            state.pop("reason", None)
-            state["counts"] = snapshot.counts
-            self._storage.write(RUN, dump(state))
-            created = self._storage.create(snapshot_path(snapshot.number), snapshot.to_json())
-        except UserError:
-            created = False
-            if not self._closed_by_rival():
-                raise
-        if not created and not self._closed_by_rival():
-            raise UserError(f"another run closed {self.uri} at the same moment: run the same command again")
-        self._snapshot = Snapshot.newest(self._storage)
-        assert self._snapshot is not None
-        return self._snapshot
+        while True:
+            before = Snapshot.newest(self._storage)
+            if before is not None and self._plan.plan_id in before.plan_ids:
+                return self._closed_before(before)
+            if self._claim != next_number(before):
+                raise UserError(f"another run changed {self.uri} meanwhile: run the same command again")
+            snapshot = self._next_snapshot(before, self._checked_records())
+            if self._storage.create(snapshot_path(snapshot.number), snapshot.to_json()):
+                self.finished = True
+                return settle(self._storage, snapshot)
 
     def note(self, entries: Mapping[str, Any]) -> None:
-        """Add what only the work itself could tell (anything JSON) to the run's record, before it is closed."""
-        state = load_run(self._storage) or {}
-        self._storage.write(RUN, dump({**state, "run": {**state.get("run", {}), **entries}}))
+        """Add what only the work itself could tell (anything JSON) to the run's record when it is closed."""
+        self._notes |= entries
 
     def fail(self, reason: str) -> None:
-        """Mark the run as failed; the same plan may take it up again."""
-        state = {**(load_run(self._storage) or {}), "status": "failed", "reason": reason}
+        """Mark the run as failed, unless a rival has closed it; the same plan may take it up again."""
+        newest = Snapshot.newest(self._storage)
+        closed = newest is not None and self._plan.plan_id in newest.plan_ids
+        if not closed and self._claim is not None and self._storage.read(claim_path(self._claim)) is not None:
+            self._write_state({**self._recorded(), "status": "failed", "reason": reason})
+
+    def _begin(self, snapshot: Snapshot | None, fresh: dict[str, Any]) -> None:
+        """Write the run's record, as it begins or with one more attempt."""
+        if snapshot is None and self._storage.create(RUN, dump(fresh)):
+            self._state = fresh
+            return
+        state = load_run(self._storage)
+        if state is not None and recorded_plan(state) == self._plan.plan_id:
+            self._failed_before = state.get("status") == "failed"
+            self._state = resumed(state, fresh)
+        else:
+            self._state = fresh
+        if snapshot is not None:
+            self._state["earlier_runs"] = closed_runs(snapshot, state)
+        self._write_state(self._state)
+
+    def _write_state(self, state: Mapping[str, Any]) -> None:
+        """Write ``run.json``; where a rival closed the run a moment ago, what the snapshot says stands."""
         self._storage.write(RUN, dump(state))
+        newest = Snapshot.newest(self._storage)
+        if newest is not None and self._plan.plan_id in newest.plan_ids:
+            mend(self._storage, newest)
+
+    def _recorded(self) -> dict[str, Any]:
+        """The run's record as ``run.json`` has it, or as this driver knows it where another's writing came over it."""
+        state = load_run(self._storage)
+        return state if state is not None and recorded_plan(state) == self._plan.plan_id else self._state
+
+    def _unrecorded(self) -> set[int]:
+        """The numbers on disk of shards without a record, or without the file that it names."""
+        own = {self._plan.first_shard + shard for shard in self._plan.shard_rows}
+        last = attempts(self._storage)  # first: the file of each was there before it
+        done = own & last.keys() & whole_shards(self._storage)
+        if self._failed_before:
+            records = {number: CommitRecord.load(self._storage, commit_path(number, last[number])) for number in done}
+            files = [entry for record in records.values() if record for entry in record.files]
+            done -= {entry.shard for entry in absent(self._storage, files)}
+        return own - done
+
+    def _removed(self) -> set[int]:
+        """The numbers on disk of shards that were closed and of which a file is gone."""
+        newest = Snapshot.newest(self._storage)
+        return {entry.shard for entry in absent(self._storage, newest.named.values() if newest is not None else ())}
+
+    def _tidy(self) -> None:
+        """What whoever closed the plan did not come to do."""
+        newest = Snapshot.newest(self._storage)
+        assert newest is not None
+        sweep(self._storage, mend(self._storage, newest))
+        self.finished = True
+
+    def _closed_before(self, snapshot: Snapshot) -> Snapshot:
+        """The plan is part of the data set already: by a rival, or before this run was started."""
+        if not self.finished and self._claim is not None:
+            print(f"{self.uri}: another run of the same plan has closed it, nothing is left to do", flush=True)
+        lost = absent(self._storage, snapshot.named.values())
+        if lost:
+            raise UserError(
+                f"{len(lost)} files of {self.uri} are gone, first {lost[0].path}: run the command that wrote them "
+                "again, or restore them from a copy"
+            )
+        self.finished = True
+        return mend(self._storage, snapshot)
 
     def _checked_records(self) -> list[CommitRecord]:
-        records, faults = [], []
+        last, records, faults = attempts(self._storage), [], []
         for shard, planned in sorted(self._plan.shard_rows.items()):
-            record = CommitRecord.load(self._storage, commit_path(self._plan.first_shard + shard))
+            number = self._plan.first_shard + shard
+            record = CommitRecord.load(self._storage, commit_path(number, last.get(number, 0)))
             if record is None:
                 faults.append(f"shard {shard} ({planned} rows) was never committed")
                 continue
@@ -232,21 +200,24 @@ class DatasetRun:
             if record.plan_id != self._plan.plan_id or planned != record.data.rows + rejected:
                 faults.append(f"shard {shard}: planned {planned}, written {record.data.rows}, rejected {rejected}")
             records.append(record)
+        lost = absent(self._storage, [entry for record in records for entry in record.files])
+        faults += [f"{entry.path} is gone" for entry in lost]
+        if self._claim is None or self._storage.read(claim_path(self._claim)) is None:
+            raise gone(self._storage)
         if faults:
             reason = f"{len(faults)} of {len(self._plan.shard_rows)} shards do not add up; first: {faults[0]}"
             self.fail(reason)
-            raise UserError(f"the run at {self.uri} failed: {reason}")
+            raise UserError(f"the run at {self.uri} failed: {reason}; run the same command again")
         return records
 
-    def _next_snapshot(self, records: list[CommitRecord]) -> Snapshot:
-        before = self._snapshot
+    def _next_snapshot(self, before: Snapshot | None, records: list[CommitRecord]) -> Snapshot:
         reasons = Counter(before.reasons if before else {})
         for record in records:
             reasons.update(record.reasons)
         files = tuple(record.data for record in records)
         rejects = tuple(record.rejects for record in records if record.rejects)
-        return Snapshot(
-            number=before.number + 1 if before else 1,
+        snapshot = Snapshot(
+            number=next_number(before),
             kind=self._plan.kind,
             schema_version=SCHEMA_VERSION,
             created=now(),
@@ -258,24 +229,13 @@ class DatasetRun:
             footer={**(before.footer if before else {}), **self._plan.footer},
             erasures=before.erasures if before else (),
         )
+        earlier = closed_runs(before, load_run(self._storage)) if before else ()
+        return replace(snapshot, runs=(*earlier, self._closed_record(snapshot)))
 
-    def _closed_by_rival(self) -> bool:
-        newest = Snapshot.newest(self._storage)
-        return newest is not None and self._plan.plan_id in newest.plan_ids
-
-
-def _footer_for(rows: pa.Table, footer: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """``footer`` with the names of the people on ``rows`` alone: whoever is erased is named by no other shard."""
-    own = dict(footer)
-    if ClassMap.FOOTER_KEY in own:
-        people = set(rows.column("identity").unique().to_pylist())
-        own[ClassMap.FOOTER_KEY] = ClassMap.from_json(own[ClassMap.FOOTER_KEY]).only(people).to_json()
-    return own
-
-
-def _refuse_foreign(storage: Storage) -> None:
-    """A folder with other files in it is not ours to sweep; a rival who began a moment ago has seen to that."""
-    paths = [entry.path for entry in storage.list()]
-    for path in paths:
-        if RUN not in paths and not TEMPORARY.fullmatch(path.rpartition("/")[2]):
-            raise UserError(f"{storage.uri} holds files that are no data set ({path}): choose an empty folder")
+    def _closed_record(self, snapshot: Snapshot) -> dict[str, Any]:
+        """What ``run.json`` will say of this run, for good."""
+        state = {key: value for key, value in self._recorded().items() if key not in ("reason", "earlier_runs")}
+        state |= {"status": "complete", "closed": snapshot.created, "counts": snapshot.counts}
+        state["run"] = {**state.get("run", {}), **self._notes}
+        record: dict[str, Any] = json.loads(dump(state))
+        return record

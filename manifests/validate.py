@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.card import CARD, SAMPLES_META
+from manifests.commits import COMMIT_NAME
 from manifests.dataset import Dataset, open_dataset
 from manifests.erasures import ERASURES, read_log
 from manifests.errors import UserError, one_line
 from manifests.faults import Report
 from manifests.log import (
     COMMITS,
-    ERASING,
-    RUN,
     BrokenDatasetError,
     CommitRecord,
     FileEntry,
@@ -31,9 +30,10 @@ from manifests.log import (
 )
 from manifests.metadata_checks import check_metadata
 from manifests.row_checks import RowContext, check_rows
-from manifests.run_record import RunPlan
+from manifests.run_checks import check_run_record
 from manifests.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
 from manifests.shard_reading import UNREADABLE
+from manifests.shards import FILE_FOLDERS
 from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.term_checks import RecordedTerms
@@ -99,11 +99,7 @@ def _check_order(keys: list[tuple[str, str]], file: str, report: Report) -> None
 def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
     """Run record, commit records, snapshot and listing against each other; the records by shard."""
     snapshot, storage = dataset.snapshot, dataset.storage
-    run = dataset.run
-    if not run:
-        report.add("log", RUN, "missing")
-    else:
-        _check_run(run, dataset, report)
+    under_way = check_run_record(dataset, report)
     records = {}
     by_shard = {entry.shard: entry for entry in snapshot.files}
     if len(by_shard) != len(snapshot.files):
@@ -127,24 +123,9 @@ def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
         _check_conservation(record, path, report)
     if len(records) == len(by_shard):
         _check_sums(snapshot, records.values(), report)
-    if run.get("status") == "complete":
+    if not under_way:
         _check_listing(dataset, set(by_shard), report)
     return records
-
-
-def _check_run(run: Mapping[str, Any], dataset: Dataset, report: Report) -> None:
-    kind, status = run.get("kind"), run.get("status")
-    if kind != dataset.kind:
-        report.add("log", RUN, f"kind {kind!r}, the snapshot says {dataset.kind!r}")
-    if status is None:
-        report.add("log", RUN, "it has no status")
-    try:
-        plan = RunPlan.parse(run, RUN)
-    except UserError as error:
-        report.add("log", RUN, str(error))
-        return
-    if status == "complete" and plan.plan_id not in dataset.snapshot.plan_ids:
-        report.add("log", RUN, f"plan {plan.plan_id[:12]} is complete by it and not one of the snapshot's")
 
 
 def _check_sums(snapshot: Snapshot, records: Collection[CommitRecord], report: Report) -> None:
@@ -179,10 +160,10 @@ def _check_conservation(record: CommitRecord, path: str, report: Report) -> None
 def _check_listing(dataset: Dataset, shards: set[int], report: Report) -> None:
     """Nothing lies in the data set's folders that the snapshot does not name (an append may be under way else)."""
     known = {entry.path for entry in (*dataset.snapshot.files, *dataset.snapshot.rejects)}
-    known |= {commit_path(shard) for shard in shards}
-    for folder in ("data", "rejects", COMMITS):
+    for folder in (*FILE_FOLDERS, COMMITS):
         for entry in dataset.storage.list(folder):
-            if entry.path not in known:
+            record = COMMIT_NAME.fullmatch(entry.path)
+            if entry.path not in known and not (record and int(record[1]) in shards):
                 report.add("extra", entry.path, "not part of the snapshot")
 
 
@@ -262,8 +243,6 @@ def _names_its_classes(found: bytes | None, expected: bytes) -> bool:
 
 def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:
     """What was erased is logged, counted, and named by no older snapshot."""
-    if dataset.run.get("status") == ERASING:
-        report.add("erasure", RUN, "an erasure was interrupted: run the same erase command again")
     snapshot = dataset.snapshot
     erased = sum(record.erased for record in records.values())
     if len(records) == len(snapshot.files) and erased != snapshot.erased:

@@ -19,11 +19,14 @@ from manifests.croissant import CROISSANT
 from manifests.dataset import Dataset
 from manifests.erasures import ERASURES
 from manifests.exports.folder import Exported, new_folder
-from manifests.log import RUN, commit_path, snapshot_path
+from manifests.log import RUN, SNAPSHOTS, commit_path, dump, snapshot_path
 
 _CHUNK = 1 << 20
-_BEFORE_PUBLISHING = f"{RUN} holds the settings of its runs with their paths: read it, and the card, before you publish"
-_BESIDE = (CARD, SAMPLES_META, CROISSANT, STATEMENT, RUN, ERASURES)
+_BEFORE_PUBLISHING = (
+    f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "
+    "read them, and the card, before you publish"
+)
+_BESIDE = (CARD, SAMPLES_META, CROISSANT, STATEMENT, ERASURES)
 
 
 def export_huggingface(dataset: Dataset, output: str) -> Exported:
@@ -45,6 +48,9 @@ def export_huggingface(dataset: Dataset, output: str) -> Exported:
         for path in _BESIDE:
             if dataset.storage.read(path) is not None:
                 _copy(dataset, path, folder)
+        if dataset.run:
+            # As it was closed: the file itself tells of a run that is under way.
+            (folder / RUN).write_bytes(dump(dataset.run))
     return Exported(output, dataset.snapshot.rows, (_BEFORE_PUBLISHING,))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 from manifests.dataset import Dataset
 from pipeline.cluster.synthesize import prepare_synthesis
 from tests.conftest import ToySources
+from tests.manifests.run_records import rewrite_record
 from tests.pipeline.tiny_synthesis import made, settings_of
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "remake_samples.py"
@@ -57,15 +57,11 @@ def test_named_rows_are_written_where_asked(dataset: Dataset, run: Run, tmp_path
 
 
 def test_another_environment_may_be_near(dataset: Dataset, run: Run) -> None:
-    record = Path(dataset.uri, "run.json")
-    state = json.loads(record.read_text())
-    state["run"]["settings"]["precision"] = "bfloat16"
-    record.write_text(json.dumps(state))
+    rewrite_record(dataset.uri, lambda state: state["run"]["settings"].update(precision="bfloat16"))
     status, lines, _ = run(dataset.uri, "--random", "1")
     assert status == 1
     assert "other pixels, PSNR " in lines[0]
-    state["run"]["environment"]["fingerprint"] = "another"
-    record.write_text(json.dumps(state))
+    rewrite_record(dataset.uri, lambda state: state["run"]["environment"].update(fingerprint="another"))
     for least, expected in (("20", 0), ("90", 1)):
         status, lines, _ = run(dataset.uri, "--random", "1", "--min-psnr", least)
         assert status == expected

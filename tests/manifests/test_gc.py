@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from manifests.__main__ import main
+from manifests.claims import Claim
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.gc import KEPT_SNAPSHOTS, collect_garbage
-from manifests.log import ERASING
 from manifests.storage import open_storage
 from manifests.store import DatasetRun
 from manifests.validate import validate
@@ -101,7 +101,8 @@ def test_the_newest_snapshots_stay(dataset: Dataset) -> None:
         run.sink.commit(0, synthetic_rows(0, 1, plan))
         run.close()
     found = collect_garbage(dataset.uri, older_than_hours=0)
-    assert [one.path for one in found] == ["_snapshots/1.json", "_snapshots/2.json"]
+    superseded = ["_claims/1.json", "_claims/2.json", "_snapshots/1.json", "_snapshots/2.json"]
+    assert [one.path for one in found] == superseded
     assert open_dataset(dataset.uri).snapshot.number == KEPT_SNAPSHOTS + 2
     assert validate(dataset.uri).faults == []
 
@@ -114,8 +115,8 @@ def test_what_it_cannot_judge_it_leaves(dataset: Dataset, tmp_path: Path) -> Non
     before = files(dataset.uri)
     with pytest.raises(UserError, match=r"_commits/000000\.json is not JSON"):
         collect_garbage(dataset.uri, older_than_hours=0)
-    run = Path(dataset.uri, "run.json")
-    run.write_text(json.dumps({**json.loads(run.read_bytes()), "status": ERASING}))
+    Claim(2).take(dataset.storage)
+    before.add("_claims/2.json")
     with pytest.raises(UserError, match=r"an erasure of .* was interrupted"):
         collect_garbage(dataset.uri, older_than_hours=0)
     assert files(dataset.uri) == before

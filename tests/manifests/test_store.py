@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -202,13 +203,24 @@ def test_append_refuses_other_classes_and_kinds(uri: str) -> None:
         DatasetRun.start(uri, "source", OTHER_PLAN, {0: 1}, footer=FOOTER, append=True)
 
 
-def test_a_worker_of_an_old_plan_stops(uri: str) -> None:
+def test_a_worker_that_comes_after_the_end_writes_nothing(uri: str) -> None:
     run = start(uri)
+    first = run.sink.commit(0, synthetic_rows(0, 4))
     commit_all(run)
     run.close()
     start(uri, OTHER_PLAN, append=True)
+    before = paths(uri)
+    assert run.sink.commit(0, synthetic_rows(0, 4, variant=1)) == first
+    assert paths(uri) == before
+
+
+def test_a_worker_of_another_plan_stops(uri: str) -> None:
+    run = start(uri)
+    shutil.rmtree(uri)
+    start(uri, OTHER_PLAN)
     with pytest.raises(UserError, match="no longer that of plan"):
         run.sink.commit(0, synthetic_rows(0, 4))
+    assert paths(uri, "data") == []
 
 
 def test_a_shard_that_does_not_add_up_is_not_committed(uri: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from manifests.merge import merge
 from manifests.store import DatasetRun
 from manifests.validate import validate
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, sha, synthetic_rows
+from tests.manifests.run_records import rewrite_record
 
 NC, NOBODY = "CC-BY-NC-4.0", "drawn by a program; shows nobody"
 SOURCE = {"role": "source", "id": "market-like", "licence": NC, "consent": "informed consent"}
@@ -92,8 +92,7 @@ def test_terms_that_are_not_stated(licence: str | None, basis: str | None, tmp_p
 
 def test_rows_of_a_run_of_before_there_were_terms_have_none(tmp_path: Path) -> None:
     old, new = (written(tmp_path / name, None, None) for name in ("old", "new"))
-    path = Path(old, "run.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": "1.2"}))
+    rewrite_record(old, lambda state: state.update(schema_version="1.2"))
     assert faults(old) == set()
     other = DatasetRun.start(str(tmp_path / "other"), "synthetic", sha("other"), {0: 2}, footer=FOOTER)
     other.sink.commit(0, synthetic_rows(1, 2, sha("other")))

@@ -14,6 +14,7 @@ from manifests.soft_labels import teacher
 from manifests.store import Dataset, DatasetRun, open_dataset
 from manifests.trace import trace
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, sha, source_rows, synthetic_rows
+from tests.manifests.run_records import rewrite_record
 
 TRAINED_ON = {"source": {"images": 900, "dataset_ids": ["market", "msmt"]}, "target": {"images": 7}}
 
@@ -164,8 +165,7 @@ def test_rows_of_noise_and_runs_of_which_nothing_is_known() -> None:
     for row in rows:
         row.update(recipe="gan_lsro", sources=[], subject_keys=[], identity=None, target=None, quality=None)
     dataset = write(place, "synthetic", pa.Table.from_pylist(rows, schema=SYNTHETIC_SCHEMA))
-    state = {**dataset.run, "plan": {**dataset.run["plan"], "plan_id": "another"}}
-    dataset.storage.write("run.json", json.dumps(state).encode())
+    dataset = rewrite_record(dataset.uri, lambda state: state["plan"].update(plan_id="another"))
     chain = trace(dataset, rows[0]["sample_id"])
     assert (chain["sources"], chain["run"]) == ([], None)
     text = as_text(chain)

@@ -21,6 +21,7 @@ from pipeline.plan import RECIPE_VERSION
 from pipeline.recorded_inputs import Elsewhere
 from pipeline.remaking import peak_signal_to_noise, remake
 from tests.conftest import ToySources
+from tests.manifests.run_records import rewrite_record
 from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
 
 KINDS = {
@@ -112,11 +113,7 @@ def test_inputs_that_lie_elsewhere_now(make: Maker, toy_sources: ToySources, tra
 
 
 def rewritten(dataset: Dataset, change: Callable[[dict[str, Any]], None]) -> Dataset:
-    path = Path(dataset.uri, "run.json")
-    state = json.loads(path.read_text())
-    change(state["run"])
-    path.write_text(json.dumps(state))
-    return dataset
+    return rewrite_record(dataset.uri, lambda state: change(state["run"]))
 
 
 def test_another_environment_is_judged_by_its_pixels(make: Maker) -> None:
@@ -203,13 +200,13 @@ def test_what_cannot_be_made_again_says_why(make: Maker, toy_sources: ToySources
         list(remake(dataset, ["zz"]))
     with pytest.raises(UserError, match=r"13 rows of .* begin with '' .*add digits"):
         list(remake(dataset, [""]))
-    rewritten(dataset, lambda run: run["settings"].update(batch_size=0))
+    dataset = rewritten(dataset, lambda run: run["settings"].update(batch_size=0))
     with pytest.raises(UserError, match=r"the settings in the run record .*batch_size"):
         list(remake(dataset, names))
-    rewritten(dataset, lambda run: run.pop("checkpoints"))
+    dataset = rewritten(dataset, lambda run: run.pop("checkpoints"))
     with pytest.raises(UserError, match="names no generator: say --generator"):
         list(remake(dataset, names))
-    Path(dataset.uri, "run.json").unlink()
+    dataset = rewrite_record(dataset.uri, lambda state: state["plan"].update(plan_id="another"))
     with pytest.raises(UserError, match=r"knows no run of plan .*: its settings are lost"):
         list(remake(dataset, names))
 

@@ -19,6 +19,7 @@ from manifests.subjects import Request
 from tests.manifests.manifest_rows import annotation_rows, sha, source_rows, synthetic_rows
 from tests.manifests.people_rows import noise_rows, write
 from tests.manifests.report.conftest import PEOPLE, Family, Page, make_family
+from tests.manifests.run_records import rewrite_record
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'&amp;"
 
@@ -237,8 +238,7 @@ def test_the_same_data_sets_give_the_same_page(family: Family, tmp_path: Path) -
 def test_several_runs_are_told_apart(family: Family) -> None:
     plan = {"plan_id": family.synthetic.snapshot.plan_ids[0]}
     first = {"started": "2026-01-02T03:04:05+00:00", "run": {"job": "first", "settings": {"seed": 1}}, "plan": plan}
-    state = {**family.synthetic.run, "earlier_runs": [first]}
-    family.synthetic.storage.write("run.json", json.dumps(state).encode())
+    rewrite_record(family.synthetic.uri, lambda state: state.update(earlier_runs=[first]))
     storage = open_storage(f"memory://{uuid.uuid4().hex}")
     place = write_report(open_dataset(family.synthetic.uri), f"{storage.uri}/deep/report.html")
     page = Page((storage.read("deep/report.html") or b"").decode())
