@@ -14,6 +14,7 @@ from manifests.attestation import STATEMENT, statement
 from manifests.croissant import CROISSANT, croissant
 from manifests.dataset import Dataset
 from manifests.log import dump
+from manifests.markdown import quoted
 from manifests.products import products
 from manifests.schema import SCHEMAS
 from manifests.statements import INTENDED_USE, STATEMENTS, terms
@@ -129,7 +130,7 @@ def _erased(dataset: Dataset) -> Iterator[str]:
 def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
     for name, values in counts.items():
         shown = list(values.items())[:_VALUES_SHOWN]
-        yield from ((name, value.replace("|", "/"), rows) for value, rows in shown)
+        yield from ((name, quoted(value), rows) for value, rows in shown)
         if len(values) > len(shown):
             yield name, f"{len(values) - len(shown)} more", sum(values.values()) - sum(rows for _, rows in shown)
 

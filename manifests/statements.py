@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from manifests.dataset import Dataset
 from manifests.derivation import SOFTWARE, runs
+from manifests.markdown import quoted
 from manifests.query import RowNumbers, metadata
 from manifests.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
 
@@ -51,7 +52,8 @@ def terms(dataset: Dataset, chosen: RowNumbers | None = None) -> Iterator[str]:
         ]
         found = list(dict.fromkeys(given))
     for name, licence, consent in found:
-        yield f"- {name}: licence {licence or 'unknown'}, consent {consent or 'unknown'}"
+        name, licence, consent = (quoted(one or "unknown") for one in (name, licence, consent))
+        yield f"- {name}: licence {licence}, consent {consent}"
     if not found:
         yield "- What it was made from was not recorded."
     if dataset.kind == "synthetic":
@@ -72,4 +74,4 @@ def _of_rows(dataset: Dataset, chosen: RowNumbers | None) -> Iterator[str]:
         .collect()
     )
     for licence, consent, rows in counted.iter_rows():
-        yield f"- {rows} rows, by their own columns: licence {licence}, consent {consent}"
+        yield f"- {rows} rows, by their own columns: licence {quoted(licence)}, consent {quoted(consent)}"

@@ -6,9 +6,7 @@ The copy is still a data set of ours, so that `validate` and `trace` work on wha
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,11 +15,14 @@ from manifests.attestation import STATEMENT
 from manifests.card import CARD, SAMPLES_META
 from manifests.croissant import CROISSANT
 from manifests.dataset import Dataset
-from manifests.erasures import ERASURES
+from manifests.erasures import ERASURES, read_log
+from manifests.errors import UserError
 from manifests.exports.folder import Exported, new_folder
-from manifests.log import RUN, SNAPSHOTS, commit_path, dump, snapshot_path
+from manifests.faults import Report
+from manifests.log import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
+from manifests.metadata_checks import check_metadata
+from manifests.run_form import load_run
 
-_CHUNK = 1 << 20
 _BEFORE_PUBLISHING = (
     f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "
     "read them, and the card, before you publish"
@@ -35,32 +36,55 @@ def export_huggingface(dataset: Dataset, output: str) -> Exported:
     A shard is never changed in place, so neither side can change the other's.
 
     Raises:
-        UserError: `new_folder`'s reasons, or a file is missing.
+        UserError: `new_folder`'s reasons, or a file is missing, or not what the data set says of it.
     """
-    dataset_files = (*dataset.snapshot.files, *dataset.snapshot.rejects)
-    records = [commit_path(entry.shard) for entry in dataset.snapshot.files]
-    records.append(snapshot_path(dataset.snapshot.number))
+    _check_beside(dataset)
     with new_folder(output) as folder:
-        for entry in tqdm(dataset_files, unit=" files", desc="export", disable=None):
-            _copy(dataset, entry.path, folder, link=True)
-        for path in records:
-            _copy(dataset, path, folder)
-        for path in _BESIDE:
-            if dataset.storage.read(path) is not None:
-                _copy(dataset, path, folder)
+        for entry in tqdm(
+            (*dataset.snapshot.files, *dataset.snapshot.rejects), unit=" files", desc="export", disable=None
+        ):
+            _copy_shard(dataset, entry, folder)
+        for path in (*map(commit_path, _shards(dataset)), snapshot_path(dataset.snapshot.number), *_BESIDE):
+            data = dataset.storage.read(path)
+            if data is not None:
+                _place(folder, path).write_bytes(data)
         if dataset.run:
             # As it was closed: the file itself tells of a run that is under way.
             (folder / RUN).write_bytes(dump(dataset.run))
     return Exported(output, dataset.snapshot.rows, (_BEFORE_PUBLISHING,))
 
 
-def _copy(dataset: Dataset, path: str, folder: Path, link: bool = False) -> None:
+def _shards(dataset: Dataset) -> list[int]:
+    return [entry.shard for entry in dataset.snapshot.files]
+
+
+def _check_beside(dataset: Dataset) -> None:
+    """Refuse to hand on records that cannot be read, and metadata that is of other files than these."""
+    for shard in _shards(dataset):
+        if CommitRecord.load(dataset.storage, commit_path(shard)) is None:
+            raise UserError(f"{dataset.storage.locate(commit_path(shard))} is missing; {MEND}")
+    load_run(dataset.storage)
+    read_log(dataset.storage)
+    found = Report(dataset.uri)
+    check_metadata(dataset, found)
+    if found.faults:
+        raise UserError(f"{dataset.uri} is not fit to be handed on: {found.faults[0]}; `describe` writes it again")
+
+
+def _copy_shard(dataset: Dataset, entry: FileEntry, folder: Path) -> None:
+    target = _place(folder, entry.path)
+    with dataset.open(entry) as shard:
+        try:
+            os.link(dataset.storage.locate(entry.path), target)
+        except OSError:  # from another disk or an object store
+            with target.open("wb") as stream:
+                for piece in shard.pieces():
+                    stream.write(piece)
+        else:
+            shard.check_bytes()
+
+
+def _place(folder: Path, path: str) -> Path:
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    if link:
-        # Not possible from another disk or an object store: there the bytes are copied.
-        with contextlib.suppress(OSError):
-            os.link(dataset.storage.locate(path), target)
-            return
-    with dataset.storage.open(path) as source, target.open("wb") as stream:
-        shutil.copyfileobj(source, stream, _CHUNK)
+    return target

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from manifests import parquet
 from manifests.dataset import Dataset
+from manifests.exports.file_names import stem_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
 from manifests.query import RowNumbers, metadata
@@ -57,7 +58,8 @@ def export_market1501(dataset: Dataset, output: str, where: str | None = None) -
     with new_folder(output) as folder:
         for name in FOLDERS.values():
             (folder / name).mkdir()
-        stems, files = named["file"].to_list(), []
+        ids, files = named[ROW_ID[dataset.kind]].to_list(), []
+        stems = [stem_of(dataset, *pair) for pair in zip(ids, named["file"].to_list(), strict=True)]
         for stem, row in zip(stems, read_rows(dataset, rows, _IMAGE_COLUMNS[dataset.kind]), strict=True):
             data, suffix = image_file(dataset, row)
             files.append(f"{stem}.{suffix}")
@@ -112,7 +114,7 @@ def _file(highest: int) -> pl.Expr:
     view = pl.format("c{}s{}", "camera", "sequence")
     box = pl.col("row_number").cum_count().over("split", "number", "camera", "sequence", "frame")
     stem = pl.concat_str(person, view, _digits("frame", 6), box.cast(pl.String).str.zfill(2), separator="_")
-    return pl.concat_str(pl.col("split").replace_strict(FOLDERS), stem, separator="/").alias("file")
+    return pl.concat_str(pl.col("split").replace_strict(FOLDERS, default=None), stem, separator="/").alias("file")
 
 
 def _digits(column: str, width: int) -> pl.Expr:

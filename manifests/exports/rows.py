@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 from tqdm import tqdm
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.exports.file_names import suffix_of
 from manifests.exports.marking import mark_synthetic
 from manifests.query import RowNumbers, rows_where
 from manifests.schema import ROW_ID
 from manifests.shard_reading import Shard
 
-_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
 _BATCH = 100
 
 
@@ -78,7 +75,7 @@ def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
     """A row's image as the bytes of a file, marked if the row is synthetic, and the file name's suffix.
 
     Raises:
-        UserError: a synthetic image is in a format that cannot be marked.
+        UserError: it is no picture, or a synthetic one in a format that cannot be marked.
     """
     data = row["image"]["bytes"]
     if dataset.kind == "synthetic":
@@ -86,14 +83,4 @@ def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
             data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])
         except ValueError as error:
             raise UserError(f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} is broken: {error}") from None
-    return data, _suffix(data, row)
-
-
-def _suffix(data: bytes, row: Mapping[str, Any]) -> str:
-    """By what the bytes are: a name may lie."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            known = str(image.format)
-    except OSError:
-        return PurePosixPath(row["image"]["path"] or "").suffix.lstrip(".") or "bin"
-    return _SUFFIXES.get(known, known.lower())
+    return data, suffix_of(dataset, row[ROW_ID[dataset.kind]], data)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from manifests.dataset import Dataset
+from manifests.exports.file_names import key_of, split_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
 from manifests.query import PICTURES
@@ -39,7 +40,7 @@ def export_webdataset(
         with contextlib.ExitStack() as stack:
             shards: dict[str, _Shards] = {}
             for row in read_rows(dataset, rows):
-                split = row["split"]
+                split = split_of(dataset, row[ROW_ID[dataset.kind]], row["split"])
                 if split not in shards:
                     shards[split] = stack.enter_context(_Shards(folder, split, shard_bytes))
                 shards[split].add(_sample(dataset, row))
@@ -51,7 +52,7 @@ def export_webdataset(
 
 def _sample(dataset: Dataset, row: Mapping[str, Any]) -> dict[str, bytes]:
     """The members of one sample by name."""
-    key = row[ROW_ID[dataset.kind]]
+    key = key_of(dataset, row[ROW_ID[dataset.kind]])
     image, suffix = image_file(dataset, row)
     facts = {name: value for name, value in row.items() if name not in PICTURES}
     members = {
