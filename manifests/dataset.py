@@ -113,8 +113,7 @@ class Dataset:
 
     def open(self, entry: FileEntry) -> AbstractContextManager[Shard]:
         """One file of the snapshot, rejects included, to be read by row groups; raises as `open_shard` does."""
-        rejects = entry.path.startswith("rejects/")
-        return open_shard(self.storage, entry, REJECT_SCHEMA if rejects else SCHEMAS[self.kind])
+        return open_shard(self.storage, entry, self.kind)
 
     def check_bytes(self) -> None:
         """Read every file of the snapshot once.

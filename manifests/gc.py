@@ -10,14 +10,16 @@ whose files are kept here whatever their age.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from manifests.claims import claim_path, refuse_interrupted_erasure
 from manifests.commits import COMMIT_NAME
 from manifests.errors import UserError
-from manifests.log import RUN, CommitRecord, FileEntry, Snapshot, snapshot_path
+from manifests.log import MEND, RUN, BrokenDatasetError, CommitRecord, FileEntry, Snapshot, snapshot_path
 from manifests.run_form import load_run
+from manifests.shard_reading import open_shard
 from manifests.shards import FILE_FOLDERS, SHARD_NAME
 from manifests.storage import TEMPORARY, Entry, Storage, open_storage
 
@@ -38,26 +40,37 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
     """Delete what nothing at ``uri`` needs and what was written more than ``older_than_hours`` ago; says what it was.
 
     Raises:
-        UserError: there is no data set, or an erasure of it was interrupted.
+        UserError: there is no data set, an erasure of it was interrupted, or a file that stays is missing or damaged.
     """
     storage = open_storage(uri)
     state = load_run(storage)
     if state is None:
         raise UserError(f"no data set at {storage.uri}: it has no {RUN}")
+    if "kind" not in state:
+        raise BrokenDatasetError(f"{storage.locate(RUN)} does not say what kind of rows it is about; {MEND}", RUN)
     entries = storage.list()
     # After the listing: an erasure makes its claim before it writes what no snapshot names yet.
     refuse_interrupted_erasure(storage, Snapshot.newest(storage))
     before = time.time() - older_than_hours * 3600
-    found = [one for one in _garbage(storage, entries) if one[0].modified <= before]
+    numbers = Snapshot.numbers(storage)
+    needed = {file.path: file for file in _needed(storage, entries, numbers[-KEPT_SNAPSHOTS:])}
+    found = [one for one in _garbage(entries, numbers, needed) if one[0].modified <= before]
+    if found:
+        _check_whole(storage, state, needed.values())
     for entry, _ in found if not dry_run else ():
         storage.delete(entry.path)
     return [Garbage(entry.path, entry.size, why) for entry, why in found]
 
 
-def _garbage(storage: Storage, entries: list[Entry]) -> Iterator[tuple[Entry, str]]:
-    numbers = Snapshot.numbers(storage)
+def _check_whole(storage: Storage, state: Mapping[str, Any], needed: Iterable[FileEntry]) -> None:
+    """What is to go may be all that is left of a damaged file."""
+    for entry in needed:
+        with open_shard(storage, entry, state["kind"]) as shard:
+            shard.check_bytes()
+
+
+def _garbage(entries: list[Entry], numbers: list[int], needed: Collection[str]) -> Iterator[tuple[Entry, str]]:
     superseded = {path(number) for number in numbers[:-KEPT_SNAPSHOTS] for path in (snapshot_path, claim_path)}
-    needed = {file.path for file in _needed(storage, entries, numbers[-KEPT_SNAPSHOTS:])}
     for entry in entries:
         folder, _, name = entry.path.rpartition("/")
         if TEMPORARY.fullmatch(name):

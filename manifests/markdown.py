@@ -13,5 +13,5 @@ _AT_START = re.compile(r"^(?=[#+=-])|^[0-9]{1,9}(?=[.)])")
 
 
 def quoted(text: str) -> str:
-    """``text`` as Markdown shows it letter for letter (CommonMark 0.31, section 2.4, and GitHub's tables and strikes)."""
+    """``text`` as Markdown shows it letter for letter (CommonMark 0.31, section 2.4; GitHub's tables and strikes)."""
     return _AT_START.sub(r"\g<0>\\", _MEANING.sub(r"\\\g<0>", one_line(text)))

@@ -20,11 +20,8 @@ PICTURES = ("image", "mask")
 """Columns of encoded pictures; no question here reads them."""
 TABLE = "data"
 """The data set's name in a SQL statement."""
-
-_ASIDE = re.compile(r"""'(?:[^']|'')*'|"(?P<name>[^"]*)"|/\*.*?\*/|--[^\n]*""", re.DOTALL)
-"""Values, names in quotes and comments: what may hold any text."""
-_SELECT = re.compile(r"\s*(SELECT|WITH)\b[^;]*;?\s*$", re.IGNORECASE)
-_FILE_READER = re.compile(r"\b(read|scan)_\w+\s*\(", re.IGNORECASE)
+_SCANNED = re.compile(r"^\W*(\w+) SCAN", re.MULTILINE)
+"""In polars' description of a plan, what kind of file it reads."""
 
 RowNumbers = NDArray[np.int64]
 """Places of rows, counted through all files of a snapshot in their order."""
@@ -41,13 +38,17 @@ def rows_where(dataset: Dataset, condition: str) -> RowNumbers:
     Raises:
         UserError: polars cannot read the expression, a column is not there, or it gives no truth value for each row.
     """
+    from manifests.sql_guard import checked_expression  # its parser takes a while to import
+
     numbered = metadata(dataset).with_row_index("row_number")
     try:
-        asked = pl.sql_expr(condition)
+        asked = pl.sql_expr(checked_expression(condition))
         chosen = numbered.filter(asked).select("row_number").collect()
         few = numbered.head(2).collect()
         if few.height == 2 and few.select(asked).height == 1:
             raise UserError(f"--where {condition!r}: one answer for all rows together: sums and counts go into --sql")
+    except ValueError as error:
+        raise UserError(f"--where {condition!r}: {error}") from None
     except PolarsError as error:
         raise UserError(f"--where {condition!r}: {_in_a_line(error, dataset)}") from None
     return chosen["row_number"].to_numpy().astype(np.int64)
@@ -57,16 +58,20 @@ def query(dataset: Dataset, statement: str) -> pl.DataFrame:
     """The answer to a SQL ``statement`` about the table ``data``.
 
     Raises:
-        UserError: it is no SELECT, reads files, polars cannot read it, or a table or column is not there.
+        UserError: it is not one SELECT about that table alone, polars cannot answer it, or a column is not there.
     """
-    bare = _ASIDE.sub(lambda found: found["name"] or " ", statement)
-    if not _SELECT.match(bare) or _FILE_READER.search(bare):
-        raise UserError(f"--sql {statement!r}: one SELECT about the table {TABLE!r} is answered, and nothing else")
+    from manifests.sql_guard import checked_query
+
     try:
-        answer: pl.DataFrame = pl.SQLContext({TABLE: metadata(dataset)}).execute(statement, eager=True)
+        plan = pl.SQLContext({TABLE: metadata(dataset)}).execute(checked_query(statement, TABLE), eager=False)
+        if set(_SCANNED.findall(plan.explain(optimized=False))) - {"PYTHON"}:  # ours: see `Dataset.scan`
+            raise ValueError("it reads what is not the data set")
+        return plan.collect()
+    except ValueError as error:
+        only = f"one SELECT about the table {TABLE!r} is answered, and nothing else"
+        raise UserError(f"--sql {statement!r}: {error}; {only}") from None
     except PolarsError as error:
         raise UserError(f"--sql {statement!r}: {_in_a_line(error, dataset)}; the table is {TABLE!r}") from None
-    return answer
 
 
 def _in_a_line(error: PolarsError, dataset: Dataset) -> str:

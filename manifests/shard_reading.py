@@ -18,7 +18,19 @@ import pyarrow.parquet as pq
 from manifests.errors import one_line
 from manifests.log import MEND, BrokenDatasetError, FileEntry
 from manifests.parquet import footer_of
-from manifests.schema import IMAGE, KIND_KEY, REQUIRED, VERSION_KEY, as_written, check_version, completed, is_newer
+from manifests.schema import (
+    IMAGE,
+    KIND_KEY,
+    REJECT_SCHEMA,
+    REQUIRED,
+    SCHEMAS,
+    VERSION_KEY,
+    Kind,
+    as_written,
+    check_version,
+    completed,
+    is_newer,
+)
 from manifests.storage import Storage
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, RuntimeError)
@@ -131,14 +143,15 @@ class Shard:
 
 
 @contextlib.contextmanager
-def open_shard(storage: Storage, entry: FileEntry, schema: pa.Schema) -> Iterator[Shard]:
-    """The file of ``entry``, whose rows are of ``schema``.
+def open_shard(storage: Storage, entry: FileEntry, kind: Kind) -> Iterator[Shard]:
+    """The file of ``entry`` in a data set of ``kind``: its rows, or those that were rejected.
 
     Raises:
         BrokenDatasetError: it is not the file that the snapshot names, or none that can be read; `Shard`'s methods
             raise it too.
         UserError: it is missing, or a newer major version wrote it.
     """
+    schema = REJECT_SCHEMA if entry.path.startswith("rejects/") else SCHEMAS[kind]
     with storage.open(entry.path) as source:
         yield Shard(source, entry, schema, storage.locate(entry.path))
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset
 from manifests.log import FileEntry
 from manifests.query import RowNumbers
-from manifests.schema import SCHEMAS
 from manifests.shard_reading import open_shard
 from manifests.storage import Storage, open_storage
 
@@ -70,7 +69,7 @@ class RowGroups:
     def _read(self, entry: FileEntry, group: int) -> pa.Table:
         if self._storage is None:
             self._storage = open_storage(self._uri)
-        with open_shard(self._storage, entry, SCHEMAS[self._kind]) as shard:
+        with open_shard(self._storage, entry, self._kind) as shard:
             # Without threads: those of Arrow do not live on in a forked process.
             return shard.read_group(group, self._columns, threads=False)
 

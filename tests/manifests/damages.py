@@ -1,4 +1,7 @@
-"""Kinds of damage to a data set's files, by name: what disks, copies, editors and strangers do to them."""
+"""Kinds of damage to a data set's files, by name: what disks, copies, editors and strangers do to them.
+
+In what a stranger wrote (`OF_STRANGERS`) the log agrees with the files: only the values have no sense.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,11 @@ import pyarrow.parquet as pq
 
 from manifests import parquet
 from manifests.log import snapshot_path
-from manifests.schema import SYNTHETIC_SCHEMA
 from manifests.storage import open_storage
 from manifests.store import Snapshot
 from tests.manifests.manifest_rows import source_rows
 
-Damage = Callable[[Path], None]
+Damage = Callable[[Path], Any]
 """What happens to the data set in a folder: synthetic rows in two shards, rejects, an erasure, an older commit."""
 Json = dict[str, Any]
 
@@ -59,7 +61,7 @@ _FILES: dict[str, Callable[[Path], Path]] = {
 _JSON = ("snapshot", "commit record", RUN, CROISSANT, STATEMENT)
 
 
-def _cut(size: int) -> Callable[[Path], None]:
+def _cut(size: int) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(path.read_bytes()[:size])
 
 
@@ -73,8 +75,8 @@ def _loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-def _holding(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
+def _holding(data: bytes) -> Callable[[Path], Any]:
+    return lambda path: path.write_bytes(data)
 
 
 def _in(name: str, change: Callable[[Path], Any]) -> Damage:
@@ -122,7 +124,15 @@ def _replaced(name: str, old: str, new: str) -> Damage:
     return _in(name, change)
 
 
-_NO_NUMBERS = {"a text": '"4"', "true": "true", "null": "null", "1e400": "1e400", "-1": "-1", "NaN": "NaN", "4.9": "4.9"}
+_NO_NUMBERS = {
+    "a text": '"4"',
+    "true": "true",
+    "null": "null",
+    "1e400": "1e400",
+    "-1": "-1",
+    "NaN": "NaN",
+    "4.9": "4.9",
+}
 
 
 def _flipped(place: Callable[[bytes], int]) -> Callable[[Path], None]:
@@ -238,7 +248,7 @@ def _shards() -> Iterator[tuple[str, Damage]]:
     yield "a byte flipped in the footer", _in("shard", _flipped(lambda data: len(data) - 200))
     yield "a byte flipped in the footer's length", _in("shard", _flipped(lambda data: len(data) - 6))
     yield "a byte flipped in the magic", _in("shard", _flipped(lambda data: len(data) - 1))
-    yield "another shard's bytes", lambda root: shard(root).write_bytes(shard(root, 1).read_bytes()) and None
+    yield "another shard's bytes", lambda root: shard(root).write_bytes(shard(root, 1).read_bytes())
     source = parquet.encode(source_rows(4)).to_pybytes()
     yield "a shard of another kind", _in("shard", _holding(source))
     yield "a stranger's shard of another kind", _sealed_with(_holding(source))
@@ -303,15 +313,32 @@ def _erasures() -> Iterator[tuple[str, Damage]]:
     yield "a table of rows without pictures that has fewer", _in(META, _table(lambda table: table.slice(1)))
     yield "a byte flipped in the table without pictures", _in(META, _flipped(page_of("identity")))
     yield "a byte flipped in the rejects", _in("rejects", _flipped(page_of("reason")))
-    yield "a file beside the shards", lambda root: shutil.copy(shard(root), root / "data/000077-0123456789abcdef.parquet")
+    yield (
+        "a file beside the shards",
+        lambda root: shutil.copy(shard(root), root / "data/000077-0123456789abcdef.parquet"),
+    )
 
 
+_FIRST = ("shard", "snapshot", "commit record", RUN)
+_ON_FILES = {f"{name} {how}": _in(name, change) for name in _FILES for how, change in _TO_ANY.items()}
+_ON_JSON = {f"{name} {how}": _in(name, change) for name in _JSON for how, change in _TO_JSON.items()}
 DAMAGES: Mapping[str, Damage] = {
-    **{f"{name} {how}": _in(name, change) for name in _FILES for how, change in _TO_ANY.items()},
-    **{f"{name} {how}": _in(name, change) for name in _JSON for how, change in _TO_JSON.items()},
+    **_ON_FILES,
+    **_ON_JSON,
     **dict(_shards()),
     **dict(_records()),
     **dict(_runs()),
     **dict(_erasures()),
 }
-assert len(SYNTHETIC_SCHEMA) and all(callable(one) for one in DAMAGES.values())
+CORE = frozenset(
+    {
+        *(name for name in _ON_FILES if name.startswith(_FIRST)),
+        *(name for name in _ON_JSON if name.startswith("snapshot")),
+        *(name for name, _ in _shards() if "stranger" not in name),
+        *(name for name, _ in _records() if "commit record" in name),
+        *("rejects missing", "erasures.parquet missing", "samples_meta.parquet missing"),
+    }
+)
+"""Those that every command has to meet."""
+OF_STRANGERS = frozenset(name for name in DAMAGES if name.startswith(("a stranger's", "a run ", "run.json", "README")))
+"""After these a command may well end, and say something else than before."""
