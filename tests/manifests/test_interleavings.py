@@ -1,0 +1,283 @@
+"""Two commands at one data set, in every order of their steps and with a kill at each: nothing is lost or doubled.
+
+Complete for up to two preemptions (`tests.manifests.interleaving`); ``REID_SYNTH_PREEMPTIONS=3`` looks further.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests import parquet
+from manifests.claims import Claim
+from manifests.dataset import Dataset, open_dataset
+from manifests.erase import erase
+from manifests.errors import UserError
+from manifests.gc import collect_garbage
+from manifests.log import RUN, CommitRecord, FileEntry, Snapshot, commit_path, dump
+from manifests.removal import Removal
+from manifests.run_record import closed_state
+from manifests.schema import ANNOTATION_SCHEMA
+from manifests.store import DatasetRun
+from manifests.subjects import Request
+from tests.manifests.interleaving import Command, Files, Killed, Outcome, TurnStorage, explore
+from tests.manifests.manifest_rows import annotation_rows, name
+
+ENCODE = parquet.encode
+URI = "memory://turns/set"
+PREEMPTIONS = int(os.environ.get("REID_SYNTH_PREEMPTIONS", "2"))
+A, B, X, Y = (name(f"plan {letter}") for letter in "ABXY")
+SHARDS = {A: 2, B: 2, X: 1, Y: 1}
+APPENDED = (X, Y)
+
+
+class Place:
+    """Where `open_storage` leads while a test runs."""
+
+    storage: TurnStorage
+
+
+@pytest.fixture(autouse=True)
+def _at_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("store", "shard_sink", "dataset", "gc"):
+        monkeypatch.setattr(f"manifests.{module}.open_storage", lambda uri: Place.storage)
+    monkeypatch.setattr("manifests.settling.write_inspection_files", write_card)
+    monkeypatch.setattr("manifests.parquet.encode", encode)
+    monkeypatch.setattr(Dataset, "read_as_written", read)
+    monkeypatch.setattr("manifests.erase.find_traces", lambda datasets, request: found(request))
+    monkeypatch.setattr("manifests.erase._removal", removal)
+    monkeypatch.setattr("manifests.erase._described", lambda *_: None)
+    monkeypatch.setattr("manifests.erase.models_behind", lambda *_: ())
+    monkeypatch.setattr("manifests.erase.new_receipt", lambda: "0" * 32)
+    for module in ("store", "removal", "run_record"):
+        monkeypatch.setattr(f"manifests.{module}.now", lambda: "2026-11-28T00:00:00+00:00")
+
+
+def write_card(dataset: Dataset) -> None:
+    """In place of card, index and metadata: one file that follows from the snapshot and needs all of its files."""
+    rows = sum(dataset.read_file(entry).num_rows for entry in dataset.snapshot.files)
+    dataset.storage.write("README.md", dump({"snapshot": dataset.snapshot.number, "rows": rows}))
+
+
+@cache
+def _encoded(table: bytes, footer: tuple[tuple[str, str], ...]) -> bytes:
+    return bytes(ENCODE(pa.ipc.open_stream(table).read_all(), dict(footer)))
+
+
+def encode(table: pa.Table, footer: dict[str, str] | None = None) -> bytes:
+    """Parquet files as always; each is made once."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return _encoded(sink.getvalue().to_pybytes(), tuple(sorted((footer or {}).items())))
+
+
+@cache
+def decoded(data: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(data))
+
+
+def read(dataset: Dataset, entry: FileEntry, columns: object = None, filter: object = None) -> pa.Table:
+    """In place of `Dataset.read_as_written`: each file is decoded once."""
+    data = dataset.storage.read(entry.path)
+    if data is None:
+        raise UserError(f"{dataset.storage.locate(entry.path)} is missing")
+    return decoded(data)
+
+
+def found(request: Request) -> SimpleNamespace:
+    return SimpleNamespace(people=frozenset(), subjects=frozenset(), found=request.images)
+
+
+def removal(dataset: Dataset, traces: object, request: Request) -> Removal:
+    """In place of the search for who is on the rows: the images that are asked for."""
+    tables = (dataset.read_file(entry) for entry in dataset.snapshot.files)
+    gone = [np.isin(table.column("image_id").to_pylist(), list(request.images)) for table in tables]
+    return Removal(tuple(gone), (), frozenset(), request.images)
+
+
+@cache
+def shard_rows(plan: str, shard: int, variant: int = 0) -> pa.Table:
+    """Two rows of one shard; ``variant`` changes bytes but not names, as another processor's arithmetic would."""
+    rows = annotation_rows(2).to_pylist()
+    for number, row in enumerate(rows):
+        row.update(image_id=name(f"{plan} {shard} {number}"), mask_quality=0.5 + variant / 100)
+    return pa.Table.from_pylist(rows, schema=ANNOTATION_SCHEMA)
+
+
+def ids(plan: str, shards: Sequence[int] | None = None) -> list[str]:
+    chosen = range(SHARDS[plan]) if shards is None else shards
+    return [one for shard in chosen for one in shard_rows(plan, shard).column("image_id").to_pylist()]
+
+
+def start(plan: str) -> DatasetRun:
+    return DatasetRun.start(URI, "annotation", plan, dict.fromkeys(range(SHARDS[plan]), 2), append=plan in APPENDED)
+
+
+def write(plan: str, variant: int = 0) -> Command:
+    """A whole run: the driver and its workers."""
+
+    def command() -> None:
+        run = start(plan)
+        for shard in run.pending():
+            run.sink.commit(shard, shard_rows(plan, shard, variant))
+        run.close()
+
+    return command
+
+
+def close_late(run: DatasetRun) -> Command:
+    """What a driver that was started before everything else does at last."""
+
+    def command() -> None:
+        late = copy.copy(run)
+        late._storage = Place.storage
+        late.close()
+
+    return command
+
+
+def take_out(image: str) -> Command:
+    return lambda: erase([URI], Request(images=frozenset({image})))
+
+
+def collect() -> None:
+    collect_garbage(URI)
+
+
+def storage_of(files: Files) -> TurnStorage:
+    Place.storage = TurnStorage(URI, files, time.time())
+    Place.storage.changed = lambda: check_readable(Place.storage.files)
+    return Place.storage
+
+
+def check_readable(files: Files) -> None:
+    """What a reader finds at any moment: a snapshot all of whose files are there, no row of it twice."""
+    numbers = [int(path[len("_snapshots/") : -len(".json")]) for path in files if path.startswith("_snapshots/")]
+    if numbers:
+        named = snapshot_in(files[f"_snapshots/{max(numbers)}.json"][0]).named
+        assert named.keys() <= files.keys(), named.keys() - files.keys()
+
+
+@cache
+def snapshot_in(data: bytes) -> Snapshot:
+    storage = TurnStorage(URI, {"_snapshots/1.json": (data, 0.0)}, 0.0)
+    return Snapshot.load(storage, 1)
+
+
+def written_rows(files: Files, paths: Sequence[str]) -> Counter[str]:
+    return Counter(one for path in paths for one in decoded(files[path][0]).column("image_id").to_pylist())
+
+
+def check_settled(storage: TurnStorage) -> Counter[str]:
+    """All agrees with the newest snapshot, and nothing else is there; the rows."""
+    files, snapshot = storage.files, Snapshot.newest(storage)
+    assert snapshot is not None
+    assert sorted(path for path in files if path.startswith("data/")) == sorted(snapshot.named)
+    assert storage.read(RUN) == dump(closed_state(snapshot, None))
+    assert Claim.load(storage, snapshot.number + 1) is None
+    assert f'"snapshot": {snapshot.number}\n' in (storage.read("README.md") or b"").decode()
+    for entry in snapshot.files:
+        record = CommitRecord.load(storage, commit_path(entry.shard))
+        assert record is not None
+        assert record.data == entry
+    rows = written_rows(files, list(snapshot.named))
+    assert set(rows.values()) <= {1}
+    assert rows.total() == snapshot.rows == snapshot.planned - snapshot.erased
+    if snapshot.erasures:
+        erased = max(one.snapshot for one in snapshot.erasures)
+        assert min(Snapshot.numbers(storage)) >= erased
+    return rows
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two commands, what was done before them, and the rows that are there when both have been given to their end."""
+
+    commands: Sequence[Command]
+    rows: Sequence[Sequence[str]]
+    """Any one of these."""
+    before: Sequence[Command] = ()
+    refused: str = "^$"
+    """What the command that lost is told for good, where it may lose."""
+
+
+BASE = [write(A)]
+FIRST = ids(A)[0]
+CASES: dict[str, Case] = {
+    "two drivers of one plan": Case([write(A), write(A)], [ids(A)]),
+    "two drivers of one plan with bytes of their own": Case([write(A, 1), write(A, 2)], [ids(A)]),
+    "two plans at an empty place": Case(
+        [write(A), write(B)], [ids(A), ids(B)], refused="unfinished run of another plan|holds a finished data set"
+    ),
+    "two appends": Case([write(X), write(Y)], [ids(A) + ids(X) + ids(Y)], BASE),
+    "one append twice": Case([write(X), write(X)], [ids(A) + ids(X)], BASE),
+    "an append, and the finished plan again": Case([write(X), write(A)], [ids(A) + ids(X)], BASE),
+    "an append and an erasure": Case([write(X), take_out(FIRST)], [ids(A)[1:] + ids(X)], BASE),
+    "the finished plan again and an erasure": Case([write(A), take_out(FIRST)], [ids(A)[1:]], BASE),
+    "two erasures": Case([take_out(FIRST), take_out(ids(A)[1])], [ids(A)[2:]], BASE),
+    "one erasure twice": Case([take_out(FIRST), take_out(FIRST)], [ids(A)[1:]], BASE),
+    "an append and garbage": Case([write(X), collect], [ids(A) + ids(X)], BASE),
+    "an erasure and garbage": Case([take_out(FIRST), collect], [ids(A)[1:]], BASE),
+}
+
+
+def told(error: BaseException | None, refused: str = "") -> bool:
+    """Whether a command ended well, was killed, or said in one line why it lost."""
+    return error is None or isinstance(error, Killed) or (isinstance(error, UserError) and "\n" not in str(error))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_order_and_every_kill(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CASES[name]
+    storage = storage_of({})
+    for command in case.before:
+        command()
+    base = {path: (data, 0.0) for path, (data, _) in storage.files.items()}
+
+    seen: set[str] = set()
+    runs = 0
+    begun = time.perf_counter()
+    for outcome in explore(lambda files: (storage_of(files), case.commands), base, PREEMPTIONS):
+        runs += 1
+        for error in outcome.errors:
+            assert told(error), (str(outcome), repr(error))
+        if outcome.key not in seen:
+            seen.add(outcome.key)
+            check_ending(case, outcome)
+    print(name, runs, len(seen), round(time.perf_counter() - begun, 2))
+
+
+def check_ending(case: Case, outcome: Outcome) -> None:
+    """The commands that did not end well are given again: all is done then."""
+    storage = storage_of(dict(outcome.files))
+    errors = list(outcome.errors)
+    for _ in range(2):
+        for place, command in enumerate(case.commands):
+            if errors[place] is not None:
+                try:
+                    command()
+                    errors[place] = None
+                except UserError as error:
+                    errors[place] = error
+    for error in errors:
+        assert error is None or re.search(case.refused, str(error)), (str(outcome), error)
+    try:
+        rows = check_settled(storage)
+        assert any(rows == Counter(expected) for expected in case.rows)
+    except AssertionError as error:
+        error.add_note(str(outcome))
+        raise
