@@ -9,7 +9,6 @@ images with all others and is held against those products. Ratios are of CPU tim
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import resource
@@ -26,6 +25,7 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.json_text import strict_json
 from pipeline.reid.evaluation import Features, Numbers, measure, similarities
 from pipeline.reid.reranking import reranked
 from pipeline.settings import JobSettings, run_job
@@ -60,7 +60,7 @@ def main(settings: Settings) -> None:
         "parts": found,
         "ratio": ratios,
     }
-    text = json.dumps(result, indent=1)
+    text = strict_json(result, indent=1)
     print(text)
     if settings.output:
         settings.output.write_text(text + "\n", encoding="utf-8")

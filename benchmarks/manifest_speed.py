@@ -10,7 +10,6 @@ Each ratio is between the fastest of its rounds, which alternate. Needs rows x i
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -30,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests import parquet, soft_labels
 from manifests.card import SAMPLES_META
+from manifests.json_text import strict_json
 from manifests.schema import SYNTHETIC_SCHEMA
 from manifests.soft_labels import ClassMap, LabelColumns, expand
 from manifests.store import Dataset, DatasetRun, open_dataset
@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
         "labels": measure_labels(settings),
         "scan": measure_scans(settings),
     }
-    text = json.dumps(result, indent=1)
+    text = strict_json(result, indent=1)
     print(text)
     if settings.output:
         settings.output.write_text(text + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.lineage import LineageSettings
+from pipeline.outcome import check_outcome
 from pipeline.settings import run_job
 
 
@@ -42,6 +43,7 @@ def main(settings: Settings) -> None:
             limit=settings.limit,
             lineage=settings.lineage,
         )
+    check_outcome(dataset, "images")
     quality = dataset.scan().select("mask_quality").mean().collect().item()
     print(f"annotations: {dataset.snapshot.rows} rows, mean mask quality {quality:.3f}, in {dataset.uri}")
 

@@ -9,7 +9,6 @@ A model is the output of jobs/train_reid.py, or a shipped one by name.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
+from manifests.json_text import write_json
 from manifests.store import open_dataset
 from pipeline.devices import Device, check_device
 from pipeline.reid.model import ReidModel, load_reid
@@ -52,7 +52,7 @@ def main(settings: Settings) -> int:
         found.append(measure_on(uri, model, settings, pose_model))
         print(line(found[-1]), flush=True)
     if settings.json_file is not None:
-        write_json(settings.json_file, settings, model, found)
+        write_results(settings.json_file, settings, model, found)
     return 0
 
 
@@ -83,13 +83,11 @@ def line(found: Measured) -> str:
     return text
 
 
-def write_json(path: Path, settings: Settings, model: ReidModel, found: list[Measured]) -> None:
+def write_results(path: Path, settings: Settings, model: ReidModel, found: list[Measured]) -> None:
     """All results with what they were measured with; the file appears whole or not at all."""
     chosen = settings.model_dump(mode="json", exclude={"json_file", "eval", "threads"})
     content = {"model_sha256": model.sha256, "settings": chosen, "results": [one.as_dict() for one in found]}
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, content)
 
 
 if __name__ == "__main__":

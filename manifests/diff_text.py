@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from manifests.json_text import lenient_json
 
 _WIDTH = 60
 
@@ -50,7 +51,7 @@ def _some(keys: list[str], count: int) -> str:
 
 
 def _change(values: list[Any]) -> str:
-    before, after = (json.dumps(value, ensure_ascii=False) for value in values)
+    before, after = (lenient_json(value, ensure_ascii=False) for value in values)
     return f"{_short(before)} -> {_short(after)}"
 
 

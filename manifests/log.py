@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from manifests.errors import UserError, one_line
+from manifests.json_text import lenient_json
 from manifests.schema import Kind, check_version, is_newer
 from manifests.storage import Storage
 from manifests.strict_json import Count, Digest, Number, Text, parse_json, validated
@@ -227,8 +227,11 @@ def snapshot_path(number: int) -> str:
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
-    """JSON for people and programs alike: indented, sorted keys, UTF-8."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    """JSON for people and programs alike: indented, sorted keys, UTF-8.
+
+    A NaN that an older version left in a record becomes null: it must not stand in the way of an erasure.
+    """
+    return (lenient_json(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def load(storage: Storage, path: str) -> dict[str, Any] | None:

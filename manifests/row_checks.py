@@ -29,6 +29,9 @@ from manifests.soft_labels import NO_LABEL, ClassMap
 from manifests.term_checks import RecordedTerms
 
 LABEL_TOLERANCE = 1e-6
+FLAT_SPAN = 4
+"""Greatest spread of a channel, in levels, in a picture that passes for one colour: more than rounding and JPEG make of
+one, less than the noise of a camera or anything drawn."""
 KEYPOINTS = 17
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ROW_NAME = re.compile(r"[0-9a-f]{32}")
@@ -138,11 +141,19 @@ def _check_image(row: Row, size: tuple[int, int]) -> Iterator[Finding]:
     except PictureError as error:
         yield "image", f"the picture does not decode: {error}"
         return
+    if _is_flat(picture):
+        yield "flat", "the whole picture is of one colour, or nearly"
     if picture.size != size:
         yield "size", f"the picture is {picture.size}, the row says {size}"
     digest = row.get("pixel_sha256")
     if digest is not None and picture.format in _LOSSLESS and digest != _pixel_sha256(picture):
         yield "image", "the pixels' SHA-256 is not pixel_sha256"
+
+
+def _is_flat(picture: Image.Image) -> bool:
+    """Whether no colour channel spans more than `FLAT_SPAN` levels; transparency does not count."""
+    spans = (picture if picture.mode in ("RGB", "L", "I", "I;16", "F") else picture.convert("RGB")).getextrema()
+    return all(high - low <= FLAT_SPAN for low, high in (spans if isinstance(spans[0], tuple) else (spans,)))
 
 
 def _pixel_sha256(picture: Image.Image) -> str:

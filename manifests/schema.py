@@ -16,7 +16,6 @@ rows that were made before version 1.3.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
@@ -24,6 +23,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from manifests.errors import UserError
+from manifests.json_text import strict_json
 
 SCHEMA_VERSION = "1.3"
 Kind = Literal["source", "annotation", "synthetic"]
@@ -86,7 +86,7 @@ def _schema(kind: str, fields: Iterable[_Field]) -> pa.Schema:
         {
             KIND_KEY: kind.encode(),
             VERSION_KEY: SCHEMA_VERSION.encode(),
-            b"huggingface": json.dumps({"info": {"features": features}}).encode(),
+            b"huggingface": strict_json({"info": {"features": features}}).encode(),
         }
     )
 

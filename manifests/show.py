@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.json_text import lenient_json
 from manifests.pictures import PictureError, load_picture
 from manifests.query import RowNumbers
 from manifests.rows import fetch_rows
@@ -25,7 +25,7 @@ _VALUES_SHOWN = 12
 def as_json(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:
     """The summary and ``rows`` sample rows, of the ``chosen`` rows if given, as one JSON object."""
     sample = sample_rows(dataset, rows, chosen).to_dicts()
-    return json.dumps({**summarize(dataset, chosen), "sample": sample}, indent=1)
+    return lenient_json({**summarize(dataset, chosen), "sample": sample}, indent=1)
 
 
 def as_text(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:

@@ -11,7 +11,6 @@ for generated data in person re-identification", IEEE TIP 2018, the static form)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from manifests.json_text import strict_json
 from manifests.label_checks import check_classes, check_sum, check_values
 from manifests.schema import SOFT_LABEL
 from manifests.strict_json import parse_json
@@ -202,7 +202,7 @@ class ClassMap:
         return len(self) == len(whole) and all(mine is None or mine == name for mine, name in pairs)
 
     def to_json(self) -> str:
-        return json.dumps({"identities": self.identities}, ensure_ascii=False)
+        return strict_json({"identities": self.identities}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ClassMap:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,9 @@ from manifests.store import ShardSink, open_dataset
 from pipeline.digests import plan_digest
 from pipeline.images import BoolMask, ImageError, RgbImage, decode, decode_mask, encode_mask
 from pipeline.settings import JobSettings
+
+if TYPE_CHECKING:
+    from pipeline.foreground import Foreground
 
 STAGE = "annotate"
 PLAN_COLUMNS = ("image_id", "image_sha256")
@@ -145,6 +148,8 @@ class AnnotationWorker:
         images = [image for _, image in readable]
         keypoints = self._keypoints([row["image_sha256"] for row, _ in readable], images)
         people = self.segmenter.segment(images, list(keypoints))
+        found = list(zip(readable, people, keypoints, strict=True))
+        rejects += [_not_finite(row) for (row, _), person, points in found if not _finite(person, points)]
         return [
             {
                 "image_id": row["image_id"],
@@ -159,7 +164,8 @@ class AnnotationWorker:
                 "pose_model": self.pose.name,
                 "pose_sha256": self.pose.sha256,
             }
-            for (row, image), person, points in zip(readable, people, keypoints, strict=True)
+            for (row, image), person, points in found
+            if _finite(person, points)
         ]
 
     def _keypoints(self, digests: list[str], images: list[RgbImage]) -> NDArray[np.float32]:
@@ -167,6 +173,15 @@ class AnnotationWorker:
         if all(digest in self.known_keypoints for digest in digests):
             return np.stack([self.known_keypoints[digest] for digest in digests])
         return self.pose.estimate(images)
+
+
+def _finite(person: Foreground, points: NDArray[np.float32]) -> bool:
+    return bool(np.isfinite(person.quality) and np.isfinite(points).all())
+
+
+def _not_finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    error = ImageError("not_finite", "the models answered with a mask or keypoints that are not finite")
+    return reject_row(row, row["image_id"], STAGE, error)
 
 
 def _known_keypoints(uri: str, pose_sha256: str) -> dict[str, NDArray[np.float32]]:
@@ -233,13 +248,13 @@ def keypoint_array(structs: list[dict[str, float]]) -> NDArray[np.float32]:
     return np.array([[point["x"], point["y"], point["score"]] for point in structs], dtype=np.float32)
 
 
-def reject_row(source: Mapping[str, Any], item_id: str, stage: str, error: ImageError) -> dict[str, Any]:
-    """A row of the rejects table for a source row that could not be used."""
+def reject_row(source: Mapping[str, Any] | None, item_id: str, stage: str, error: ImageError) -> dict[str, Any]:
+    """A row of the rejects table for a source row that could not be used, or for what was to be made out of noise."""
     return {
         "item_id": item_id,
         "stage": stage,
         "reason": error.reason,
         "message": str(error),
-        "source_sha256": source["image_sha256"],
-        "relative_path": source["relative_path"],
+        "source_sha256": source and source["image_sha256"],
+        "relative_path": source and source["relative_path"],
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import UserError
+from manifests.json_text import strict_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     used, and what mmengine puts beside the weights (logs, numpy arrays) is read as data or dropped.
 
     Raises:
-        UserError: no such file, damaged, holds other objects than tensors, or holds no tensors.
+        UserError: no such file, damaged, holds other objects than tensors, no tensors, or weights that are not finite.
     """
     try:
         with path.open("rb") as file:
@@ -44,11 +45,16 @@ def load_state(path: Path) -> dict[str, Tensor]:
 def _tensors_only(path: Path, state: Any) -> dict[str, Tensor]:
     import torch
 
+    from pipeline.finite import first_not_finite
+
     if not isinstance(state, Mapping) or not state:
         raise UserError(f"{path} holds no state dict (got {type(state).__name__}, not names with tensors)")
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             raise UserError(f"{path} holds no plain state dict: {key!r} is {type(value).__name__}, not a tensor")
+    wrong = first_not_finite(state)
+    if wrong is not None:
+        raise UserError(f"{path} holds weights that are not finite ({wrong}): whatever wrote it, its training failed")
     return dict(state)
 
 
@@ -114,13 +120,22 @@ def _beside_weights() -> list[Callable[..., Any] | tuple[Callable[..., Any], str
 
 
 def save_state(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors and metadata as safetensors: same content, same bytes; a whole file or none."""
+    """Write tensors and metadata as safetensors: same content, same bytes; a whole file or none.
+
+    Raises:
+        UserError: a tensor is not finite.
+    """
     from safetensors.torch import save_file
 
+    from pipeline.finite import first_not_finite
+
+    wrong = first_not_finite(tensors)
+    if wrong is not None:
+        raise UserError(f"{path} is not written: {wrong} is not finite, or too great for the precision of the file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # One entry, since safetensors writes several in an order of chance.
-    entry = {_METADATA: json.dumps(dict(metadata), sort_keys=True)} if metadata else None
+    entry = {_METADATA: strict_json(dict(metadata), sort_keys=True)} if metadata else None
     try:
         # Copies, since safetensors refuses tensors that share their memory, as tied weights do.
         own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -49,7 +49,7 @@ class Card(BaseModel):
     """What a shipped checkpoint says of itself, as JSON beside it; no dates, so that making it again changes
     nothing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     format: Format

@@ -44,6 +44,14 @@ class Workers:
         """The same for running statistics, which each worker has from its own rows."""
         self._average([buffer for buffer in network.buffers() if buffer.is_floating_point()])
 
+    def all_true(self, flags: Tensor) -> Tensor:
+        """``flags`` (N,) bool: each true where it is so for every worker."""
+        if self.count == 1:
+            return flags
+        shared = flags.to(torch.uint8)
+        dist.all_reduce(shared, dist.ReduceOp.MIN)
+        return shared.bool()
+
     def gather(self, value: Any) -> list[Any]:
         """The ``value`` of every worker, in order of rank, on every worker."""
         if self.count == 1:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any
 
+from manifests.json_text import strict_json
 from manifests.names import content_id, subject_key
 
 __all__ = ["content_id", "content_seed", "plan_digest", "settings_sha256", "subject_key"]
@@ -19,7 +19,7 @@ def content_seed(*parts: str | int) -> int:
 
 def settings_sha256(settings: dict[str, Any]) -> str:
     """SHA-256, hex, of settings as canonical JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(strict_json(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def plan_digest(name: str, settings: dict[str, Any], ids: Iterable[str]) -> str:

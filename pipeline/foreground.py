@@ -34,7 +34,10 @@ SMALLEST_PART = 0.02
 
 
 class Foreground(NamedTuple):
-    """``mask`` (H, W) bool at the crop's own size; ``quality``: the model's own prediction of its IoU, 0 to 1."""
+    """``mask`` (H, W) bool at the crop's own size; ``quality``: the model's own prediction of its IoU, 0 to 1.
+
+    NaN where that or the mask's logits are not finite: the mask means nothing.
+    """
 
     mask: BoolMask
     quality: float
@@ -120,7 +123,8 @@ class Segmenter:
                 self.grid.cells,
             )
         made = logits.float().cpu().numpy()
-        qualities = quality.float().clamp(0, 1).cpu().tolist()
+        finite = np.isfinite(made).all(axis=(1, 2))
+        qualities = np.where(finite, quality.float().clamp(0, 1).cpu().numpy(), np.nan).tolist()
         return [
             Foreground(self._own_mask(made[index], boxes[index], image), qualities[index])
             for index, image in enumerate(images)

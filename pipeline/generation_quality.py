@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches
+from pipeline.reid.evaluation import check_features
 from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages
@@ -24,6 +25,8 @@ from pipeline.training_data import DomainData, random_generator
 
 Images = NDArray[np.uint8]
 Features = NDArray[np.float32]
+LEAST_GENERATED, LEAST_REAL = 6, 12
+"""Images of either kind that `measure_generation` needs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,14 @@ def measure_generation(model: ReidModel, generated: Images, real: Images, seed: 
 
     A network knows the people that it was trained on: it sets their images apart from those of others. ``real`` should
     be images that the network and the generator stand to alike (neither was trained on them, or both were).
+
+    Raises:
+        ValueError: there are fewer images.
     """
+    if len(generated) < LEAST_GENERATED or len(real) < LEAST_REAL:
+        raise ValueError(
+            f"{LEAST_GENERATED} generated and {LEAST_REAL} real images are needed, got {len(generated)} and {len(real)}"
+        )
     rng = random_generator(seed, 500)
     order = rng.permutation(len(real))
     count = min(len(real) // 2, len(generated))
@@ -79,7 +89,11 @@ def frechet_distance(first: NDArray[np.floating[Any]], second: NDArray[np.floati
     """Between the Gaussians of two sets of features (N, D) and (M, D) (FID: Heusel et al., NeurIPS 2017, equation 6).
 
     Biased upwards for few images: compare only distances of sets of equal size.
+
+    Raises:
+        ValueError: fewer than two features of either, or one is not finite.
     """
+    _check(first, second)
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     metric = FrechetInceptionDistance(feature=_Given(first.shape[1]))
@@ -92,7 +106,12 @@ def frechet_distance(first: NDArray[np.floating[Any]], second: NDArray[np.floati
 def kernel_distance(first: Features, second: Features) -> float:
     """Squared maximum mean discrepancy of two sets of features (N, D) each under the kernel ``(x.y / D + 1)^3``
     (KID: Bińkowski et al., ICLR 2018, section 4): unbiased, for sets too small for a covariance. Negative values are
-    chance."""
+    chance.
+
+    Raises:
+        ValueError: fewer than two features of either, or one is not finite.
+    """
+    _check(first, second)
     from torchmetrics.image.kid import poly_mmd
 
     return float(poly_mmd(torch.from_numpy(first).double(), torch.from_numpy(second).double()))
@@ -104,10 +123,11 @@ def coverage(real: Features, generated: Features, neighbours: int = 5) -> float:
     few good pictures has a low distance to all and a low coverage.
 
     Raises:
-        ValueError: there are not more real features than ``neighbours``, or nothing generated.
+        ValueError: there are not more real features than ``neighbours``, nothing generated, or one is not finite.
     """
     if len(real) <= neighbours or not len(generated):
         raise ValueError(f"coverage needs more than {neighbours} real features and one generated")
+    check_features(real, generated)
     covered = 0
     everyone, made = torch.from_numpy(real).double(), torch.from_numpy(generated).double()
     for some in everyone.split(1024):
@@ -115,6 +135,13 @@ def coverage(real: Features, generated: Features, neighbours: int = 5) -> float:
         radius = torch.cdist(some, everyone).kthvalue(neighbours + 1, dim=1).values
         covered += int((torch.cdist(some, made).amin(dim=1) <= radius).sum())
     return covered / len(real)
+
+
+def _check(*sets: NDArray[np.floating[Any]]) -> None:
+    """Two features or more in each set, so that they have a spread, and finite ones."""
+    if min(len(features) for features in sets) < 2:
+        raise ValueError(f"a distance needs two features of each set, got {[len(features) for features in sets]}")
+    check_features(*sets)
 
 
 class _Given(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,15 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from manifests.json_text import strict_json
 from pipeline.checkpoint_download import file_sha256
 from pipeline.checkpoint_state import load_metadata, load_state, save_state
 from pipeline.checkpoints import resolve
+from pipeline.finite import NotFiniteError
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes import find_recipe
 from pipeline.recipes.base import Recipe
-from pipeline.tensors import to_batch, to_uint8
+from pipeline.tensors import clipped, finite_rows, to_batch
 
 FILE_NAME = "generator.safetensors"
 
@@ -55,7 +56,23 @@ class Generator:
         return self.generate({"source": images})
 
     def generate(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-        """N rows of each input column -> (N, H, W, 3) uint8 RGB. A row's bytes depend on that row alone.
+        """As `attempt`, where every row has to come out.
+
+        Raises:
+            NotFiniteError: the pixels of one are not finite.
+            ValueError: as `attempt`.
+        """
+        images, finite = self.attempt(columns)
+        if not finite.all():
+            raise NotFiniteError(
+                f"the generator {self.name} makes pixels that are not finite in {(~finite).sum()} of {len(finite)} "
+                "images: train it again, with a lower --learning-rate, or run it with --precision float32"
+            )
+        return images
+
+    def attempt(self, columns: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """N rows of each input column -> (N, H, W, 3) uint8 RGB, and which of them (N,) are pictures: where a pixel is
+        not finite its row is False and holds nothing. A row depends on that row alone.
 
         Images and drawings are (N, H, W, 3) uint8, masks (N, H, W) bool, conditions (N,) int64, noise (N, D) float32.
         The network always sees ``batch_size`` rows (the last batch is filled up), so that the libraries below
@@ -77,16 +94,19 @@ class Generator:
             self._batch({name: column[start : start + self.batch_size] for name, column in used.items()})
             for start in range(0, count, self.batch_size)
         ]
-        return np.concatenate(made)[:count] if made else self._nothing(used)
+        if not made:
+            return self._nothing(used), np.ones(0, np.bool_)
+        images, finite = (np.concatenate(parts) for parts in zip(*made, strict=True))
+        return images, finite
 
-    def _batch(self, part: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         filled = {name: _filled(column, self.batch_size) for name, column in part.items()}
         dtype = getattr(torch, self.precision)
         with torch.inference_mode():
             batch = to_batch(filled, self._device)
             batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
-            made = to_uint8(self._recipe.generate(self._network, batch))
-        return made[: len(next(iter(part.values())))]
+            made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
+            return clipped(made), finite_rows(made)
 
     def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]
@@ -137,7 +157,7 @@ def half_state(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[s
 
 def build_metadata(recipe: Recipe, height: int, width: int) -> dict[str, str]:
     """What `load_generator` needs beside the tensors; it travels inside the weights file."""
-    settings = json.dumps(recipe.settings.model_dump(mode="json"), sort_keys=True)
+    settings = strict_json(recipe.settings.model_dump(mode="json"), sort_keys=True)
     return {"recipe": recipe.name, "settings": settings, "height": str(height), "width": str(width)}
 
 

@@ -23,6 +23,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 from scipy.stats import rankdata
 
+from pipeline.reid.evaluation import check_features
 from pipeline.training_data import random_generator
 
 Features = NDArray[np.float32]
@@ -40,7 +41,7 @@ class IdentityGallery:
     """Real images of known people: ``features`` (M, D) of length 1, ``identities`` (M,) numbered from 0 without gaps.
 
     Raises:
-        ValueError: fewer than two identities, so that nobody could be taken for another.
+        ValueError: fewer than two identities, so that nobody could be taken for another; a feature is not finite.
     """
 
     features: Features
@@ -49,6 +50,7 @@ class IdentityGallery:
     def __post_init__(self) -> None:
         if len(np.unique(self.identities)) < 2:
             raise ValueError("identities cannot be told apart with fewer than two of them")
+        check_features(self.features)
 
     @property
     def sums(self) -> Scores:
@@ -89,7 +91,13 @@ class Evidence(NamedTuple):
 
 def weigh(similarities: Scores, labels: Numbers, temperature: float) -> Evidence:
     """The evidence for ``labels`` (N,) in ``similarities`` (N, K); probabilities are a softmax of these over
-    ``temperature``."""
+    ``temperature``.
+
+    Raises:
+        ValueError: a similarity is not finite: every label would be of rank 1.
+    """
+    if not np.isfinite(similarities).all():
+        raise ValueError("similarities that are not finite are no evidence")
     rows = np.arange(len(labels))
     own = similarities[rows, labels]
     others = similarities.copy()
@@ -161,7 +169,7 @@ def fit_calibration(planted: Planted, temperature: float, wrong_share: float = 0
     """The calibration for data of which ``wrong_share`` is wrongly labelled, whatever the share in ``planted``.
 
     Raises:
-        ValueError: all of ``planted`` is right, or all wrong.
+        ValueError: all of ``planted`` is right, or all wrong; no finite calibration fits it.
     """
     right = planted.right
     if right.all() or not right.any():
@@ -179,6 +187,8 @@ def fit_calibration(planted: Planted, temperature: float, wrong_share: float = 0
         return value, slope
 
     found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B").x
+    if not np.isfinite(found).all():
+        raise ValueError("the calibration's coefficients are not finite")
     return Calibration(float(found[0]), float(found[1]), float(found[2]), temperature, wrong_share)
 
 

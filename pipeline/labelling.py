@@ -12,6 +12,7 @@ from pydantic import Field
 from manifests import soft_labels
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, LabelColumns
+from pipeline.finite import naming
 from pipeline.settings import JobSettings
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ class Labeller:
         self._teacher = load_teacher(settings, device, batch_size)
 
     def columns(self, hard_labels: Sequence[int], images: NDArray[np.uint8]) -> LabelColumns:
-        """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3)."""
+        """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3).
+
+        Raises:
+            NotFiniteError: the teacher answers with what is not finite.
+        """
         settings = self.settings
         if settings.label_rule == "one_hot":
             return soft_labels.one_hot(hard_labels, self.num_classes)
@@ -54,7 +59,8 @@ class Labeller:
         if settings.label_rule == "lsro":
             return soft_labels.lsro(len(hard_labels), self.num_classes, hard_labels)
         assert self._teacher is not None
-        probabilities = self._teacher.probabilities(images, settings.label_temperature)
+        with naming(f"--teacher {settings.teacher}"):
+            probabilities = self._teacher.probabilities(images, settings.label_temperature)
         if settings.label_rule == "teacher":
             return soft_labels.teacher(probabilities, settings.label_top_m or TOP_M, hard_labels)
         return soft_labels.mprl(probabilities, settings.label_top_m, hard_labels)

@@ -5,7 +5,6 @@ Nothing that goes wrong here stops or fails a run: one line on stderr says so.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ import requests
 from pydantic import Field, field_validator
 
 from manifests.dataset import open_dataset
+from manifests.json_text import strict_json
 from pipeline.lineage_events import EventType, Json, LineageRun, run_event
 from pipeline.settings import JobSettings
 
@@ -91,7 +91,7 @@ class _Listener:
 
 
 def _send(place: str, event: Json) -> None:
-    text = json.dumps(event, ensure_ascii=False)
+    text = strict_json(event, ensure_ascii=False)
     if not place.startswith(("http://", "https://")):
         file = Path(place.removeprefix("file://")).expanduser()
         file.parent.mkdir(parents=True, exist_ok=True)

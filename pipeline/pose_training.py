@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.checkpoints import save_state
+from pipeline.finite import FiniteWatch
 from pipeline.mmpose_import import quiet_start
 from pipeline.pose import build_model, find_config, normalized
 from pipeline.pose_augmentation import augment
@@ -56,6 +57,7 @@ class PoseTrainer:
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
         self.optimizer = torch.optim.AdamW(_groups(self.model, settings.weight_decay), lr=settings.learning_rate)
         self.step = 0
+        self.watch = FiniteWatch()
         self._dtype = resolve_precision(settings.precision, "cpu")
 
     def run(self, folder: Path, run: Mapping[str, Any]) -> bool:
@@ -63,8 +65,12 @@ class PoseTrainer:
 
         The averaged weights lie in ``folder`` as `WEIGHTS`, anew with each checkpoint.
 
-        ``run`` is what a checkpoint must have been started with: UserError if it differs.
+        ``run`` is what a checkpoint must have been started with.
+
+        Raises:
+            UserError: it differs, or a step is not finite.
         """
+        self.watch.checkpoints = folder
         self._resume(folder, run)
         batch, steps = self.settings.batch, self.settings.steps
         progress = Progress("train pose_tiny", (steps - self.step) * batch, every_seconds=10)
@@ -77,7 +83,9 @@ class PoseTrainer:
                     print(f"train pose_tiny: step {self.step}, loss {np.mean(running):.4f}", flush=True)
                     running.clear()
                 if self.step % self.settings.save_every == 0 or self.step == steps or stop.received:
-                    save_checkpoint(folder, self.step, self._state(run))
+                    state = self._state(run)
+                    self.watch.check_state(self.step, state)
+                    save_checkpoint(folder, self.step, state)
                     save_state(self.weights(), folder / WEIGHTS, {"config": CONFIG})
         return self.step == steps
 
@@ -93,10 +101,12 @@ class PoseTrainer:
         self.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._dtype == torch.bfloat16):
             outputs, maps = forward_with_maps(self.model, normalized(self.model, images))
-        loss = pose_loss(self.model, outputs, keypoints) + map_loss(maps, keypoints)
+        terms = {"pose": pose_loss(self.model, outputs, keypoints), "map": map_loss(maps, keypoints)}
+        loss = terms["pose"] + terms["map"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.watch.check_step(self.step + 1, "pose model", terms, length)
         self.optimizer.step()
         self.average.update_parameters(self.model)
         self.step += 1

@@ -51,11 +51,12 @@ def _gradients(image: RgbImage) -> NDArray[np.float32]:
 def pose_error(asked: NDArray[np.float32], found: NDArray[np.float32], height: int) -> float | None:
     """Mean distance between the joints of two poses ``(17, 3)`` in pixels, as a share of the image's ``height``.
 
-    Joints that were asked for without being seen (score under 0.3) do not count; None if none is left. What the
-    estimator is unsure of does count: an image without a person in that pose should not score well.
+    Joints that were asked for without being seen (score under 0.3) do not count; None if none is left, or one was found
+    at no finite place. What the estimator is unsure of does count: an image without a person in that pose should not
+    score well.
     """
     seen = asked[:, 2] >= _LEAST_SCORE
-    if not seen.any():
+    if not seen.any() or not np.isfinite(found[seen, :2]).all():
         return None
     return float(np.linalg.norm(asked[seen, :2] - found[seen, :2], axis=1).mean() / height)
 

@@ -27,6 +27,7 @@ from manifests.soft_labels import ClassMap
 from manifests.storage import open_storage
 from manifests.store import DatasetRun
 from pipeline.fingerprint import environment
+from pipeline.finite import naming
 from pipeline.identity_reliability import NOBODY, Calibration, calibrate, weigh
 from pipeline.model_cards import describe_model
 from pipeline.progress import Progress
@@ -89,8 +90,8 @@ def score(job: Scoring, output: str) -> Dataset:
     """Write the scored data set to ``output``; the same call goes on with what was stopped.
 
     Raises:
-        UserError: ``output`` is the data set itself or holds something else, a source image is missing, or the
-            sources show too few people.
+        UserError: ``output`` is the data set itself or holds something else, a source image is missing, the sources
+            show too few people, or the model's features are not finite.
     """
     dataset = job.dataset
     if open_storage(output).uri in (dataset.uri, *(one.uri for one in job.sources)):
@@ -111,7 +112,7 @@ def score(job: Scoring, output: str) -> Dataset:
     with Progress("score", sum(dataset.snapshot.files[number].rows for number in run.pending()), "rows") as progress:
         for number in run.pending():
             entry = dataset.snapshot.files[number]
-            rows = _scored(dataset.read_file(entry), job.model, judge, progress)
+            rows = _scored(dataset.read_file(entry), dataset.uri, job.model, judge, progress)
             lost = dataset.read_file(rejects[entry.shard]) if entry.shard in rejects else None
             run.sink.commit(number, rows, lost, row_plans=row_plans(dataset, entry))
     run.note(_figures(job, judge, _written(dataset, output)))
@@ -177,8 +178,8 @@ def _person(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["dataset_id"], bare_name(row["dataset_id"] or "", row["identity"] or "")
 
 
-def _scored(table: pa.Table, model: ReidModel, judge: _Judge | None, progress: Progress) -> pa.Table:
-    """``table`` with the judge's scores in ``quality``; the other scores stay."""
+def _scored(table: pa.Table, uri: str, model: ReidModel, judge: _Judge | None, progress: Progress) -> pa.Table:
+    """``table``, of the data set at ``uri``, with the judge's scores in ``quality``; the other scores stay."""
     if judge is None:
         progress.advance(table.num_rows)
         return table
@@ -188,7 +189,9 @@ def _scored(table: pa.Table, model: ReidModel, judge: _Judge | None, progress: P
     for start in range(0, table.num_rows, _PART):
         some = rows[start : start + _PART]
         images = decoded(table.slice(start, _PART), model)
-        parts.append(judge.scores(model.embed(images), some))
+        with naming(uri):
+            features = model.embed(images)
+        parts.append(judge.scores(features, some))
         progress.advance(len(some))
     quality = table.column("quality").combine_chunks()
     columns = {name: quality.field(name) for name in QUALITY_SCORES}
@@ -210,7 +213,8 @@ def _written(dataset: Dataset, output: str) -> Dataset:
 
 def _figures(job: Scoring, judge: _Judge | None, scored: Dataset) -> dict[str, Any]:
     """What the run record says of the whole set."""
-    distances = set_distances(scored, job.sources, job.model, job.settings.set_images, job.settings.seed)
+    with naming(job.dataset.uri):
+        distances = set_distances(scored, job.sources, job.model, job.settings.set_images, job.settings.seed)
     figures: dict[str, Any] = {"scores": {**row_means(scored), **distances}}
     if judge is not None:
         told = {f"reliability_{name}": judge.measured[name] for name in ("auroc", "ece")}

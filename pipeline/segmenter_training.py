@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
+from manifests.errors import UserError
+from pipeline.finite import FiniteWatch, first_not_finite
 from pipeline.foreground import KEYPOINTS, predict_masks
 from pipeline.keypoints import COCO_MIRROR
 from pipeline.networks.sam_tiny import CANVAS, build_sam_tiny
@@ -64,7 +66,11 @@ def train_segmenter(
     folder: Path,
     first: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Train from ``first`` or from drawn weights, or take up again from ``folder``; returns averaged weights."""
+    """Train from ``first`` or from drawn weights, or take up again from ``folder``; returns averaged weights.
+
+    Raises:
+        UserError: a step is not finite.
+    """
     torch.manual_seed(settings.seed)
     model = build_sam_tiny().train()
     if first is not None:
@@ -76,6 +82,7 @@ def train_segmenter(
     )
     folder.mkdir(parents=True, exist_ok=True)
     step = _resume(folder / STATE, model, average, optimizers)
+    watch = FiniteWatch(checkpoints=folder, pattern=STATE)
     dtype = resolve_precision("auto", "cpu")
     with Progress("train sam_tiny", settings.steps, "steps", every_seconds=15) as progress:
         progress.advance(step)
@@ -84,14 +91,11 @@ def train_segmenter(
             for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = settings.learning_rate * _schedule(step, settings)
             batch = draw_batch(toy, real, settings, step)
-            with torch.autocast("cpu", dtype, dtype != torch.float32):
-                logits, quality = predict_masks(
-                    model, batch["canvases"], batch["points"], batch["labels"], batch["boxes"]
-                )
-            loss = segmentation_loss(logits.float(), quality.float(), batch["masks"])
+            loss = _loss(model, batch, dtype)
             model.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            length = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            watch.check_step(step + 1, "segmenter", {"masks": loss}, length)
             for optimizer in optimizers:
                 optimizer.step()
             average.update_parameters(model)
@@ -100,8 +104,15 @@ def train_segmenter(
             progress.advance(1)
             if step % settings.save_every == 0 or step == settings.steps:
                 print(f"step {step} loss {running / (1 - 0.98**step):.4f}", flush=True)
+                watch.check_state(step, (model.state_dict(), average.state_dict()))
                 _save(folder / STATE, step, model, average, optimizers)
     return {name: tensor.detach().clone() for name, tensor in average.module.state_dict().items()}
+
+
+def _loss(model: Any, batch: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
+    with torch.autocast("cpu", dtype, dtype != torch.float32):
+        logits, quality = predict_masks(model, batch["canvases"], batch["points"], batch["labels"], batch["boxes"])
+    return segmentation_loss(logits.float(), quality.float(), batch["masks"])
 
 
 def _optimizers(model: torch.nn.Module, settings: SegmenterTraining) -> tuple[torch.optim.Optimizer, ...]:
@@ -209,6 +220,8 @@ def _resume(path: Path, model: Any, average: Any, optimizers: tuple[torch.optim.
     if not path.is_file():
         return 0
     state: Mapping[str, Any] = torch.load(path, weights_only=True)
+    if (wrong := first_not_finite(state)) is not None:
+        raise UserError(f"the state {path} is not finite ({wrong}): remove it to begin anew")
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
     for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):

@@ -11,13 +11,12 @@ import pyarrow as pa
 from manifests.dataset import Dataset
 from manifests.rows import fetch_rows, index_rows
 from manifests.schema import QUALITY_SCORES
-from pipeline.generation_quality import Images, measure_generation
+from pipeline.generation_quality import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
 from pipeline.source_people import decoded
 from pipeline.training_data import random_generator
 
 _TOLD = ("reliability", "identity_similarity", "foreground_fidelity", "pose_error")
-_LEAST_GENERATED, _LEAST_REAL = 6, 12
 
 
 def row_means(dataset: Dataset) -> dict[str, float]:
@@ -55,7 +54,7 @@ _Chosen = tuple[Sequence[Dataset], pl.DataFrame]
 
 
 def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: int) -> dict[str, float]:
-    if made[1].height < _LEAST_GENERATED or real[1].height < _LEAST_REAL:
+    if made[1].height < LEAST_GENERATED or real[1].height < LEAST_REAL:
         return {}
     generated, originals = _images(*made, model, most, seed), _images(*real, model, 2 * most, seed)
     measured = measure_generation(model, generated, originals, seed).as_dict()

@@ -36,9 +36,9 @@ from manifests.errors import UserError
 
 
 class JobSettings(BaseModel):
-    """Base of all settings models: unknown keys are refused and values do not change after parsing."""
+    """Base of all settings models: unknown keys are refused, numbers are finite, values do not change after parsing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from pipeline.finite import naming
 from pipeline.identity_reliability import IdentityGallery
 from pipeline.images import ImageError, decode, resize
 from pipeline.progress import Progress
@@ -40,7 +41,8 @@ def source_people(
     splits of the same manifests, whom no training saw, or the same people where there are none.
 
     Raises:
-        UserError: an image of ``digests`` is in none of ``sources``, or they show fewer than two people.
+        UserError: an image of ``digests`` is in none of ``sources``, they show fewer than two people, or the model's
+            features of them are not finite.
     """
     wanted, missing = pa.array(sorted(digests), pa.string()), set(digests)
     used: list[Dataset] = []
@@ -93,7 +95,8 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
     with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
         for part in _parts(sources, splits):
-            features.append(model.embed(decoded(part, model)))
+            with naming(", ".join(one.uri for one in sources)):
+                features.append(model.embed(decoded(part, model)))
             for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
                 person = row["dataset_id"], row["identity"]
                 rows[row["image_sha256"]] = len(identities)

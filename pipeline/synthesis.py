@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pipeline.pose import PoseEstimator
 
 STAGE = "synthesize"
+Each = Callable[..., Iterator[Any]]
+Rejects = list[dict[str, Any]]
 _SOURCE_COLUMNS = ("image", "image_sha256", "dataset_id", "relative_path")
 
 
@@ -134,20 +137,20 @@ class SynthesisWorker:
             generator = self.generator(plan.column("generator")[0].as_py())
             _ = self.labeller, self.pose_estimator
         tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
-        rejects: list[dict[str, Any]] = []
+        rejects: Rejects = []
         with ThreadPoolExecutor(self.inputs.threads) as threads:
             for start in range(0, plan.num_rows, self.settings.batch_size):
                 part = plan.slice(start, self.settings.batch_size)
                 with clock.measure("decode"):
                     views = self._views(part, rejects, threads.map)
                 if views:
-                    tables.append(self._make_batch(views, generator, clock, threads.map))
+                    tables.append(self._make_batch(views, generator, clock, threads.map, rejects))
                 yield part.num_rows
         with clock.measure("commit"):
             rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
             self.sink.commit(shard, pa.concat_tables(tables).combine_chunks(), rejected, clock.rounded())
 
-    def _views(self, part: pa.Table, rejects: list[dict[str, Any]], each: Callable[..., Iterator[Any]]) -> list[View]:
+    def _views(self, part: pa.Table, rejects: Rejects, each: Each) -> list[View]:
         """What the rows of one batch are made from; what cannot be read goes to ``rejects``."""
         plan = part.to_pylist()
         if part.column("file").null_count:
@@ -174,12 +177,22 @@ class SynthesisWorker:
     def _asked_pose(self, plan: dict[str, Any]) -> Pose | None:
         return asked_pose(plan, self._annotation(plan["pose_sha256"]), self.inputs.generators, self.size)
 
+    def _generate(
+        self, views: list[View], generator: Generator, rejects: Rejects
+    ) -> tuple[list[View], NDArray[np.uint8]]:
+        """Those of ``views`` whose pixels are finite, and the pixels."""
+        images, finite = generator.attempt(input_columns(views, self.inputs.generators, self.size))
+        error = ImageError("not_finite", f"the generator {generator.name} made pixels that are not finite")
+        lost = compress(views, ~finite)
+        rejects += [reject_row(view.source, view.plan["sample_id"], "generate", error) for view in lost]
+        return list(compress(views, finite)), images[finite]
+
     def _make_batch(
-        self, views: list[View], generator: Generator, clock: StageClock, each: Callable[..., Iterator[Any]]
+        self, views: list[View], generator: Generator, clock: StageClock, each: Each, rejects: Rejects
     ) -> pa.Table:
-        """The finished rows of one batch."""
+        """The finished rows of one batch; what has no finite pixels goes to ``rejects``."""
         with clock.measure("generate"):
-            images = generator.generate(input_columns(views, self.inputs.generators, self.size))
+            views, images = self._generate(views, generator, rejects)
         with clock.measure("score"):
             scores = list(each(self._score, views, images))
             self._score_poses(views, images, scores)

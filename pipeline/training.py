@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.data_parallel import ALONE, Workers
 from pipeline.devices import Device
+from pipeline.finite import FiniteWatch, first_not_finite, largest_gradient
 from pipeline.networks.blocks import HistoryPool
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes.base import Recipe, StepContext
@@ -75,6 +76,7 @@ class Training:
         self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
         self.pools = {name: HistoryPool() for name in recipe.pool_names}
         self.step = 0
+        self.watch = FiniteWatch(workers, output / "checkpoints")
         self.data_sha256 = data.digests()
         self.losses: dict[str, float] = {}
 
@@ -82,11 +84,13 @@ class Training:
         """Train from the newest checkpoint under ``output``, or from the start.
 
         Raises:
-            UserError: ``output`` holds a run with other settings or data.
+            UserError: ``output`` holds a run with other settings or data, or a step is not finite.
             KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
         """
         self._restore()
-        log = TrainingLog(self.output, self.step, self.settings.steps) if self.workers.rank == 0 else None
+        log = None
+        if self.workers.rank == 0:
+            log = TrainingLog(self.output, self.step, self.settings.steps, self.watch.settle)
         try:
             with stop_between_steps() as stop:
                 while self.step < self.settings.steps:
@@ -99,7 +103,7 @@ class Training:
                     if last or stop.received or self.step % self.settings.checkpoint_every == 0:
                         self._save()
                     if log is not None and (last or self.step % self.settings.sample_every == 0):
-                        log.show(self.step, self._preview())
+                        self._show(log)
                     if log is not None and self.measure and (last or self.step % self.settings.measure_every == 0):
                         log.measured(self.step, self.measure(self))
                     if stop.received and not last:
@@ -113,8 +117,23 @@ class Training:
         kept = self.averages if self.averages is not None else self.networks
         return {stem: kept[name] for stem, name in self.recipe.exports.items()}
 
+    def check_result(self) -> None:
+        """Look at what the trained networks make of some rows: finite weights alone do not say that it is finite.
+
+        Raises:
+            NotFiniteError: it is not; names the column of the picture grid.
+        """
+        self.watch.check_state(self.step, {f"the picture {name!r}": made for name, made in self._preview().items()})
+
+    def _show(self, log: TrainingLog) -> None:
+        columns = self._preview()
+        # What cannot be drawn stops the next step, or `check_result`: on every worker, where here is the first alone.
+        if first_not_finite(columns) is None:
+            log.show(self.step, columns)
+
     def _train_step(self) -> dict[str, Tensor]:
         columns = self.workers.share(self.data.batch(self.step, self.settings.batch_size))
+        self.watch.settle()  # the step before: the device was at it while this batch was drawn
         batch = to_batch(columns, self.device)
         mine = (self.workers.rank,) if self.workers.rank else ()
         rng = random_generator(self.settings.seed, _STEP_STREAM, self.step, *mine)
@@ -131,10 +150,13 @@ class Training:
             optimizer = self.optimizers[player]
             optimizer.zero_grad(set_to_none=True)
             total(terms).backward()
-            self.workers.average_gradients(itertools.chain(*(group["params"] for group in optimizer.param_groups)))
+            trained = [one for group in optimizer.param_groups for one in group["params"]]
+            self.workers.average_gradients(trained)
+            self.watch.see(player, terms, largest_gradient(trained))
             optimizer.step()
             seen |= terms
         self._average()
+        self.watch.end_step(self.step + 1)
         return seen
 
     def _autocast(self) -> torch.autocast:
@@ -190,18 +212,18 @@ class Training:
         return {**settings, **recipe, **{f"{name} data": sha for name, sha in self.data_sha256.items()}}
 
     def _save(self) -> None:
+        self.watch.settle()
         self.workers.average_buffers(self.networks)
-        pools = {name: self.workers.gather(pool.state_dict()) for name, pool in self.pools.items()}
-        if self.workers.rank:
-            return
         state: dict[str, Any] = {
             "identity": self._identity(),
             "networks": self.networks.state_dict(),
             "averages": None if self.averages is None else self.averages.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "pools": pools,
+            "pools": {name: self.workers.gather(pool.state_dict()) for name, pool in self.pools.items()},
         }
-        save_checkpoint(self.output / "checkpoints", self.step, state)
+        self.watch.check_state(self.step, state)  # on every worker, so that all stop
+        if self.workers.rank == 0:
+            save_checkpoint(self.output / "checkpoints", self.step, state)
 
     def _restore(self) -> None:
         state = load_checkpoint(self.output / "checkpoints", self.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +21,10 @@ Terms = Mapping[str, Tensor]
 class TrainingLog:
     """Collects loss terms without waiting for the device, and writes their means now and then."""
 
-    def __init__(self, output: Path, first_step: int, steps: int, every_seconds: float = 10.0) -> None:
+    def __init__(
+        self, output: Path, first_step: int, steps: int, settle: Callable[[], None], every_seconds: float = 10.0
+    ) -> None:
+        """``settle`` is called before anything is told: it raises where the last step was not finite."""
         # Imported here: TensorBoard takes seconds, and only training needs it.
         from torch.utils.tensorboard import SummaryWriter
 
@@ -29,6 +32,7 @@ class TrainingLog:
         self._samples.mkdir(parents=True, exist_ok=True)
         self._writer = SummaryWriter(str(output / "tensorboard"), purge_step=first_step)
         self._first, self._steps, self._every = first_step, steps, every_seconds
+        self._settle = settle
         self._start = self._printed = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._counts: Counter[str] = Counter()
@@ -45,6 +49,7 @@ class TrainingLog:
             self._flush(step, learning_rate)
 
     def _flush(self, step: int, learning_rate: float) -> None:
+        self._settle()
         self.means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, Counter()
         for name, mean in self.means.items():

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from manifests.json_text import write_json
 from pipeline.fingerprint import environment
 from pipeline.generator import save_generator
 from pipeline.training import Training
@@ -20,9 +19,13 @@ def write_result(
 ) -> Path:
     """Write every export of ``training`` as ``<stem>.safetensors`` and the card, whose path is returned; card last.
 
+    Raises:
+        NotFiniteError: what the networks make is not finite; nothing is written.
+
     ``domains`` are the training sets by role (source, target); their provenance and digests go into the card.
     ``licence`` is that of the generator; by default the card lists what its data says.
     """
+    training.check_result()
     settings, output = training.settings, training.output
     weights = {
         stem: save_generator(output / f"{stem}.safetensors", network, training.recipe, settings.height, settings.width)
@@ -47,11 +50,4 @@ def write_result(
         "licence": licence or "; ".join(licences) or "as the training data allow",
         "environment": environment(settings.device),
     }
-    return _write_json(output / CARD, card)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
-    return path
+    return write_json(output / CARD, card, sort_keys=True)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from manifests.errors import UserError
+from pipeline.finite import first_not_finite
 
 
 def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], keep: int = 2) -> Path:
@@ -35,7 +36,7 @@ def load_checkpoint(folder: Path, device: torch.device | str) -> dict[str, Any] 
     """The newest checkpoint under ``folder``, or None; only tensors and plain values are read.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or holds what is not finite (older versions kept such states).
     """
     found = _checkpoints(folder)
     if not found:
@@ -45,6 +46,9 @@ def load_checkpoint(folder: Path, device: torch.device | str) -> dict[str, Any] 
     except Exception as error:  # a damaged zip, pickle or tensor: torch raises many types
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"cannot read the checkpoint {found[-1]}: {reason}; remove it to go on") from None
+    wrong = first_not_finite(state)
+    if wrong is not None:
+        raise UserError(f"the checkpoint {found[-1]} is not finite ({wrong}): remove it to go on from the one before")
     return state
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.finite import NotFiniteError, first_not_finite
 from pipeline.generation_quality import frechet_distance
 from pipeline.images import BoolMask, RgbImage
 from pipeline.networks.blocks import initialize
@@ -93,6 +94,8 @@ def train_judge(source: DomainData, target: DomainData, seed: int = 0, steps: in
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+    if (wrong := first_not_finite(judge.state_dict())) is not None:
+        raise NotFiniteError(f"the judge of places did not learn: its {wrong} is not finite")
     return judge.eval().requires_grad_(False)
 
 

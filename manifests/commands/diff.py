@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from manifests.commands.arguments import add_json
 from manifests.dataset import open_dataset
 from manifests.diff import diff
 from manifests.diff_text import as_text
+from manifests.json_text import lenient_json
 
 HELP = "what differs between two data sets of one kind"
 
@@ -21,5 +21,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     found = diff(open_dataset(options.first), open_dataset(options.second))
-    print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else as_text(found))
+    print(lenient_json(found, indent=1, ensure_ascii=False) if options.json else as_text(found))
     return 0 if found["same"] else 1

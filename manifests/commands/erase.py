@@ -7,13 +7,13 @@ nothing of what was asked for is in any of them.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from manifests.card import CARD
 from manifests.commands.arguments import add_json
 from manifests.erase import ErasedDataset, ErasureReport, erase
+from manifests.json_text import lenient_json
 from manifests.subjects import Request
 from manifests.training_cards import Model
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     request = Request.of(options.identity, options.image, options.list, options.dataset_id)
     report = erase(options.uris, request, dry_run=options.dry_run)
-    print(json.dumps(asdict(report), indent=1) if options.json else "\n".join(_lines(report)))
+    print(lenient_json(asdict(report), indent=1) if options.json else "\n".join(_lines(report)))
     return 0 if report.finished or any(map(_lost, report.datasets)) else 1
 
 

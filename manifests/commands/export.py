@@ -11,7 +11,6 @@ not at all. What is exported is out of reach of a later `erase`: export again.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from manifests.commands.arguments import add_json, add_uri, positive
@@ -21,6 +20,7 @@ from manifests.exports.folder import Exported
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501
 from manifests.exports.webdataset import SHARD_BYTES, export_webdataset
+from manifests.json_text import lenient_json
 
 HELP = "write Market-1501 folders, tar shards, or a folder for the Hugging Face Hub"
 _FORMATS = ("market1501", "webdataset", "huggingface")
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     exported = _export(open_dataset(options.uri), options)
     if options.json:
-        print(json.dumps(exported._asdict(), indent=1))
+        print(lenient_json(exported._asdict(), indent=1))
         return 0
     print(f"{exported.images} images written to {exported.path}")
     for note in exported.notes:

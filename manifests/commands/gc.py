@@ -6,11 +6,11 @@ An unfinished run keeps what it has committed and goes on as before.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from manifests.commands.arguments import add_json, add_uri
 from manifests.gc import GRACE_HOURS, KEPT_SNAPSHOTS, collect_garbage
+from manifests.json_text import lenient_json
 
 HELP = "delete files that nothing refers to any more"
 
@@ -42,7 +42,7 @@ def _hours(text: str) -> float:
 def run(options: argparse.Namespace) -> int:
     found = collect_garbage(options.uri, older_than_hours=options.older_than, dry_run=options.dry_run)
     if options.json:
-        print(json.dumps({"dry_run": options.dry_run, "files": [asdict(one) for one in found]}, indent=1))
+        print(lenient_json({"dry_run": options.dry_run, "files": [asdict(one) for one in found]}, indent=1))
         return 0
     for one in found:
         print(f"{one.path}: {one.bytes} bytes, {one.why}")

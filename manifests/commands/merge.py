@@ -6,9 +6,9 @@ People of one name in different data sets stay apart; class numbers of the first
 from __future__ import annotations
 
 import argparse
-import json
 
 from manifests.commands.arguments import add_json
+from manifests.json_text import lenient_json
 from manifests.merge import DUPLICATE, merge
 
 HELP = "one data set out of several of a kind"
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     classes = dataset.classes
     counts = dataset.snapshot.counts
     if options.json:
-        print(json.dumps({"uri": dataset.uri, **counts, "classes": len(classes) if classes is not None else None}))
+        print(lenient_json({"uri": dataset.uri, **counts, "classes": len(classes) if classes is not None else None}))
         return 0
     twins = dataset.snapshot.reasons.get(DUPLICATE, 0)
     numbered = f", {len(classes)} classes" if classes is not None else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from manifests.commands.arguments import add_json, add_uri, natural
 from manifests.dataset import open_dataset
+from manifests.json_text import lenient_json
 from manifests.report import write_report
 
 HELP = "a self-contained page: pictures, counts, scores, provenance"
@@ -26,5 +26,5 @@ def run(options: argparse.Namespace) -> int:
     place = write_report(
         dataset, options.output, source=options.source, annotations=options.annotations, samples=options.samples
     )
-    print(json.dumps({"output": place, "rows": dataset.snapshot.rows}) if options.json else f"report: {place}")
+    print(lenient_json({"output": place, "rows": dataset.snapshot.rows}) if options.json else f"report: {place}")
     return 0

@@ -6,11 +6,11 @@ Source manifest and annotations are opened where the run had them, or where --so
 from __future__ import annotations
 
 import argparse
-import json
 
 from manifests.chain_text import as_text
 from manifests.commands.arguments import add_json, add_uri
 from manifests.dataset import open_dataset
+from manifests.json_text import lenient_json
 from manifests.trace import trace
 
 HELP = "the chain behind one row: source images, models, settings, seed, label"
@@ -26,5 +26,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chain = trace(open_dataset(options.uri), options.sample, options.source, options.annotations)
-    print(json.dumps(chain, indent=1, ensure_ascii=False) if options.json else as_text(chain))
+    print(lenient_json(chain, indent=1, ensure_ascii=False) if options.json else as_text(chain))
     return 0

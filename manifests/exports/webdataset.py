@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from manifests.dataset import Dataset
 from manifests.exports.file_names import key_of, split_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
+from manifests.json_text import lenient_json
 from manifests.query import PICTURES
 from manifests.schema import ROW_ID
 
@@ -57,7 +57,7 @@ def _sample(dataset: Dataset, row: Mapping[str, Any]) -> dict[str, bytes]:
     facts = {name: value for name, value in row.items() if name not in PICTURES}
     members = {
         f"{key}.{suffix}": image,
-        f"{key}.json": json.dumps(facts, sort_keys=True, ensure_ascii=False).encode(),
+        f"{key}.json": lenient_json(facts, sort_keys=True, ensure_ascii=False).encode(),
     }
     return members | ({f"{key}.mask.png": row["mask"]} if row.get("mask") else {})
 

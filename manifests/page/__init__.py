@@ -7,7 +7,6 @@ which a browser fetches nothing. Every value is escaped: names come from whoever
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from manifests.errors import UserError
+from manifests.json_text import lenient_json
 from manifests.storage import open_storage
 
 _HERE = Path(__file__).parent
@@ -89,7 +89,7 @@ def plain(value: object) -> str:
         return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items()) or "–"
     if isinstance(value, list):
         return ", ".join(map(plain, value)) or "–"
-    return value if isinstance(value, str) else "–" if value is None else json.dumps(value)
+    return value if isinstance(value, str) else "–" if value is None else lenient_json(value)
 
 
 def clip(value: object, most: int = 80) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
+from manifests.json_text import strict_json, write_json
 
 RECORD = "record.json"
 
@@ -32,9 +33,7 @@ class ArmRecord:
 def write_record(folder: Path, record: ArmRecord) -> None:
     """Leave the record in the arm's folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{RECORD}.tmp"
-    temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECORD)
+    write_json(folder / RECORD, asdict(record))
 
 
 def find_record(folder: Path, identity: Mapping[str, Any]) -> ArmRecord | None:
@@ -47,6 +46,6 @@ def find_record(folder: Path, identity: Mapping[str, Any]) -> ArmRecord | None:
     if not path.is_file():
         return None
     record = ArmRecord(**json.loads(path.read_text(encoding="utf-8")))
-    if record.identity != json.loads(json.dumps(identity)):
+    if record.identity != json.loads(strict_json(identity)):
         raise UserError(f"{path} was measured with other settings: choose another --output, or remove {folder}")
     return record

@@ -21,6 +21,7 @@ from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.images import RgbImage
 from pipeline.inspection import write_picture
 from pipeline.lineage import LineageSettings
+from pipeline.outcome import check_outcome
 from pipeline.plan import SynthesisSettings, select_people
 from pipeline.plan_kinds import Kind, check_kind
 
@@ -141,7 +142,7 @@ def _annotate(
 
 
 def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:
-    """What was made, where it lies, and how to look at it."""
+    """What was made, where it lies, and how to look at it. Raises UserError where nothing was made."""
     snapshot = dataset.snapshot
     print(f"\n{snapshot.rows} images written, {snapshot.rejected} rejected of {snapshot.planned} planned")
     for reason, count in snapshot.reasons.items():
@@ -155,6 +156,7 @@ def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:
         path = Path(f"{dataset.uri.rstrip('/')}-contact-sheet.png")
         write_picture(path, sheet(dataset, job.source))
         print(f"contact sheet: {path}")
+    check_outcome(dataset, "images")
     print("look at it:\n  import polars as pl")
     print(f'  rows = pl.scan_parquet("{dataset.uri}/data/*.parquet")')
     print('  print(rows.group_by("camera", "label_rule").len().sort("camera").collect())')

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from manifests.errors import UserError
+from manifests.json_text import write_json
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
 from pipeline.data_parallel import Workers
@@ -126,11 +127,7 @@ def write_camstyle_card(output: Path, cameras: list[int], pairs: list[tuple[int,
         for name, stem in ((f"{first}->{second}", "generator"), (f"{second}->{first}", "generator_back")):
             generators[name] = {"path": f"{folder}/{stem}.safetensors", "sha256": digests[stem]}
     card = {"recipe": "camstyle", "cameras": cameras, "generators": generators}
-    path = output / "camstyle.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
-    return path
+    return write_json(output / "camstyle.json", card, sort_keys=True)
 
 
 def _place(needs: StageResources, count: int = 1) -> None:

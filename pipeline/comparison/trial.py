@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.json_text import strict_json, write_json
 from pipeline.comparison.effects import MEASURES, Effect, pair_data
 from pipeline.comparison.systems import System
 from pipeline.comparison.world import Laboratory
@@ -85,7 +86,7 @@ class Trial:
 
     def _identity(self, lab: Laboratory, system: System) -> dict[str, Any]:
         return {
-            "system": json.loads(json.dumps(asdict(system))),
+            "system": json.loads(strict_json(asdict(system))),
             "steps": self._steps(system),
             "seed": self.seed,
             "size": [lab.height, lab.width],
@@ -100,6 +101,4 @@ class Trial:
             "lines": list(effect.lines),
             "training_seconds": round(seconds, 1),
         }
-        temporary = folder / f".{RECORD}.tmp"
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / RECORD)
+        write_json(folder / RECORD, record)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ DISTRACTOR = 0
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Shares in [0, 1]."""
+    """Shares in [0, 1]; nothing else can be put in (`ValueError`)."""
 
     rank1: float
     rank5: float
@@ -32,6 +33,11 @@ class Retrieval:
     """mean of hits / rank of the last hit (Ye et al., TPAMI 2021, section 2.3)"""
     queries: int
     """that have an answer in the gallery; the others are left out"""
+
+    def __post_init__(self) -> None:
+        shares = {name: value for name, value in asdict(self).items() if name != "queries"}
+        if not all(0 <= value <= 1 for value in shares.values()):
+            raise ValueError(f"shares lie between 0 and 1, got {shares}")
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -52,12 +58,21 @@ def evaluate(
     those pairs, and a few rows of G.
 
     Raises:
-        ValueError: lengths differ, or no query has an answer.
+        ValueError: lengths differ, a feature is not finite, or no query has an answer.
     """
     if len(gallery) != len(gallery_identities) or len(queries) != len(query_identities):
         raise ValueError("each feature needs its identity")
+    check_features(queries, gallery)
     rows = similarities(queries, gallery, chunk)
     return measure(rows, query_identities, query_cameras, gallery_identities, gallery_cameras)
+
+
+def check_features(*sets: NDArray[np.floating[Any]]) -> None:
+    """Raises ValueError where a feature of ``sets``, each (N, D), is not finite: nothing is near it or far from it."""
+    for features in sets:
+        bad = np.count_nonzero(~np.isfinite(features).all(axis=1))
+        if bad:
+            raise ValueError(f"{bad} of {len(features)} features are not finite")
 
 
 def similarities(queries: Features, gallery: Features, chunk: int = 64) -> Iterator[Features]:
@@ -80,11 +95,13 @@ def measure(
     precisions at the hits. Identities and cameras are (Q,) and (G,).
 
     Raises:
-        ValueError: no query has an answer.
+        ValueError: no query has an answer, or a similarity is not finite: it has no place in an order.
     """
     junk = gallery_identities == JUNK
     found = []
     for row, identity, camera in zip(rows, query_identities, query_cameras, strict=True):
+        if not np.isfinite(row).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(row))} similarities of a query are not finite")
         same = gallery_identities == identity
         passed_over = (same & (gallery_cameras == camera)) | junk
         hits = np.flatnonzero(same & ~passed_over)
@@ -103,10 +120,11 @@ def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gal
     person survived.
 
     Raises:
-        ValueError: either is empty.
+        ValueError: either is empty, or holds what is not finite.
     """
     if not len(queries) or not len(gallery):
         raise ValueError("retrieval needs at least one query and one gallery item")
+    check_features(queries, gallery)
     nearest = np.concatenate(
         [(queries[start : start + 256] @ gallery.T).argmax(1) for start in range(0, len(queries), 256)]
     )
@@ -114,7 +132,7 @@ def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gal
 
 
 def _ranks(row: Features, hits: Numbers) -> Numbers:
-    """Places, from 1, ascending, of the items ``hits`` of ``row`` (G,) when it is sorted from high to low.
+    """Places, from 1, ascending, no two alike, of the items ``hits`` of ``row`` (G,) sorted from high to low.
 
     Values are sorted, not items: a vectorised sort is many times faster than the order that argsort gives.
     """

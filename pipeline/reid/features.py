@@ -10,6 +10,7 @@ import numpy as np
 
 from manifests.errors import UserError
 from manifests.store import open_dataset
+from pipeline.finite import naming
 from pipeline.progress import Progress
 from pipeline.reid.data import count_posed, stream_people, stream_posed
 from pipeline.reid.evaluation import Features, Numbers
@@ -43,13 +44,15 @@ def embed_people(uri: str, model: ReidModel, lmp: bool = False) -> dict[str, Emb
     """The query and gallery splits of the source manifest at ``uri``; with ``lmp`` by local max pooling.
 
     Raises:
-        UserError: no such data set, of another kind, a split that is empty, a broken image.
+        UserError: no such data set, of another kind, a split that is empty, a broken image, features that are not
+            finite.
     """
     known = open_dataset(uri).read(["split"]).column("split").to_pylist()
     parts: dict[str, list[Embedded]] = {split: [] for split in SPLITS}
     with Progress(f"features of {uri}", sum(split in SPLITS for split in known)) as progress:
         for split, people in stream_people(uri, SPLITS, model.height, model.width):
-            features = _embed(model, lmp)(people.images)
+            with naming(uri):
+                features = _embed(model, lmp)(people.images)
             parts[split].append(Embedded(features, people.identities, people.cameras, people.digests))
             progress.advance(len(features))
     return {split: _joined(some) for split, some in parts.items()}
@@ -61,13 +64,15 @@ def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp:
     A canonical pose keeps its name; poses of other images are numbered within each image.
 
     Raises:
-        UserError: no such data set, of another kind, nothing in it of these images, one pose twice of an image.
+        UserError: no such data set, of another kind, nothing in it of these images, one pose twice of an image,
+            features that are not finite.
     """
     wanted = {digest for part in people.values() for digest in part.digests}
     found: dict[str, dict[str, Features]] = {}
     with Progress(f"features of {uri}", count_posed(uri, wanted)) as progress:
         for posed in stream_posed(uri, wanted, model.height, model.width):
-            features = _embed(model, lmp)(posed.images)
+            with naming(uri):
+                features = _embed(model, lmp)(posed.images)
             for content, pose, feature in zip(posed.contents, posed.poses, features, strict=True):
                 own = found.setdefault(content, {})
                 name = pose if pose and _CANONICAL.fullmatch(pose) else f"pose {len(own)}"

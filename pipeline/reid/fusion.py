@@ -19,10 +19,12 @@ def fuse_poses(own: NDArray[np.float32], poses: NDArray[np.float32], how: Fusion
     Returns (N, D), or (N, (P + 1) D), float32 rows of Euclidean length 1.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: the shapes do not belong together, or a feature is not finite.
     """
     if own.ndim != 2 or poses.ndim != 3 or (len(own), own.shape[1]) != (len(poses), poses.shape[2]):
         raise ValueError(f"features must be (N, D) and (N, P, D), got {own.shape} and {poses.shape}")
+    if not (np.isfinite(own).all() and np.isfinite(poses).all()):
+        raise ValueError("features to be fused must be finite")
     stacked = np.concatenate([own[:, None], poses], axis=1)
     if how == "max":
         fused = stacked.max(axis=1)

@@ -19,6 +19,7 @@ from manifests.soft_labels import ClassMap
 from pipeline.checkpoint_download import file_sha256
 from pipeline.checkpoint_state import load_metadata, load_state, save_state
 from pipeline.checkpoints import resolve
+from pipeline.finite import NotFiniteError
 from pipeline.images import resize
 from pipeline.reid.network import PARTS, NetworkSettings, ReidNetwork, build_network
 from pipeline.tensors import to_signed
@@ -30,7 +31,8 @@ Images = NDArray[np.uint8]
 @dataclass(frozen=True)
 class ReidModel:
     """A ReID network on one device, in float32, with one batch shape for ever: a row of any result depends on that
-    row's image alone. Images are (N, H, W, 3) uint8 RGB of any size and are brought to the network's own."""
+    row's image alone. Images are (N, H, W, 3) uint8 RGB of any size and are brought to the network's own. Every method
+    raises `NotFiniteError` where the network answers with what is not finite."""
 
     network: ReidNetwork
     height: int
@@ -93,7 +95,18 @@ class ReidModel:
                 made = function(to_signed(filled, device))
                 outputs = made if isinstance(made, list) else [made]
                 parts.append([output[: len(part)].float().cpu() for output in outputs])
-        return [torch.cat(outputs).numpy() for outputs in zip(*parts, strict=True)]
+        return self._finite([torch.cat(outputs).numpy() for outputs in zip(*parts, strict=True)])
+
+    def _finite(self, outputs: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        rows = np.ones(len(outputs[0]), np.bool_)
+        for output in outputs:
+            rows &= np.isfinite(output).all(axis=tuple(range(1, output.ndim)))
+        if not rows.all():
+            raise NotFiniteError(
+                f"the ReID network {self.sha256[:12]} answers {(~rows).sum()} of {len(rows)} images with NaN: "
+                "train it again, with a lower --learning-rate, or name another"
+            )
+        return outputs
 
 
 def as_model(network: ReidNetwork, height: int, width: int, classes: ClassMap | None = None) -> ReidModel:

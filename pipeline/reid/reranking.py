@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipeline.reid.evaluation import Features, Numbers, similarities
+from pipeline.reid.evaluation import Features, Numbers, check_features, similarities
 
 _CHUNK = 64
 
@@ -45,9 +45,10 @@ def reranked(queries: Features, gallery: Features, settings: Reranking | None = 
     ``queries`` (Q, D), in their order. Rows of ``queries`` and ``gallery`` (G, D) have Euclidean length 1.
 
     Raises:
-        ValueError: no more images than neighbours.
+        ValueError: no more images than neighbours, or a feature is not finite.
     """
     settings = settings or Reranking()
+    check_features(queries, gallery)
     features = np.concatenate([queries, gallery])
     if len(features) <= settings.k1:
         raise ValueError(f"{len(features)} images are too few for {settings.k1} neighbours: lower k1")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from manifests.json_text import write_json
 from pipeline.fingerprint import environment
 from pipeline.reid.model import FILE_NAME, ReidModel, load_reid, save_reid
 from pipeline.reid.sets import TrainingSets
@@ -46,6 +46,4 @@ def write_card(
         "licence": "; ".join(licences) or "as the training data allow",
         "environment": environment(training.settings.device),
     }
-    temporary = output / f".{CARD}.tmp"
-    temporary.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return temporary.replace(output / CARD)
+    return write_json(output / CARD, card, sort_keys=True)

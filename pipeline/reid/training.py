@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pipeline.data_parallel import ALONE, Workers
 from pipeline.devices import Device
+from pipeline.finite import FiniteWatch, largest_gradient
 from pipeline.precision import Precision, resolve_precision
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
@@ -70,6 +71,7 @@ class ReidTraining:
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, settings)
         self.step = 0
+        self.watch = FiniteWatch(workers)
         self.losses: dict[str, float] = {}
         self.others: dict[str, Any] = {}
         """What `run` was told of the settings beside these."""
@@ -85,20 +87,26 @@ class ReidTraining:
         files; ``run`` is what a checkpoint there must have been started with, beside settings and data.
 
         Raises:
-            UserError: ``output`` holds a run with other settings or data.
+            UserError: ``output`` holds a run with other settings or data, or a step is not finite.
             KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
         """
         self.others = dict(run or {})
         if output is None:
             while self.step < self.settings.steps:
                 self.train_step()
+            self.watch.check_state(self.step, self.network.state_dict())
         else:
             self._run_logged(output, self._identity())
         return self.network.eval()
 
     def train_step(self) -> dict[str, Tensor]:
-        """One update from the batch of this step; returns the terms of its loss."""
+        """One update from the batch of this step; returns the terms of its loss.
+
+        Raises:
+            NotFiniteError: the step before was not finite.
+        """
         columns = self.workers.share(self.batches.batch(self.step, self.settings.batch_size))
+        self.watch.settle()  # the step before: the device was at it while this batch was drawn
         batch = to_batch(columns, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -107,8 +115,10 @@ class ReidTraining:
         self.optimizer.zero_grad(set_to_none=True)
         total(terms).backward()
         self.workers.average_gradients(self.network.parameters())
+        self.watch.see("network", terms, largest_gradient(self.network.parameters()))
         self.optimizer.step()
         self.step += 1
+        self.watch.end_step(self.step)
         return terms
 
     def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -133,8 +143,11 @@ class ReidTraining:
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def _run_logged(self, output: Path, identity: dict[str, Any]) -> None:
+        self.watch.checkpoints = output / "checkpoints"
         self._restore(output, identity)
-        log = TrainingLog(output, self.step, self.settings.steps) if self.workers.rank == 0 else None
+        log = None
+        if self.workers.rank == 0:
+            log = TrainingLog(output, self.step, self.settings.steps, self.watch.settle)
         try:
             with stop_between_steps() as stop:
                 while self.step < self.settings.steps:
@@ -158,11 +171,12 @@ class ReidTraining:
         return {**mine, "workers": self.workers.count, "data": self.data_sha256}
 
     def _save(self, output: Path, identity: dict[str, Any]) -> None:
+        self.watch.settle()
         self.workers.average_buffers(self.network)
-        if self.workers.rank:
-            return
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
-        save_checkpoint(output / "checkpoints", self.step, {"identity": identity, **state})
+        self.watch.check_state(self.step, state)  # on every worker, so that all stop
+        if self.workers.rank == 0:
+            save_checkpoint(output / "checkpoints", self.step, {"identity": identity, **state})
 
     def _restore(self, output: Path, identity: dict[str, Any]) -> None:
         state = load_checkpoint(output / "checkpoints", self.device)

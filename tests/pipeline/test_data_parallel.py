@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
+from torch import nn
 
 from manifests.errors import UserError
 from pipeline.data_parallel import Workers
+from pipeline.finite import NotFiniteError
+from pipeline.recipes.base import Batch, StepContext, Terms
 from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.training import Training, TrainingSettings
 from pipeline.training_data import UnpairedDomains
@@ -18,14 +23,25 @@ from pipeline.training_data import UnpairedDomains
 from .test_training import SMALL, domains
 
 
-def train(output: Path, workers: Workers) -> Training:
+def train(output: Path, workers: Workers, recipe: CycleGAN | None = None) -> Training:
     settings = TrainingSettings(
         steps=4, batch_size=2, height=32, width=32, precision="float32", checkpoint_every=2, average_decay=0.9
     )
     data = UnpairedDomains(*domains(), 32, 32, seed=1)
-    run = Training(CycleGAN(CycleGANSettings(**SMALL)), data, output, settings, workers)
+    run = Training(recipe or CycleGAN(CycleGANSettings(**SMALL)), data, output, settings, workers)
     run.run()
     return run
+
+
+class Diverges(CycleGAN):
+    """In step 3 not finite for the second of two workers only, and without a trace in the gradient."""
+
+    rank = 0
+
+    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        for player, terms in super().step(networks, batch, context):
+            bad = context.step == 2 and self.rank == 1
+            yield player, {**terms, "wrong": torch.tensor(math.nan if bad else 0.0)}
 
 
 def worker(rank: int, folder: Path, attempt: int) -> None:
@@ -33,18 +49,38 @@ def worker(rank: int, folder: Path, attempt: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet_{attempt}", rank=rank, world_size=2)
     run = train(folder / "both", Workers(rank, 2))
     torch.save(run.networks.state_dict(), folder / f"weights_{rank}.pt")
+    recipe = Diverges(CycleGANSettings(**SMALL))
+    recipe.rank = rank
+    try:
+        train(folder / f"diverging_{attempt}", Workers(rank, 2), recipe)
+    except NotFiniteError as error:
+        (folder / f"said_{attempt}_{rank}").write_text(str(error))
     dist.destroy_process_group()
 
 
-def test_two_workers_are_as_one(tmp_path: Path) -> None:
-    checkpoints = tmp_path / "both" / "checkpoints"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where two workers trained, died after step 3 and went on."""
+    folder = tmp_path_factory.mktemp("workers")
+    checkpoints = folder / "both" / "checkpoints"
     for attempt in range(2):
-        processes.spawn(worker, (tmp_path, attempt), nprocs=2)
+        processes.spawn(worker, (folder, attempt), nprocs=2)
         assert [path.stem for path in sorted(checkpoints.iterdir())] == ["step_000000002", "step_000000004"]
         if attempt == 0:
             (checkpoints / "step_000000004.pt").unlink()  # as if both had died after step 3
-    first, second = (torch.load(tmp_path / f"weights_{rank}.pt", weights_only=True) for rank in range(2))
-    alone = train(tmp_path / "alone", Workers()).networks.state_dict()
+    return folder
+
+
+def test_all_stop_where_one_diverges(trained: Path) -> None:
+    said = {path.read_text() for path in trained.glob("said_*")}
+    assert len(list(trained.glob("said_*"))) == 4
+    assert all(one.startswith("training stopped at step 3: the loss term 'wrong' is not finite") for one in said)
+    assert [path.stem for path in (trained / "diverging_0" / "checkpoints").iterdir()] == ["step_000000002"]
+
+
+def test_two_workers_are_as_one(trained: Path, tmp_path: Path) -> None:
+    first, second = (torch.load(trained / f"weights_{rank}.pt", weights_only=True) for rank in range(2))
+    alone = train(tmp_path, Workers()).networks.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in alone), "all workers hold the same weights"
     apart = torch.cat([(first[name] - weight).abs().flatten() for name, weight in alone.items()])
     # Adam turns the rounding of a gradient that is zero (a bias before a norm) into a step; all others agree.
