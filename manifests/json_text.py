@@ -20,10 +20,7 @@ def strict_json(value: Any, **options: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False, **options)
     except ValueError:
-        place = _not_finite(value)
-        if place is None:
-            raise
-        raise UserError(f"nothing was written: {place} is not a finite number") from None
+        raise UserError(f"nothing was written: {_not_finite(value)} is not a finite number") from None
 
 
 def lenient_json(value: Any, **options: Any) -> str:

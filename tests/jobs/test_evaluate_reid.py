@@ -17,7 +17,7 @@ from manifests.store import DatasetRun, open_dataset
 from pipeline.reid.evaluation import evaluate
 from pipeline.reid.features import Embedded, PoseFeatures, embed_people, with_poses
 from pipeline.reid.fusion import fuse_poses
-from pipeline.reid.model import ReidModel, load_reid, save_reid
+from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.settings import parse_settings
@@ -26,6 +26,7 @@ from pipeline.sources.layout import ScanOptions
 from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance
 from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
+from tests.pipeline.spoiled import spoiled
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources
@@ -182,3 +183,11 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
     with pytest.raises(UserError, match="holds source rows"):
         run(*market, "--poses", toy_sources.market)
     assert not list(tmp_path.iterdir())
+
+
+def test_features_that_are_not_finite_have_no_figures(toy_sources: ToySources, tmp_path: Path) -> None:
+    broken = as_model(spoiled(build_network(NetworkSettings(channels=4), 3)), 96, 32)
+    said = rf"^{toy_sources.market}: the ReID network \S* answers (\d+) of \1 images with NaN: [^\n]*$"
+    for chosen in ({}, {"lmp": True}, {"rerank": True, "k1": 6}):
+        with pytest.raises(UserError, match=said):
+            measure_on(toy_sources.market, broken, RetrievalSettings.model_validate(chosen))

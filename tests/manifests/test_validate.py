@@ -18,6 +18,7 @@ from PIL import Image
 from manifests import parquet
 from manifests.errors import UserError
 from manifests.faults import Fault
+from manifests.row_checks import _is_flat
 from manifests.schema import VERSION_KEY, Kind
 from manifests.store import Dataset, DatasetRun, open_dataset
 from manifests.validate import validate
@@ -358,3 +359,27 @@ def test_what_is_no_closed_data_set_is_a_users_mistake(tmp_path: Path) -> None:
     DatasetRun.start(str(tmp_path / "begun"), "source", PLAN_ID, {0: 1})
     with pytest.raises(UserError, match="not finished"):
         validate(str(tmp_path / "begun"))
+
+
+@pytest.mark.parametrize(("low", "high", "flat"), [(0, 0, True), (126, 129, True), (100, 106, False)])
+def test_flat_pictures_are_told_of_and_no_fault(uri: str, low: int, high: int, flat: bool) -> None:
+    table = source_rows(3)
+    stream = io.BytesIO()
+    pixels = np.random.Generator(np.random.Philox(0)).integers(low, high + 1, (16, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    for row in (1, 2):
+        table = edited(table, row, lambda row: put(row, stream.getvalue()))
+    report = validate(closed(uri, "source", table).uri)
+    assert report.faults == []
+    assert [warning.check for warning in report.warnings] == ["flat"] * 2 * flat
+    assert report.to_text().startswith("warning: 2 times, first flat: data/") == flat
+    assert report.to_text().endswith(": ok")
+    assert json.loads(report.to_json())["ok"]
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "P", "RGBA", "LA", "1"])
+def test_pictures_of_every_mode_may_be_flat(mode: str) -> None:
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    one = Image.fromarray(values) if mode == "I;16" else Image.fromarray((values // 256).astype(np.uint8)).convert(mode)
+    assert not _is_flat(one)
+    assert _is_flat(one.crop((0, 0, 1, 1)).resize((8, 8), Image.Resampling.NEAREST))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from pipeline.segmenter_evaluation import measure_drawn, true_keypoints
 from pipeline.segmenter_training import SegmentationData
 from pipeline.sources.toyworld import CAMERAS, ToyWorldSettings, render_sample
 from pipeline.toyworld_samples import EVALUATION_SEED
+from tests.pipeline.spoiled import spoiled
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +188,9 @@ def test_islands_go_and_holes_are_filled() -> None:
 def test_importing_it_imports_no_segment_anything() -> None:
     code = "import sys, pipeline.foreground; sys.exit('segment_anything' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_not_finite_is_told(shipped: Segmenter, people: SegmentationData) -> None:
+    broken = replace(shipped, model=deepcopy(shipped.model))
+    spoiled(broken.model.mask_decoder)
+    assert all(np.isnan(person.quality) for person in broken.segment(list(people.images[:3])))

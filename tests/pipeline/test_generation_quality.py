@@ -117,3 +117,16 @@ def test_camera_classifier_tells_tints_and_leaves_unknown_cameras_out() -> None:
     assert camera_accuracy(classifier, known.images, swapped) < 0.1
     with pytest.raises(ValueError, match="two cameras"):
         train_camera_classifier(DomainData(held_out.images))
+
+
+def test_too_few_features_or_not_finite_ones_have_no_distance(model: ReidModel) -> None:
+    fine, broken = np.eye(3, dtype=np.float32), np.full((3, 3), np.nan, np.float32)
+    for distance in (frechet_distance, kernel_distance):
+        with pytest.raises(ValueError, match="3 of 3 features are not finite"):
+            distance(fine, broken)
+        with pytest.raises(ValueError, match=r"two features of each set, got \[1, 3\]"):
+            distance(fine[:1], fine)
+    with pytest.raises(ValueError, match="features are not finite"):
+        coverage(np.eye(8, dtype=np.float32), broken[:, [0] * 8])
+    with pytest.raises(ValueError, match="6 generated and 12 real images are needed, got 6 and 11"):
+        measure_generation(model, noise(0, 6), noise(1, 11))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.checkpoint_state import save_state
+from pipeline.finite import NotFiniteError
 from pipeline.generator import Generator, load_generator, save_generator
 from pipeline.networks.blocks import initialize
 from pipeline.precision import Precision
+from pipeline.recipes.base import Batch
 from pipeline.recipes.ptgan import PTGAN, PTGANSettings
 from pipeline.tensors import to_signed, to_uint8
+from tests.pipeline.spoiled import spoil_file
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +106,33 @@ def test_same_weights_same_bytes(folder: Path, tmp_path: Path) -> None:
     network = initialize(recipe.build_generator((32, 16)), torch.Generator().manual_seed(3), deviation=0.3)
     sha256 = save_generator(tmp_path / "again.safetensors", network, recipe, 32, 16)
     assert sha256 == load(folder).sha256
+
+
+class Poisoned(PTGAN):
+    """Its generator makes one value NaN in each picture whose first pixel is white."""
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        made = super().generate(generator, batch)
+        made[batch["source"][:, 0, 0, 0] == 1, 1, 2, 3] = torch.nan
+        return made
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rows_that_are_not_finite_are_told_apart(folder: Path, precision: Precision) -> None:
+    good, images = load(folder, precision), crops(11)
+    images[:, 0, 0], images[[2, 9], 0, 0] = 0, 255
+    bad = replace(good, _recipe=Poisoned(PTGANSettings(ngf=8, blocks=2, ndf=8)))
+    made, finite = bad.attempt({"source": images})
+    assert np.flatnonzero(~finite).tolist() == [2, 9]
+    np.testing.assert_array_equal(made[finite], good.translate(images)[finite])
+    with pytest.raises(NotFiniteError, match="pixels that are not finite in 2 of 11 images"):
+        bad.translate(images)
+    assert bad.attempt({"source": images[:0]})[1].shape == (0,)
+
+
+def test_weights_that_are_not_finite_are_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "generator.safetensors"
+    path.write_bytes((folder / path.name).read_bytes())
+    spoil_file(path)
+    with pytest.raises(UserError, match=r"^\S+ holds weights that are not finite \([\w.]+\): [^\n]*$"):
+        load(tmp_path)

@@ -115,3 +115,10 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         IdentityGallery(features, np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="four people, two images"):
         calibrate(IdentityGallery(features, numbers), 0.2)
+
+
+def test_what_is_not_finite_is_no_evidence() -> None:
+    with pytest.raises(ValueError, match="no evidence"):
+        weigh(np.array([[0.5, np.nan]]), np.array([0]), temperature=1.0)
+    with pytest.raises(ValueError, match="1 of 2 features are not finite"):
+        IdentityGallery(np.array([[1, 0], [np.inf, 0]], np.float32), np.array([0, 1]))

@@ -9,9 +9,11 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand
+from pipeline.finite import NotFiniteError
 from pipeline.labelling import Labeller, LabelSettings, check_label_rule
 from pipeline.reid.model import load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
+from tests.pipeline.spoiled import spoiled
 
 CLASSES = ClassMap.of(f"{number:04d}" for number in range(12))
 
@@ -94,3 +96,13 @@ def test_a_teacher_of_nobody_known_is_refused(tmp_path: Path) -> None:
     save_reid(path, build_network(NetworkSettings(channels=4), 6), 64, 32)
     with pytest.raises(UserError, match="knows no people"):
         check_label_rule(LabelSettings(label_rule="mprl", teacher=str(path)), False, CLASSES)
+
+
+@pytest.mark.parametrize("rule", ["teacher", "mprl"])
+def test_a_teacher_that_answers_nan_is_named(teacher: str, rule: str) -> None:
+    settings = LabelSettings.model_validate({"label_rule": rule, "teacher": teacher})
+    labeller = Labeller(settings, 12)
+    assert labeller._teacher is not None
+    spoiled(labeller._teacher.network)
+    with pytest.raises(NotFiniteError, match=rf"^--teacher {teacher}: [^\n]* answers 3 of 3 images with NaN"):
+        labeller.columns([-1] * 3, pictures(3))

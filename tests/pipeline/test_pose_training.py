@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from manifests.errors import UserError
+from pipeline.finite import NotFiniteError
 from pipeline.keypoints import COCO_MIRROR
 from pipeline.pose_augmentation import augment
 from pipeline.pose_data import (
@@ -26,6 +27,7 @@ from pipeline.pose_data import (
 )
 from pipeline.pose_training import PoseTrainer, PoseTrainingSettings
 from pipeline.training_state import save_checkpoint
+from tests.pipeline.spoiled import spoiled
 
 
 def marked_crops(count: int = 6) -> PoseCrops:
@@ -128,3 +130,17 @@ def test_caches_and_labels_are_checked(tmp_path: Path) -> None:
     np.savez(tmp_path / "labels.npz", files=np.array(["a.jpg"]), keypoints=np.zeros((1, 1, 17, 3)))
     with pytest.raises(UserError, match=r"expected \(1, 2 or more, 17, 3\)"):
         load_pseudo_labels(tmp_path / "labels.npz")
+
+
+def test_a_training_that_diverges_stops(tmp_path: Path) -> None:
+    toy = marked_crops(4)
+    trainer = PoseTrainer(PoseTrainingSettings(steps=3, batch=2, save_every=1, precision="float32"), toy, None)
+    trainer.run(tmp_path, {})
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    again = PoseTrainer(PoseTrainingSettings(steps=4, batch=2, save_every=1, precision="float32"), toy, None)
+    again._resume(tmp_path, {})
+    spoiled(again.model)
+    again.step, again.watch.checkpoints = 3, tmp_path
+    with pytest.raises(NotFiniteError, match=r"at step 4: the loss term 'pose' is not finite; [^\n]*step_000000003"):
+        again._train_step()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept

@@ -71,3 +71,10 @@ def test_pose_error_is_a_share_of_the_height_over_the_joints_that_were_asked_for
     assert pose_error(asked, found, 100) == pytest.approx(0.05)
     assert pose_error(asked, asked, 100) == 0
     assert pose_error(np.zeros((17, 3), np.float32), found, 100) is None
+
+
+def test_a_pose_found_nowhere_has_no_error() -> None:
+    asked, found = np.ones((17, 3), np.float32), np.ones((17, 3), np.float32)
+    assert pose_error(asked, found, 100) == 0
+    found[4, 0] = np.nan
+    assert pose_error(asked, found, 100) is None

@@ -28,12 +28,13 @@ from pipeline.identity_reliability import auroc
 from pipeline.images import encode, pixel_sha256
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import mixed_batches
-from pipeline.reid.model import save_reid
+from pipeline.reid.model import as_model, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.settings import parse_settings
 from tests.manifests.manifest_rows import source_rows
+from tests.pipeline.spoiled import spoiled
 
 HEIGHT, WIDTH = 32, 16
 PEOPLE, IMAGES = 24, 6
@@ -246,3 +247,12 @@ def unrelated_source(folder: Path) -> str:
     run.sink.commit(0, source_rows(4))
     run.close()
     return run.uri
+
+
+def test_a_model_that_answers_nan_scores_nothing(lab: Laboratory, tmp_path: Path) -> None:
+    broken = as_model(spoiled(build_network(NetworkSettings(channels=4), PEOPLE)), HEIGHT, WIDTH)
+    job = scoring.open_scoring(lab.generated, [], broken, "broken", scoring.ScoreSettings())
+    output = tmp_path / "scored"
+    with pytest.raises(UserError, match=rf"^{lab.source}: the ReID network \S* answers \d+ of \d+ images with NaN"):
+        scoring.score(job, str(output))
+    assert not output.exists()

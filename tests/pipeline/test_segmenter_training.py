@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from manifests.errors import UserError
+from pipeline.finite import NotFiniteError
 from pipeline.segmenter_training import (
     SegmentationData,
     SegmenterTraining,
@@ -93,3 +95,12 @@ class _Cut(SegmentationData):
             if len(drawn) == 12:
                 raise InterruptedError
         return super().__getattribute__(name)
+
+
+def test_a_training_that_diverges_stops(ellipses: SegmentationData, tmp_path: Path) -> None:
+    with pytest.raises(NotFiniteError, match=r"^training stopped at step \d: [^\n]*no checkpoint was written[^\n]*$"):
+        train_segmenter(ellipses, None, replace(SETTINGS, learning_rate=1e30), tmp_path)
+    assert not list(tmp_path.iterdir())
+    torch.save({"step": 2, "model": {"weight": torch.tensor([torch.nan])}}, tmp_path / "state.pt")
+    with pytest.raises(UserError, match=r"state\.pt is not finite \(model\.weight\)"):
+        train_segmenter(ellipses, None, SETTINGS, tmp_path)

@@ -67,3 +67,14 @@ def test_run_job_turns_a_user_error_into_status_2(
         run_job(Example, main)
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: no folder a\n"
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_numbers_are_finite(value: str) -> None:
+    class Rated(JobSettings):
+        """With a rate."""
+
+        rate: float = Field(1.0, gt=0)
+
+    with pytest.raises(UserError, match=r"^--rate: Input should be a (finite number|number|valid number)"):
+        parse_settings(Rated, ["--rate", value])

@@ -9,16 +9,22 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
+from torch import nn
 
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand
 from manifests.store import Dataset, DatasetRun, open_dataset
+from manifests.validate import validate
 from pipeline.annotations import Annotation
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.digests import subject_key
 from pipeline.generator_set import SINGLE
 from pipeline.images import decode, pixel_sha256
+from pipeline.outcome import check_outcome
 from pipeline.plan_kinds import TranslationSettings
+from pipeline.recipes.base import Batch
+from pipeline.recipes.ptgan import PTGAN
 from pipeline.synthesis import SynthesisWorker
 from pipeline.views import fit_view, most_draws
 from tests.conftest import ToySources
@@ -180,3 +186,33 @@ def test_dry_run_tells_samples_and_shards_and_writes_nothing(
     assert not list(tmp_path.iterdir())
     assert any(line.startswith(f"samples: {job.plan.rows.num_rows} ") for line in lines)
     assert any(line.startswith(f"shards: {len(job.plan.shards)} ") for line in lines)
+
+
+def test_pixels_that_are_not_finite_become_rejects(
+    toy_sources: ToySources, untrained_generator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = prepared(toy_sources, untrained_generator, limit=9)
+    whole = {row["sample_id"]: row for row in made(job, tmp_path / "whole").read().to_pylist()}
+    lost: list[float] = [0.0]
+    original = PTGAN.generate
+
+    def poisoned(self: PTGAN, generator: nn.Module, batch: Batch) -> torch.Tensor:
+        images = original(self, generator, batch)
+        images[batch["source"].mean(dim=(1, 2, 3)) > lost[0], 0, 0, 0] = torch.nan
+        return images
+
+    monkeypatch.setattr(PTGAN, "generate", poisoned)
+    some = made(job, tmp_path / "some")
+    rejects = some.rejects().to_pylist()
+    assert 0 < len(rejects) < 9
+    assert {(row["stage"], row["reason"]) for row in rejects} == {("generate", "not_finite")}
+    assert some.snapshot.planned == 9 == some.snapshot.rows + len(rejects)
+    assert whole.keys() == {row["item_id"] for row in rejects} | set(some.read().column("sample_id").to_pylist())
+    assert all(whole[row["sample_id"]] == row for row in some.read().to_pylist()), "nothing else changes"
+    check_outcome(some, "images")
+    lost[0] = -2.0
+    none = made(job, tmp_path / "none")
+    assert (none.snapshot.rows, none.snapshot.reasons) == (0, {"not_finite": 9})
+    assert validate(none.uri).faults == []
+    with pytest.raises(UserError, match=r"^all 9 images were rejected \(not_finite 9\): [^\n]*$"):
+        check_outcome(none, "images")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.reid.evaluation import evaluate, retrieval_rate
+from pipeline.reid.evaluation import Retrieval, evaluate, measure, retrieval_rate
+from pipeline.reid.fusion import fuse_poses
+from pipeline.reid.reranking import Reranking, reranked
 
 
 def on_circle(*degrees: float) -> NDArray[np.float32]:
@@ -122,3 +126,25 @@ def test_as_torchreid(seed: int) -> None:
     assert found.queries < 60, "some have no answer"
     assert (found.rank1, found.rank5, found.rank10) == pytest.approx((cmc[0], cmc[4], cmc[9]), abs=1e-6)
     assert found.mean_ap == pytest.approx(mean_ap, abs=1e-6)
+
+
+def test_what_is_not_finite_has_no_rank() -> None:
+    broken = GALLERY.copy()
+    broken[3] = np.nan
+    with pytest.raises(ValueError, match="1 of 6 features are not finite"):
+        evaluate(on_circle(0), ids(1), ids(1), broken, PEOPLE, CAMERAS)
+    with pytest.raises(ValueError, match="1 of 1 features are not finite"):
+        retrieval_rate(np.full((1, 2), np.inf, np.float32), ids(5), GALLERY, PEOPLE)
+    rows = [np.array([1, np.nan, 0, 0.5, -np.inf, 0.1], np.float32)]
+    with pytest.raises(ValueError, match="2 similarities of a query are not finite"):
+        measure(rows, ids(1), ids(1), PEOPLE, CAMERAS)
+    with pytest.raises(ValueError, match="features are not finite"):
+        next(reranked(on_circle(0), broken, Reranking(k1=2, k2=1)))
+    with pytest.raises(ValueError, match="must be finite"):
+        fuse_poses(GALLERY, np.repeat(broken[:, None], 2, axis=1))
+
+
+@pytest.mark.parametrize("share", [2.0, -0.1, math.nan])
+def test_no_share_beyond_all_or_nothing(share: float) -> None:
+    with pytest.raises(ValueError, match="shares lie between 0 and 1"):
+        Retrieval(1.0, 1.0, 1.0, share, 1.0, 3)

@@ -14,6 +14,7 @@ import torch
 
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap, expand, lsro, one_hot
+from pipeline.finite import NotFiniteError, first_not_finite
 from pipeline.reid.batches import LabelledBatches
 from pipeline.reid.mixing import mixed_batches
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
@@ -22,6 +23,7 @@ from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings, soft_cross_entropy
 from pipeline.reid.triplet import TripletSettings
 from pipeline.training_data import Columns
+from tests.pipeline.spoiled import spoil_file, spoiled
 
 SMALL = NetworkSettings(channels=4)
 
@@ -190,3 +192,40 @@ def test_resnet50_keeps_the_resolution_of_its_last_stage_and_takes_torchvision_w
 def test_type_of_network(model: ReidModel) -> None:
     assert isinstance(model.network, ReidNetwork)
     assert not model.network.training
+
+
+def test_a_training_that_diverges_stops(tmp_path: Path) -> None:
+    wild = {"steps": 60, "optimizer": "sgd", "learning_rate": 1e20}
+    for _ in range(2):  # the same command fails the same way
+        with pytest.raises(NotFiniteError, match=r"^training stopped at step \d+: [^\n]* --learning-rate [^\n]*$"):
+            training(**wild, checkpoint_every=1).run(tmp_path)
+    for kept in (tmp_path / "checkpoints").iterdir():
+        assert first_not_finite(torch.load(kept, weights_only=True)) is None
+    assert {path.name for path in tmp_path.iterdir()} <= {"checkpoints", "samples", "tensorboard"}
+    with pytest.raises(NotFiniteError):
+        training(**wild).run()
+
+
+def test_a_network_that_is_not_finite_is_neither_written_nor_read_nor_used(model: ReidModel, tmp_path: Path) -> None:
+    path = tmp_path / "reid.safetensors"
+    save_reid(path, model.network, 32, 16)
+    spoil_file(path)
+    with pytest.raises(UserError, match=r"^\S+reid\.safetensors holds weights that are not finite \([\w.]+\): [^\n]*$"):
+        load_reid(tmp_path)
+    network = spoiled(build_network(SMALL, 3, seed=7))
+    with pytest.raises(UserError, match=r"other\.safetensors is not written: [^ ]+ is not finite"):
+        save_reid(tmp_path / "other.safetensors", network, 32, 16)
+    assert [one.name for one in tmp_path.iterdir()] == ["reid.safetensors"]
+    broken, images = as_model(network, 32, 16), people().images
+    for use in (broken.embed, broken.pooled, broken.logits, broken.probabilities, broken.activations):
+        with pytest.raises(NotFiniteError, match="answers 12 of 12 images with NaN"):
+            use(images)
+
+
+def test_half_precision_files_hold_what_they_can(tmp_path: Path) -> None:
+    network = build_network(SMALL, 3, seed=7)
+    with torch.no_grad():
+        network.classifier.weight[0, 0] = 1e5
+    with pytest.raises(UserError, match=r"classifier\.weight is not finite, or too great for the precision"):
+        save_reid(tmp_path / "reid.safetensors", network, 32, 16, dtype=torch.float16)
+    save_reid(tmp_path / "reid.safetensors", network, 32, 16)
