@@ -25,7 +25,7 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.reid.evaluation import Features, Numbers, measure, similarities
 from pipeline.reid.reranking import reranked
 from pipeline.settings import JobSettings, run_job
@@ -60,7 +60,7 @@ def main(settings: Settings) -> None:
         "parts": found,
         "ratio": ratios,
     }
-    text = strict_json(result, indent=1)
+    text = json_text(result, indent=1)
     print(text)
     if settings.output:
         settings.output.write_text(text + "\n", encoding="utf-8")

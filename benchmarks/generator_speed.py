@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.fingerprint import environment
 from pipeline.generator import load_generator, save_generator
 from pipeline.precision import Precision
@@ -76,7 +76,7 @@ def main(settings: Settings) -> int:
         "environment": environment(settings.device, settings.threads),
     }
     settings.results.parent.mkdir(parents=True, exist_ok=True)
-    settings.results.write_text(strict_json(record, indent=2) + "\n", encoding="utf-8")
+    settings.results.write_text(json_text(record, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.benchmark.gaps import FEW_IMAGES, POSES, Arm
 from pipeline.benchmark.settings import BenchmarkSettings
 from pipeline.benchmark.worlds import MEASURED, set_uri
@@ -64,7 +64,7 @@ def main(settings: Settings) -> None:
             print(f"seed {seed}, {share:g} to one: {line}", flush=True)
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": platform.machine(), "cpu": settings.device == "cpu"}
     written = {**about, "settings": settings.model_dump(mode="json", exclude={"runs", "results"}), "figures": figures}
-    settings.results.write_text(strict_json(written, indent=1) + "\n", encoding="utf-8")
+    settings.results.write_text(json_text(written, indent=1) + "\n", encoding="utf-8")
     print(settings.results)
 
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests import parquet, soft_labels
 from manifests.card import SAMPLES_META
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.schema import SYNTHETIC_SCHEMA
 from manifests.soft_labels import ClassMap, LabelColumns, expand
 from manifests.store import Dataset, DatasetRun, open_dataset
@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
         "labels": measure_labels(settings),
         "scan": measure_scans(settings),
     }
-    text = strict_json(result, indent=1)
+    text = json_text(result, indent=1)
     print(text)
     if settings.output:
         settings.output.write_text(text + "\n", encoding="utf-8")

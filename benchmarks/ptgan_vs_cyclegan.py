@@ -22,7 +22,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.images import draw_contact_sheet, encode
 from pipeline.recipes import find_recipe
 from pipeline.settings import JobSettings, run_job
@@ -108,7 +108,7 @@ def _write(settings: Settings, figures: dict[str, dict[str, float]], pictures: l
     settings.results.mkdir(parents=True, exist_ok=True)
     described = settings.model_dump(mode="json", exclude={"output", "world", "results"})
     path = settings.results / "ptgan_vs_cyclegan.json"
-    path.write_text(strict_json({"settings": described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_text({"settings": described, "figures": figures}, indent=2) + "\n", encoding="utf-8")
     columns = np.linspace(0, len(pictures[0]) - 1, 12).astype(int)
     sheet = draw_contact_sheet([[images[column] for column in columns] for images in pictures], 128, 64)
     path.with_suffix(".png").write_bytes(encode(sheet, "png"))

@@ -11,7 +11,7 @@ from typing import Any
 from manifests.errors import UserError
 
 
-def strict_json(value: Any, **options: Any) -> str:
+def json_text(value: Any, **options: Any) -> str:
     """``value`` as `json.dumps` writes it with ``options``.
 
     Raises:
@@ -32,8 +32,8 @@ def lenient_json(value: Any, **options: Any) -> str:
 
 
 def write_json(path: Path, value: Any, *, indent: int = 2, sort_keys: bool = False) -> Path:
-    """Write ``value`` to ``path``, which appears whole or not at all and is returned; raises as `strict_json`."""
-    text = strict_json(value, indent=indent, sort_keys=sort_keys)
+    """Write ``value`` to ``path``, which appears whole or not at all and is returned; raises as `json_text`."""
+    text = json_text(value, indent=indent, sort_keys=sort_keys)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text + "\n", encoding="utf-8")
     return temporary.replace(path)

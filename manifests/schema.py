@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 
 SCHEMA_VERSION = "1.3"
 Kind = Literal["source", "annotation", "synthetic"]
@@ -86,7 +86,7 @@ def _schema(kind: str, fields: Iterable[_Field]) -> pa.Schema:
         {
             KIND_KEY: kind.encode(),
             VERSION_KEY: SCHEMA_VERSION.encode(),
-            b"huggingface": strict_json({"info": {"features": features}}).encode(),
+            b"huggingface": json_text({"info": {"features": features}}).encode(),
         }
     )
 

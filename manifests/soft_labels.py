@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.label_checks import check_classes, check_sum, check_values
 from manifests.schema import SOFT_LABEL
 from manifests.strict_json import parse_json
@@ -202,7 +202,7 @@ class ClassMap:
         return len(self) == len(whole) and all(mine is None or mine == name for mine, name in pairs)
 
     def to_json(self) -> str:
-        return strict_json({"identities": self.identities}, ensure_ascii=False)
+        return json_text({"identities": self.identities}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> ClassMap:

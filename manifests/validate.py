@@ -18,7 +18,7 @@ from manifests.dataset import Dataset, open_dataset
 from manifests.erasures import ERASURES, read_log
 from manifests.errors import UserError, one_line
 from manifests.faults import Report
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.log import (
     COMMITS,
     BrokenDatasetError,
@@ -226,7 +226,7 @@ def _schema_holds(
     if found.equals(schema):
         return True
     theirs, ours = ({f"{field.name}: {field.type}" for field in one} for one in (found, schema))
-    difference = strict_json({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
+    difference = json_text({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
     report.add("schema", entry.path, f"columns differ from schema {version}: {difference}")
     return False
 

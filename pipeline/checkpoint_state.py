@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,7 +135,7 @@ def save_state(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # One entry, since safetensors writes several in an order of chance.
-    entry = {_METADATA: strict_json(dict(metadata), sort_keys=True)} if metadata else None
+    entry = {_METADATA: json_text(dict(metadata), sort_keys=True)} if metadata else None
     try:
         # Copies, since safetensors refuses tensors that share their memory, as tied weights do.
         own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.checkpoint_download import Source, download, file_sha256
 from pipeline.checkpoint_state import load_metadata, load_state, save_state
 from pipeline.checkpoint_table import CHECKPOINTS, WEIGHTS_FOLDER, Card, Checkpoint, Format, shipped
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(strict_json(rows, indent=2) if options.json else _table(rows))
+    print(json_text(rows, indent=2) if options.json else _table(rows))
     return int(any(row.get("state") in ("wrong", "missing") for row in rows if options.command == "verify"))
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.names import content_id, subject_key
 
 __all__ = ["content_id", "content_seed", "plan_digest", "settings_sha256", "subject_key"]
@@ -19,7 +19,7 @@ def content_seed(*parts: str | int) -> int:
 
 def settings_sha256(settings: dict[str, Any]) -> str:
     """SHA-256, hex, of settings as canonical JSON."""
-    return hashlib.sha256(strict_json(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json_text(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def plan_digest(name: str, settings: dict[str, Any], ids: Iterable[str]) -> str:

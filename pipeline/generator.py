@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.checkpoint_download import file_sha256
 from pipeline.checkpoint_state import load_metadata, load_state, save_state
 from pipeline.checkpoints import resolve
@@ -157,7 +157,7 @@ def half_state(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[s
 
 def build_metadata(recipe: Recipe, height: int, width: int) -> dict[str, str]:
     """What `load_generator` needs beside the tensors; it travels inside the weights file."""
-    settings = strict_json(recipe.settings.model_dump(mode="json"), sort_keys=True)
+    settings = json_text(recipe.settings.model_dump(mode="json"), sort_keys=True)
     return {"recipe": recipe.name, "settings": settings, "height": str(height), "width": str(width)}
 
 

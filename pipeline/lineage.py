@@ -21,7 +21,7 @@ import requests
 from pydantic import Field, field_validator
 
 from manifests.dataset import open_dataset
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from pipeline.lineage_events import EventType, Json, LineageRun, run_event
 from pipeline.settings import JobSettings
 
@@ -91,7 +91,7 @@ class _Listener:
 
 
 def _send(place: str, event: Json) -> None:
-    text = strict_json(event, ensure_ascii=False)
+    text = json_text(event, ensure_ascii=False)
     if not place.startswith(("http://", "https://")):
         file = Path(place.removeprefix("file://")).expanduser()
         file.parent.mkdir(parents=True, exist_ok=True)

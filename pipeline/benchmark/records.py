@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json, write_json
+from manifests.json_text import json_text, write_json
 
 RECORD = "record.json"
 
@@ -46,6 +46,6 @@ def find_record(folder: Path, identity: Mapping[str, Any]) -> ArmRecord | None:
     if not path.is_file():
         return None
     record = ArmRecord(**json.loads(path.read_text(encoding="utf-8")))
-    if record.identity != json.loads(strict_json(identity)):
+    if record.identity != json.loads(json_text(identity)):
         raise UserError(f"{path} was measured with other settings: choose another --output, or remove {folder}")
     return record

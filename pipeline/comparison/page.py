@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.page import data_uri, figure, render_page, write_page
 from pipeline.comparison.systems import System
 from pipeline.comparison.trial import PICTURE, RECORD
@@ -70,7 +70,7 @@ def write_comparison(output: Path, systems: Sequence[System], about: str) -> str
     """``comparison.html`` and ``comparison.json`` from the records below ``output``; returns the page's path."""
     records = {system.recipe: _record(output, system) for system in systems}
     rows = [_row(output, system, records[system.recipe]) for system in systems]
-    write_page(str(output / "comparison.json"), strict_json({"about": about, "systems": records}, indent=2) + "\n")
+    write_page(str(output / "comparison.json"), json_text({"about": about, "systems": records}, indent=2) + "\n")
     return write_page(str(output / "comparison.html"), render_page(_TEMPLATE, about=about, rows=rows))
 
 

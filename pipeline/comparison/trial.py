@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests.json_text import strict_json, write_json
+from manifests.json_text import json_text, write_json
 from pipeline.comparison.effects import MEASURES, Effect, pair_data
 from pipeline.comparison.systems import System
 from pipeline.comparison.world import Laboratory
@@ -86,7 +86,7 @@ class Trial:
 
     def _identity(self, lab: Laboratory, system: System) -> dict[str, Any]:
         return {
-            "system": json.loads(strict_json(asdict(system))),
+            "system": json.loads(json_text(asdict(system))),
             "steps": self._steps(system),
             "seed": self.seed,
             "size": [lab.height, lab.width],

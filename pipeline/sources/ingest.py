@@ -14,7 +14,7 @@ import cv2
 import polars as pl
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 from manifests.store import Dataset, DatasetRun, open_dataset
 from pipeline.digests import plan_digest
 from pipeline.progress import Progress
@@ -71,7 +71,7 @@ def make_plan(
         "shard_size": shard_size,
         "shard_bytes": shard_bytes,
     }
-    items = (strict_json(list(vars(file).values()), separators=(",", ":")) for file in files)
+    items = (json_text(list(vars(file).values()), separators=(",", ":")) for file in files)
     return Plan(plan_digest(STAGE, settings, items), tuple(_cut(files, shard_size, shard_bytes)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from manifests.json_text import lenient_json, strict_json, write_json
+from manifests.json_text import json_text, lenient_json, write_json
 
 VALUE = {"metrics": {"fid": 1.5, "shares": [0.1, math.nan]}, "name": "a"}
 
@@ -20,7 +20,7 @@ def test_the_place_is_named_and_nothing_written(tmp_path: Path) -> None:
         write_json(path, VALUE)
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="the value is not"):
-        strict_json(-math.inf)
+        json_text(-math.inf)
     assert write_json(path, {"b": 1, "a": 2}, sort_keys=True).read_text() == '{\n  "a": 2,\n  "b": 1\n}\n'
     assert [one.name for one in tmp_path.iterdir()] == ["card.json"]
 

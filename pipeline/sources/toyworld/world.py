@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from manifests.json_text import strict_json
+from manifests.json_text import json_text
 
 from .plan import FOLDERS, Task, chunks, plan_world
 from .render import ToySample, render_sample
@@ -91,7 +91,7 @@ def make_toyworld(
     for domain in settings.domains:
         parts = [_part(partial, number) for number, piece in pieces if piece[0].domain == domain]
         _join_truth(parts, root / domain / "ground_truth" / "annotations.parquet")
-    _write(root / "world.json", strict_json(record, indent=2, sort_keys=True).encode())
+    _write(root / "world.json", json_text(record, indent=2, sort_keys=True).encode())
     shutil.rmtree(partial)
     return record
 
@@ -136,7 +136,7 @@ def _begin(root: Path, record: dict[str, Any]) -> Path:
         elif root.exists() and any(root.iterdir()):
             raise UserError(f"{root} is not empty and holds no toy world; choose an empty or new folder")
         partial.mkdir(parents=True, exist_ok=True)
-        _write(note, strict_json(record, indent=2, sort_keys=True).encode())
+        _write(note, json_text(record, indent=2, sort_keys=True).encode())
         for domain in record["settings"]["domains"]:
             for folder in (*FOLDERS.values(), "ground_truth"):
                 (root / domain / folder).mkdir(parents=True, exist_ok=True)
