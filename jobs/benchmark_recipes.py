@@ -15,9 +15,14 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
+from pydantic import Field
 
 from pipeline.benchmark.gaps import GAPS, find_gaps
 from pipeline.benchmark.page import write_results

@@ -8,10 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
 import numpy as np
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
 from manifests.store import open_dataset

@@ -9,9 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
+from pydantic import Field
 
 from manifests.errors import UserError
 from pipeline.lineage import LineageSettings, telling

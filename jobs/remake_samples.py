@@ -15,11 +15,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
 import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError

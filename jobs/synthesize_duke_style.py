@@ -9,9 +9,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pydantic import Field, model_validator
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
+from pydantic import Field, model_validator
 
 from pipeline.cluster.embedded_default import prepare_embedded_sources
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job

@@ -11,9 +11,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pydantic import Field
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
+from pydantic import Field
 
 from pipeline.cluster.synthesis_job import SynthesisJobSettings, run_synthesis_job
 from pipeline.inspection import people_sheet

@@ -12,11 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
 import cv2
 import torch
 from pydantic import Field, model_validator
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
 from pipeline.checkpoints import file_sha256, resolve
@@ -68,9 +73,7 @@ def main(settings: Settings) -> int:
     training, held_out = _real(settings)
     weights = settings.model
     if settings.output is not None and not settings.evaluate:
-        if not _train(settings, settings.output, training):
-            print("stopped; the same command takes it up again", flush=True)
-            return 130
+        _train(settings, settings.output, training)
         weights = str(settings.output / WEIGHTS)
     metrics = measure(weights, held_out)
     for name, value in metrics.items():
@@ -80,12 +83,12 @@ def main(settings: Settings) -> int:
     return 0
 
 
-def _train(settings: Settings, folder: Path, training: list[RealCrop]) -> bool:
-    """Train, or go on; False if stopped before the end."""
+def _train(settings: Settings, folder: Path, training: list[RealCrop]) -> None:
+    """Train, or go on."""
     folder.mkdir(parents=True, exist_ok=True)
     real = as_training_crops(training) if training else None
     trainer = PoseTrainer(settings, _toy(settings, folder), real)
-    return trainer.run(folder, _run(settings))
+    trainer.run(folder, _run(settings))
 
 
 def _toy(settings: Settings, folder: Path) -> PoseCrops:

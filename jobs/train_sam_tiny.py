@@ -11,11 +11,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if __name__ == "__main__":
+    from manifests.stopping import stop_quietly
+
+    stop_quietly()  # what follows takes seconds to import
+
 import numpy as np
 import torch
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.errors import UserError
 from pipeline.checkpoints import load_state, save_state, ship

@@ -1,7 +1,7 @@
 """`python -m manifests COMMAND`: look at a data set, check it, trace, erase, compare, export.
 
 Exit status: 0 all is well, 1 something is wrong with the data (`validate`) or differs (`diff`), 2 a mistake that the
-user can mend.
+user can mend, 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP) it was stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from manifests.stopping import report_stop, stop_quietly, stop_raises
+
+if __name__ == "__main__":
+    stop_quietly()  # what follows takes a second to import
+
 from manifests.commands import COMMANDS
 from manifests.errors import UserError
 
@@ -19,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return COMMANDS[options.command].run(options)
+        with stop_raises():
+            return COMMANDS[options.command].run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -27,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) went away: nothing left to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt as stop:
+        return report_stop(stop)
 
 
 def _parser() -> argparse.ArgumentParser:

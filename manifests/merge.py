@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from manifests.attempt import attempt
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.inherited import inherited_runs, row_plans
@@ -65,12 +66,13 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
         footer=footer,
         run={"job": "merge", "merged": inherited_runs(inputs)},
     )
-    for number in run.pending():
-        part = parts[number]
-        rows = part.dataset.read_file(part.entry)
-        kept = _renamed(part, rows.filter(pa.array(part.first)))
-        run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
-    run.close()
+    with attempt(run, len(parts)):
+        for number in run.pending():
+            part = parts[number]
+            rows = part.dataset.read_file(part.entry)
+            kept = _renamed(part, rows.filter(pa.array(part.first)))
+            run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
+        run.close()
     return open_dataset(output)
 
 

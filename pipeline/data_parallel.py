@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 
+_AGREE_EVERY = 10
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -51,6 +53,19 @@ class Workers:
         shared = flags.to(torch.uint8)
         dist.all_reduce(shared, dist.ReduceOp.MIN)
         return shared.bool()
+
+    def agree(self, signum: int | None, step: int) -> int | None:
+        """The signal that any of the workers got, the same answer for all: each has to stop after the same ``step``.
+
+        Several workers ask one another at every tenth step: each time the device has to be waited for.
+        """
+        if self.count == 1:
+            return signum
+        if step % _AGREE_EVERY:
+            return None
+        heard = torch.tensor(signum or 0, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(heard, dist.ReduceOp.MAX)
+        return int(heard) or None
 
     def gather(self, value: Any) -> list[Any]:
         """The ``value`` of every worker, in order of rank, on every worker."""

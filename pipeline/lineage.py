@@ -6,15 +6,11 @@ Nothing that goes wrong here stops or fails a run: one line on stderr says so.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -51,7 +47,7 @@ class LineageSettings(JobSettings):
 def telling(place: str | None, run: LineageRun) -> Iterator[None]:
     """Tell ``place`` (None: nobody) that the run starts and how it ends; what ends it is raised as it came.
 
-    A run that raises has failed; one that Ctrl-C or SIGTERM stops was aborted.
+    A run that raises has failed; one that a signal stops (`manifests.stopping`) was aborted.
     """
     if place is None:
         yield
@@ -59,8 +55,7 @@ def telling(place: str | None, run: LineageRun) -> Iterator[None]:
     listener = _Listener(place, run)
     listener.tell("START")
     try:
-        with _sigterm_raises():
-            yield
+        yield
     except Exception as error:
         listener.tell("FAIL", str(error) or type(error).__name__)
         raise
@@ -117,20 +112,3 @@ def _shown(place: str) -> str:
     """``place`` without a name and password that it may hold."""
     parts = urlsplit(place)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM as an exception, so that the end of the run can be told; only the main thread may ask for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

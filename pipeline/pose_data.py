@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from pipeline.images import RgbImage, decode
 from pipeline.pose import letterbox
+from pipeline.processes import spawned
 from pipeline.progress import Progress
 from pipeline.sources.toyworld import CAMERAS, ToyWorldSettings, render_sample, render_variety
 
@@ -43,18 +41,15 @@ class PoseCrops:
 def render_crops(count: int, seed: int, workers: int) -> PoseCrops:
     """``count`` drawn crops for training: three of five from random places, the others from the two domains."""
     parts = [(seed, start, min(start + _PART, count)) for start in range(0, count, _PART)]
-    # Spawned, since a fork of a process that runs torch or OpenCV threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, Progress("draw", count) as progress:
+    with spawned(_render_part, parts, workers) as futures, Progress("draw", count) as progress:
         drawn = []
-        for part in pool.map(_render_part, parts):
-            drawn.append(part)
-            progress.advance(len(part))
+        for future in futures:
+            drawn.append(future.result())
+            progress.advance(len(drawn[-1]))
     return PoseCrops(np.concatenate([one.images for one in drawn]), np.concatenate([one.keypoints for one in drawn]))
 
 
-def _render_part(part: tuple[int, int, int]) -> PoseCrops:
-    cv2.setNumThreads(1)
-    seed, start, stop = part
+def _render_part(seed: int, start: int, stop: int) -> PoseCrops:
     settings = ToyWorldSettings(identities=_TRAINING_IDENTITIES, seed=seed)
     samples = []
     for number in range(start, stop):

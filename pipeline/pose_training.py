@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from manifests.stopping import GO_ON, stop_between_steps
 from pipeline.checkpoints import save_state
 from pipeline.finite import FiniteWatch
 from pipeline.mmpose_import import quiet_start
@@ -22,7 +23,7 @@ from pipeline.pose_augmentation import augment
 from pipeline.pose_data import ABSENT, HEIGHT, HIDDEN, WIDTH, PoseCrops
 from pipeline.precision import resolve_precision
 from pipeline.progress import Progress
-from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
+from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint
 
 Keypoints = NDArray[np.float32]
 CONFIG = "configs/pose_tiny.py"
@@ -60,8 +61,8 @@ class PoseTrainer:
         self.watch = FiniteWatch()
         self._dtype = resolve_precision(settings.precision, "cpu")
 
-    def run(self, folder: Path, run: Mapping[str, Any]) -> bool:
-        """Train on to the last step, from the newest checkpoint in ``folder``; False if asked to stop before.
+    def run(self, folder: Path, run: Mapping[str, Any]) -> None:
+        """Train on to the last step, from the newest checkpoint in ``folder``.
 
         The averaged weights lie in ``folder`` as `WEIGHTS`, anew with each checkpoint.
 
@@ -69,6 +70,7 @@ class PoseTrainer:
 
         Raises:
             UserError: it differs, or a step is not finite.
+            Stopped: a signal came; the state is saved.
         """
         self.watch.checkpoints = folder
         self._resume(folder, run)
@@ -76,7 +78,7 @@ class PoseTrainer:
         progress = Progress("train pose_tiny", (steps - self.step) * batch, every_seconds=10)
         running: list[float] = []
         with stop_between_steps() as stop, progress:
-            while self.step < steps and not stop.received:
+            while self.step < steps:
                 running.append(self._train_step())
                 progress.advance(batch)
                 if self.step % 50 == 0:
@@ -87,7 +89,8 @@ class PoseTrainer:
                     self.watch.check_state(self.step, state)
                     save_checkpoint(folder, self.step, state)
                     save_state(self.weights(), folder / WEIGHTS, {"config": CONFIG})
-        return self.step == steps
+                if self.step < steps:
+                    stop.check(f"step {self.step} is kept in {folder}; {GO_ON}")
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights as float16."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from manifests.attempt import attempt
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.inherited import inherited_runs, row_plans
@@ -109,14 +110,16 @@ def score(job: Scoring, output: str) -> Dataset:
     # Before the run begins: what is wrong with the sources leaves nothing behind.
     judge = _Judge.of(job)
     run = DatasetRun.start(output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
-    with Progress("score", sum(dataset.snapshot.files[number].rows for number in run.pending()), "rows") as progress:
-        for number in run.pending():
-            entry = dataset.snapshot.files[number]
-            rows = _scored(dataset.read_file(entry), dataset.uri, job.model, judge, progress)
-            lost = dataset.read_file(rejects[entry.shard]) if entry.shard in rejects else None
-            run.sink.commit(number, rows, lost, row_plans=row_plans(dataset, entry))
-    run.note(_figures(job, judge, _written(dataset, output)))
-    run.close()
+    todo = {number: dataset.snapshot.files[number] for number in run.pending()}
+    total = sum(entry.rows for entry in todo.values())
+    with attempt(run, len(planned)):
+        with Progress("score", total, "rows") as progress:
+            for number, entry in todo.items():
+                rows = _scored(dataset.read_file(entry), dataset.uri, job.model, judge, progress)
+                lost = dataset.read_file(rejects[entry.shard]) if entry.shard in rejects else None
+                run.sink.commit(number, rows, lost, row_plans=row_plans(dataset, entry))
+        run.note(_figures(job, judge, _written(dataset, output)))
+        run.close()
     return open_dataset(output)
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from manifests.errors import UserError
+from manifests.stopping import GO_ON, stop_between_steps
 from pipeline.finite import FiniteWatch, first_not_finite
 from pipeline.foreground import KEYPOINTS, predict_masks
 from pipeline.keypoints import COCO_MIRROR
@@ -70,6 +71,7 @@ def train_segmenter(
 
     Raises:
         UserError: a step is not finite.
+        Stopped: a signal came; the state is saved.
     """
     torch.manual_seed(settings.seed)
     model = build_sam_tiny().train()
@@ -84,7 +86,7 @@ def train_segmenter(
     step = _resume(folder / STATE, model, average, optimizers)
     watch = FiniteWatch(checkpoints=folder, pattern=STATE)
     dtype = resolve_precision("auto", "cpu")
-    with Progress("train sam_tiny", settings.steps, "steps", every_seconds=15) as progress:
+    with stop_between_steps() as stop, Progress("train sam_tiny", settings.steps, "steps", 15) as progress:
         progress.advance(step)
         running = 0.0
         while step < settings.steps:
@@ -102,10 +104,12 @@ def train_segmenter(
             step += 1
             running = 0.98 * running + 0.02 * float(loss.detach())
             progress.advance(1)
-            if step % settings.save_every == 0 or step == settings.steps:
+            if step % settings.save_every == 0 or step == settings.steps or stop.received:
                 print(f"step {step} loss {running / (1 - 0.98**step):.4f}", flush=True)
                 watch.check_state(step, (model.state_dict(), average.state_dict()))
                 _save(folder / STATE, step, model, average, optimizers)
+            if step < settings.steps:
+                stop.check(f"step {step} is kept in {folder}; {GO_ON}")
     return {name: tensor.detach().clone() for name, tensor in average.module.state_dict().items()}
 
 

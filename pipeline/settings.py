@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from manifests.errors import UserError
+from manifests.stopping import report_stop, stop_raises
 
 
 class JobSettings(BaseModel):
@@ -68,14 +69,16 @@ def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: st
 def run_job(model: type[SettingsT], main: Callable[[SettingsT], int | None]) -> None:
     """Parse ``sys.argv``, print the settings resolved, run ``main`` and exit with its status.
 
-    A `UserError` becomes ``error: <one line>`` on stderr and exit status 2; Ctrl-C exits with 130.
+    A `UserError` becomes ``error: <one line>`` on stderr and exit status 2; a signal that asks to stop becomes a line
+    that says what is kept, and 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).
     """
     program = Path(sys.argv[0]).name
     try:
-        settings = parse_settings(model, sys.argv[1:], program)
-        shown = " ".join(f"{key}={value}" for key, value in settings.model_dump(mode="json").items())
-        print(f"{program}: {shown}", flush=True)
-        status = main(settings)
+        with stop_raises():
+            settings = parse_settings(model, sys.argv[1:], program)
+            shown = " ".join(f"{key}={value}" for key, value in settings.model_dump(mode="json").items())
+            print(f"{program}: {shown}", flush=True)
+            status = main(settings)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         status = 2
@@ -83,9 +86,8 @@ def run_job(model: type[SettingsT], main: Callable[[SettingsT], int | None]) -> 
         # The reader of our output (`| head`) went away: nothing left to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except KeyboardInterrupt:
-        print("stopped; the same command takes it up again", file=sys.stderr, flush=True)
-        status = 130
+    except KeyboardInterrupt as stop:
+        status = report_stop(stop)
     sys.exit(status or 0)
 
 

@@ -7,16 +7,14 @@ domains of a world that no evaluation uses.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from pipeline.processes import spawned
 from pipeline.progress import Progress
 
 TRAINING_SEED = 4242
@@ -73,12 +71,9 @@ def evaluation_samples(count: int = 400, workers: int | None = None) -> ToySampl
 def _render(chunks: list[tuple[str, int]], workers: int | None) -> ToySamples:
     count = workers or len(os.sched_getaffinity(0))
     parts = []
-    with (
-        ProcessPoolExecutor(count, get_context("spawn")) as pool,
-        Progress("toy samples", _CHUNK * len(chunks)) as progress,
-    ):
-        for part in pool.map(_render_chunk, *zip(*chunks, strict=True)):
-            parts.append(part)
+    with spawned(_render_chunk, chunks, count) as futures, Progress("toy samples", _CHUNK * len(chunks)) as progress:
+        for future in futures:
+            parts.append(future.result())
             progress.advance(_CHUNK)
     return ToySamples(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
@@ -86,7 +81,6 @@ def _render(chunks: list[tuple[str, int]], workers: int | None) -> ToySamples:
 def _render_chunk(kind: str, start: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
     from pipeline.sources.toyworld import CAMERAS, ToyWorldSettings, render_sample, render_variety
 
-    cv2.setNumThreads(1)
     seed = TRAINING_SEED if kind == "mixed" else EVALUATION_SEED
     world = ToyWorldSettings(identities=_PEOPLE, seed=seed)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, start])))

@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from manifests.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.data_parallel import ALONE, Workers
 from pipeline.devices import Device
 from pipeline.finite import FiniteWatch, first_not_finite, largest_gradient
@@ -27,7 +28,7 @@ from pipeline.settings import JobSettings
 from pipeline.tensors import to_batch
 from pipeline.training_data import BatchSource, random_generator
 from pipeline.training_log import TrainingLog, total
-from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
+from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint
 
 _STEP_STREAM = 200
 
@@ -85,7 +86,7 @@ class Training:
 
         Raises:
             UserError: ``output`` holds a run with other settings or data, or a step is not finite.
-            KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
+            Stopped: a signal came; the state is saved.
         """
         self._restore()
         log = None
@@ -100,14 +101,15 @@ class Training:
                         log.add(self.step, terms, self._learning_rate())
                         self.losses = log.means
                     last = self.step == self.settings.steps
-                    if last or stop.received or self.step % self.settings.checkpoint_every == 0:
+                    signum = self.workers.agree(stop.received, self.step)
+                    if last or signum or self.step % self.settings.checkpoint_every == 0:
                         self._save()
                     if log is not None and (last or self.step % self.settings.sample_every == 0):
                         self._show(log)
                     if log is not None and self.measure and (last or self.step % self.settings.measure_every == 0):
                         log.measured(self.step, self.measure(self))
-                    if stop.received and not last:
-                        raise KeyboardInterrupt
+                    if signum and not last:
+                        raise Stopped(signum, f"step {self.step} is kept in {self.output}; {GO_ON}")
         finally:
             if log is not None:
                 log.close()

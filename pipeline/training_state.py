@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -64,33 +60,6 @@ def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
                 f"the training in {folder} was started with {name}={saved.get(name)}, now it is {now.get(name)}; "
                 "use the same settings to go on, or another --output"
             )
-
-
-class StopRequest:
-    """Whether SIGTERM or SIGINT came; the loop looks at it between steps."""
-
-    def __init__(self) -> None:
-        self.received = False
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        if self.received:
-            raise KeyboardInterrupt  # asked twice: now
-        self.received = True
-
-
-@contextmanager
-def stop_between_steps() -> Iterator[StopRequest]:
-    """Inside, SIGTERM and Ctrl-C only set a flag (in the main thread; elsewhere signals stay as they are)."""
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.signal(number, request) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

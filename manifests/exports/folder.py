@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -27,11 +28,12 @@ class Exported(NamedTuple):
 
 @contextlib.contextmanager
 def new_folder(output: str) -> Iterator[Path]:
-    """A folder to fill; it becomes ``output`` when the block ends well and is gone when the block raises.
+    """A folder to fill; it becomes ``output`` when the block ends well and is gone when the block raises. What an
+    export that was killed left there is removed first.
 
     Raises:
-        UserError: ``output`` is a URI, a file, or a folder with something in it, another export is on its way there
-            (or was killed), or nothing can be written.
+        UserError: ``output`` is a URI, a file, or a folder with something in it, another export is on its way there,
+            or nothing can be written.
     """
     if "://" in output or output.startswith("memory:"):
         raise UserError(f"{output}: an export is a folder on a local disk; copy it from there")
@@ -41,9 +43,7 @@ def new_folder(output: str) -> Iterator[Path]:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target} is there already: choose a new or an empty folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if unfinished.exists():
-            raise UserError(f"{unfinished} is another export on its way, or what a killed one left: delete it")
-        unfinished.mkdir()
+        claim = _claim(unfinished)
     except OSError as error:
         raise _failure(output, error) from None
     try:
@@ -53,6 +53,27 @@ def new_folder(output: str) -> Iterator[Path]:
         raise _failure(output, error) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(claim)
+
+
+def _claim(unfinished: Path) -> int:
+    """Make the folder, or empty what was left of one; a descriptor that holds it until it is closed or this process
+    dies."""
+    left = unfinished.exists()
+    unfinished.mkdir(exist_ok=True)
+    claim = os.open(unfinished, os.O_RDONLY)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(claim), unfinished.stat()):
+            raise BlockingIOError
+    except OSError as error:
+        # A file system without locks cannot tell who is alive, which matters where something is left.
+        if left or isinstance(error, BlockingIOError | FileNotFoundError):
+            os.close(claim)
+            raise UserError(f"{unfinished} is another export on its way: wait for it, or delete it") from None
+    for path in unfinished.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return claim
 
 
 def write_note(folder: Path, dataset: Dataset, form: str, body: Sequence[str], rows: RowNumbers) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from manifests.attempt import attempt
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.store import DatasetRun, open_dataset
@@ -67,7 +68,8 @@ def annotate(
         flush=True,
     )
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
-    with telling(lineage, LineageRun(STAGE, "annotation", recorded, (source,), output_uri)):
+    told = telling(lineage, LineageRun(STAGE, "annotation", recorded, (source,), output_uri))
+    with told, attempt(run, len(plan.shards)):
         with Progress(STAGE, images) as progress:
             runner(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
         run.close()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from manifests.errors import UserError
+from manifests.stopping import GO_ON, keeping
 from pipeline.cluster.resources import stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
+from pipeline.cluster.stop_bell import StopBell, wait_for_tasks
 from pipeline.cluster.train import RETRIES, STAGE, as_user_error
 
 Work = Callable[[], str]
@@ -38,26 +41,25 @@ def run_graph(nodes: Sequence[Node], device: str, on_ray: bool = True) -> None:
 
     Raises:
         UserError: a node fails or cannot be placed; the others end with the session, and go on when called again.
+        Stopped: a signal came; nodes that can stop between two steps have saved what they had.
     """
     tell = _Teller(len(nodes))
     if not on_ray:
-        for node in nodes:
-            tell(node.name, _logged(node.work, node.log, device))
+        with keeping(lambda: f"{tell.done} of {len(nodes)} parts are done; {GO_ON}"):
+            for node in nodes:
+                tell(node.name, _logged(node.work, node.log, device))
         return
     import ray
 
     needs = stage_resources(STAGE, device)
     wait_for_placement(STAGE, needs, cluster_nodes, ask_for_nodes=ask_for_nodes)
+    bell = StopBell()
     task = ray.remote(max_retries=RETRIES, **needs.as_options())(_as_task)
     made: dict[str, Any] = {}
     for node in nodes:
-        made[node.name] = task.remote(node.work, node.log.resolve(), device, *[made[name] for name in node.needs])
-    running = {reference: name for name, reference in made.items()}
+        made[node.name] = task.remote(node.work, node.log.resolve(), device, bell, *[made[name] for name in node.needs])
     try:
-        while running:
-            for reference in ray.wait(list(running), num_returns=1)[0]:
-                name = running.pop(reference)
-                tell(name, ray.get(reference))
+        wait_for_tasks({reference: name for name, reference in made.items()}, bell, tell)
     except Exception as error:
         raise as_user_error(error, STAGE) from None
 
@@ -74,9 +76,9 @@ class _Teller:
         print(f"{name}: {result} ({self.done}/{self.count}, {100 * self.done // self.count}%, {left} left)", flush=True)
 
 
-def _as_task(work: Work, log: Path, device: str, *needed: Mapping[str, Any]) -> str:
+def _as_task(work: Work, log: Path, device: str, bell: StopBell, *needed: str) -> Any:
     """``needed`` is there to wait for."""
-    return _logged(work, log, device)
+    return bell.run(partial(_logged, work, log, device))
 
 
 def _logged(work: Work, log: Path, device: str) -> str:

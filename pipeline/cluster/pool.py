@@ -14,8 +14,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.errors import PassingError, UserError
+from manifests.stopping import GO_ON, StopRequest, stop_between_steps
+from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, wait_for_placement
 from pipeline.cluster.session import ClusterSettings, ask_for_nodes, cluster_nodes
+from pipeline.cluster.stop_bell import LOOK_SECONDS
 from pipeline.progress import Progress
 
 RESTARTS = 3
@@ -53,14 +56,16 @@ def run_shards_here(
 ) -> int:
     """As `run_shards`, one shard after another in this process, which may be a Ray task or know no Ray at all."""
     worker = build_worker() if shards else None
-    for shard, plan in sorted(shards.items()):
-        assert worker is not None
-        left = plan.num_rows
-        for count in _run_patiently(worker, shard, plan):
-            done = min(left, count)
-            left -= done
-            if progress is not None:
-                progress.advance(done)
+    with stop_between_steps() as stop:
+        for shard, plan in sorted(shards.items()):
+            assert worker is not None
+            left = plan.num_rows
+            for count in _run_patiently(worker, shard, plan):
+                done = min(left, count)
+                left -= done
+                if progress is not None:
+                    progress.advance(done)
+                stop.check()
     return min(1, len(shards))
 
 
@@ -80,7 +85,7 @@ def run_shards(
         UserError: the stage cannot be placed, a worker meets a user's mistake, or a worker keeps dying.
     """
     import ray
-    from ray.exceptions import RayActorError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 
     if not shards:
         return 0
@@ -92,25 +97,32 @@ def run_shards(
     actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
     actors = [actor_class.remote(build_worker) for _ in range(count)]
     try:
-        _feed(actors, dict(sorted(shards.items())), progress)
+        with stop_between_steps() as stop:
+            try:
+                _feed(actors, dict(sorted(shards.items())), progress, stop)
+            except RayError:
+                stop.check()  # the signal may have reached Ray's processes too
+                raise
     except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, UserError):
-            raise cause from None
-        reason = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
-        print(error)
+        raise _as_user_error(error, stage) from None
+    except RayError as error:
         raise UserError(
-            f"stage {stage!r} failed: {_first_line(reason)} (traceback above); the same command takes it up again"
-        ) from None
-    except RayActorError as error:
-        raise UserError(
-            f"stage {stage!r}: a worker died {RESTARTS + 1} times, out of memory perhaps "
-            f"({_first_line(str(error))}); the same command takes it up again"
+            f"stage {stage!r} lost a worker, which Ray brings back {RESTARTS} times ({cause_of(error)}); {GO_ON}"
         ) from None
     finally:
         for actor in actors:
             ray.kill(actor)
     return count
+
+
+def _as_user_error(error: Any, stage: str) -> UserError:
+    """What a worker said the user did wrong; a fault of ours is printed whole and named."""
+    cause = error.cause
+    if isinstance(cause, UserError):
+        return cause
+    reason = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
+    print(error)
+    return UserError(f"stage {stage!r} failed: {_first_line(reason)} (traceback above); {GO_ON}")
 
 
 class _Actor:
@@ -140,8 +152,10 @@ def _run_patiently(worker: ShardWorker, shard: int, plan: pa.Table) -> Iterator[
         yield from worker.run(shard, plan)
 
 
-def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | None) -> None:
+def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | None, stop: StopRequest) -> None:
     """Keep one shard on each actor that is up until all are done; advance ``progress`` by what they yield.
+
+    Where a stop is asked for, the shards in hand are dropped.
 
     An actor that is not placed yet gets no shard (it only tells an autoscaler what is wanted). A retried
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
@@ -161,7 +175,8 @@ def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | 
         running[actor.run.options(num_returns="streaming").remote(shard, plan)] = (actor, plan.num_rows)
 
     while running or queue:
-        events: list[Any] = ray.wait([*running, *coming_up], num_returns=1, timeout=5.0)[0]
+        events: list[Any] = ray.wait([*running, *coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
+        stop.check()
         for event in events:
             if event in coming_up:
                 ray.get(event)

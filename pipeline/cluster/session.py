@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
+from pipeline.cluster.starting import join, start_local
+from pipeline.devices import check_device
 from pipeline.settings import JobSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -31,16 +32,18 @@ class ClusterSettings(JobSettings):
 
 
 @contextmanager
-def ray_session(address: str | None = None, local_cpus: int | None = None) -> Iterator[None]:
+def ray_session(address: str | None = None, local_cpus: int | None = None, device: str = "cpu") -> Iterator[None]:
     """Connect to ``address``, else to the cluster of ``RAY_ADDRESS`` (set inside a submitted job), else start
     a local Ray with ``local_cpus`` cores (all by default) that ends with the context.
 
     Raises:
-        UserError: nothing answers at the address.
+        UserError: nothing answers at the address, a token is asked for, the local Ray does not come up, or ``device``
+            is not on this machine, where it would have to be.
     """
     # With `uv run`, Ray would upload the folder and build a second environment for every worker.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A local Ray makes its own token; what its logger says of that helps nobody who started no cluster.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     import ray
@@ -49,41 +52,45 @@ def ray_session(address: str | None = None, local_cpus: int | None = None) -> It
         yield
         return
     target = address or os.environ.get("RAY_ADDRESS")
-    common: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": True}
+    if not target:
+        check_device(device)
     try:
-        if target:
-            ray.init(address=target, **common)
-        else:
-            _start_local(local_cpus, common)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"at {target}" if target else "on this machine"
-        raise UserError(f"no Ray could be reached {where}: {str(error).splitlines()[0]}") from None
-    _guard_token()
-    try:
+        _connect(target, local_cpus)
         yield
     finally:
         ray.shutdown()
 
 
-def _start_local(cpus: int | None, common: Mapping[str, Any]) -> None:
-    """Start a local Ray; a loaded machine can exceed Ray's fixed start-up wait once, so try twice."""
-    import ray
+def _connect(target: str | None, local_cpus: int | None) -> None:
+    from ray.exceptions import AuthenticationError
 
-    # Workers import these packages from the folder that the driver runs from.
-    python_path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    options: dict[str, Any] = {
-        "address": "local",
-        "num_cpus": cpus,
-        "include_dashboard": False,
-        "runtime_env": {"env_vars": {"PYTHONPATH": python_path}},
-        **common,
-    }
+    common: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": True}
     try:
-        ray.init(**options)
-    except Exception as error:
-        print(f"Ray did not start ({str(error).splitlines()[0]}); trying once more", file=sys.stderr)
-        ray.shutdown()
-        ray.init(**options)
+        if target:
+            join(target, **common)
+        else:
+            start_local(
+                num_cpus=local_cpus,
+                include_dashboard=False,
+                # Workers import these packages from the folder that the driver runs from.
+                runtime_env={"env_vars": {"PYTHONPATH": _python_path()}},
+                **common,
+            )
+    except AuthenticationError:
+        raise UserError(
+            f"the Ray at {target} asks for a token that was not sent or is another: set RAY_AUTH_MODE=token, and bring "
+            "the cluster's token to ~/.ray/auth_token, or name its file with RAY_AUTH_TOKEN_PATH"
+        ) from None
+    except Exception as error:  # Ray raises a bare Exception where its node does not come up
+        said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+        if target:
+            raise UserError(f"no Ray could be reached at {target}: {said}") from None
+        raise UserError(f"Ray did not start on this machine: {said}") from None
+    _guard_token()
+
+
+def _python_path() -> str:
+    return os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def _guard_token() -> None:

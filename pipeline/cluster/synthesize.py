@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
+from manifests.attempt import attempt
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap
@@ -212,14 +213,11 @@ def synthesize(
     resumed = f", {run.resumed_shards} shards done before" if run.resumed_shards else ""
     print(f"{STAGE}: {rows} images in {len(to_do)} shards to make{resumed}", flush=True)
     build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
-    with telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri)):
-        try:
-            with Progress(STAGE, rows) as progress:
-                runner(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
-            run.close()
-        except UserError as error:
-            run.fail(str(error))
-            raise
+    told = telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri))
+    with told, attempt(run, len(plan.shards)):
+        with Progress(STAGE, rows) as progress:
+            runner(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
+        run.close()
     return open_dataset(output_uri)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,8 +15,11 @@ import torch
 
 from manifests.errors import UserError
 from manifests.json_text import write_json
+from manifests.stopping import GO_ON, Stopped
+from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
+from pipeline.cluster.stop_bell import STOPPED, StopBell, wait_for_tasks, wait_for_thread
 from pipeline.data_parallel import Workers
 
 STAGE = "train"
@@ -39,7 +43,8 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
 
     needs = stage_resources(STAGE, device)
     _place(needs, workers)
-    as_worker: Callable[[], Any] = partial(_as_worker, train, device)
+    bell = StopBell()
+    as_worker: Callable[[], Any] = partial(_as_worker, train, device, bell)
     trainer = TorchTrainer(
         as_worker,
         torch_config=TorchConfig(backend="nccl" if device.startswith("cuda") else "gloo"),
@@ -52,15 +57,31 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
             name="ray_train", storage_path=str(output.resolve()), failure_config=FailureConfig(max_failures=RETRIES)
         ),
     )
-    try:
-        result: Any = trainer.fit()
-    except Exception as error:
-        raise as_user_error(error, STAGE) from None
-    if result.return_value is not None:
-        raise UserError(result.return_value)
+    said = _fit(trainer, bell)
+    if said is not None:
+        raise UserError(said)
 
 
-def _as_worker(train: TrainOne, device: str) -> str | None:
+def _fit(trainer: Any, bell: StopBell) -> str | None:
+    """What the first worker returned. In a thread: this one looks for signals, which Ray Train would answer itself."""
+    ended: dict[str, Any] = {}
+
+    def fit() -> None:
+        try:
+            ended["result"] = trainer.fit()
+        except Exception as error:
+            ended["error"] = error
+
+    thread = threading.Thread(target=fit, daemon=True)
+    thread.start()
+    wait_for_thread(thread, bell)
+    if "error" in ended:
+        raise as_user_error(ended["error"], STAGE) from None
+    said: str | None = ended["result"].return_value
+    return said
+
+
+def _as_worker(train: TrainOne, device: str, bell: StopBell) -> str | None:
     """What the user did wrong, if this worker found that; the first worker's word comes to `train_on_workers`.
 
     Returned and not raised, for what is raised Ray Train tries again, a minute each time.
@@ -75,7 +96,10 @@ def _as_worker(train: TrainOne, device: str) -> str | None:
     else:
         where = str(get_device())
     try:
-        train(Workers(context.get_world_rank(), context.get_world_size()), where)
+        with bell.heard():
+            train(Workers(context.get_world_rank(), context.get_world_size()), where)
+    except Stopped:
+        return STOPPED
     except UserError as mistake:
         print(f"worker {context.get_world_rank()}: {mistake}", flush=True)
         torch.distributed.destroy_process_group()  # another worker that waits for this one fails
@@ -88,33 +112,39 @@ def train_side_by_side(trainings: Mapping[str, TrainOne], device: str) -> None:
 
     Raises:
         UserError: they cannot be placed, or one fails; the others end with the session, and go on when called again.
+        Stopped: a signal came; each saved its state between two steps, if it had the time.
     """
     import ray
 
     needs = stage_resources(STAGE, device)
     _place(needs)
+    bell = StopBell()
     task = ray.remote(max_retries=RETRIES, **needs.as_options())(_as_task)
-    running = {task.remote(train, device): name for name, train in trainings.items()}
-    start = time.monotonic()
+    tasks = {task.remote(train, device, bell): name for name, train in trainings.items()}
+    start, done = time.monotonic(), 0
+
+    def tell(name: str, _: Any) -> None:
+        nonlocal done
+        done += 1
+        left = (time.monotonic() - start) / done * (len(trainings) - done)
+        line = f"{STAGE}: {name} done, {done}/{len(trainings)} ({100 * done // len(trainings)}%)"
+        print(f"{line}, {timedelta(seconds=round(left))} left", flush=True)
+
     try:
-        while running:
-            finished = ray.wait(list(running), num_returns=1)[0]
-            for reference in finished:
-                ray.get(reference)
-                name = running.pop(reference)
-                done = len(trainings) - len(running)
-                left = (time.monotonic() - start) / done * len(running)
-                line = f"{STAGE}: {name} done, {done}/{len(trainings)} ({100 * done // len(trainings)}%)"
-                print(f"{line}, {timedelta(seconds=round(left))} left", flush=True)
+        wait_for_tasks(tasks, bell, tell)
     except Exception as error:
         # The others are not cancelled: that aborts this process where one ends in the same moment (Ray 2.60, "Tried to
         # complete task that was not pending").
         raise as_user_error(error, STAGE) from None
 
 
-def _as_task(train: TrainOne, device: str) -> None:
+def _as_task(train: TrainOne, device: str, bell: StopBell) -> Any:
     if device == "cpu":
         torch.set_num_threads(1)
+    return bell.run(partial(_trained, train, device))
+
+
+def _trained(train: TrainOne, device: str) -> None:
     train(Workers(), device)
 
 
@@ -142,5 +172,4 @@ def as_user_error(error: Exception, stage: str) -> UserError:
             return seen
         inner = getattr(seen, "worker_failures", None) or {}
         seen = next(iter(inner.values()), None) or getattr(seen, "cause", None) or seen.__cause__
-    text = str(error).strip().splitlines() or ["no message"]
-    return UserError(f"stage {stage!r} failed: {type(error).__name__}: {text[0]}; the same command takes it up again")
+    return UserError(f"stage {stage!r} failed: {cause_of(error)}; {GO_ON}")

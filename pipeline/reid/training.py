@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from manifests.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.data_parallel import ALONE, Workers
 from pipeline.devices import Device
 from pipeline.finite import FiniteWatch, largest_gradient
@@ -27,7 +28,7 @@ from pipeline.reid.triplet import TripletSettings, batch_hard
 from pipeline.settings import JobSettings
 from pipeline.tensors import to_batch
 from pipeline.training_log import TrainingLog, total
-from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint, stop_between_steps
+from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint
 
 
 class ReidTrainingSettings(JobSettings):
@@ -88,7 +89,7 @@ class ReidTraining:
 
         Raises:
             UserError: ``output`` holds a run with other settings or data, or a step is not finite.
-            KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
+            Stopped: a signal came; the state is saved.
         """
         self.others = dict(run or {})
         if output is None:
@@ -156,10 +157,11 @@ class ReidTraining:
                         log.add(self.step, terms, self.learning_rate())
                         self.losses = log.means
                     last = self.step == self.settings.steps
-                    if last or stop.received or self.step % self.settings.checkpoint_every == 0:
+                    signum = self.workers.agree(stop.received, self.step)
+                    if last or signum or self.step % self.settings.checkpoint_every == 0:
                         self._save(output, identity)
-                    if stop.received and not last:
-                        raise KeyboardInterrupt
+                    if signum and not last:
+                        raise Stopped(signum, f"step {self.step} is kept in {output}; {GO_ON}")
         finally:
             if log is not None:
                 log.close()

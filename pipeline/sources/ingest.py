@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import polars as pl
 
+from manifests.attempt import attempt
 from manifests.errors import UserError
 from manifests.json_text import json_text
 from manifests.store import Dataset, DatasetRun, open_dataset
@@ -111,13 +112,25 @@ def ingest(
         print(f"{STAGE}: {started.resumed_shards} of {len(plan.shards)} shards are there already", flush=True)
     total = sum(shard_rows[number] for number in pending)
     workers = threads or len(os.sched_getaffinity(0))
-    with _quiet_opencv(), ThreadPoolExecutor(workers) as pool, Progress(STAGE, total) as progress:
-        for number in pending:
-            rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress)
-            started.sink.commit(number, rows, rejects)
-    if started.close().rows == 0:
+    with attempt(started, len(plan.shards)):
+        with _quiet_opencv(), _threads(workers) as pool, Progress(STAGE, total) as progress:
+            for number in pending:
+                rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress)
+                started.sink.commit(number, rows, rejects)
+        read = started.close().rows
+    if read == 0:
         raise UserError(f"no image in {root} could be read; the reasons are in {started.uri}/rejects")
     return open_dataset(uri)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that forget what they have not begun when the block ends early."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

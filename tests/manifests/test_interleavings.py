@@ -10,11 +10,10 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ import pytest
 
 from manifests import parquet
 from manifests.claims import Claim
-from manifests.dataset import Dataset, open_dataset
+from manifests.dataset import Dataset
 from manifests.erase import erase
 from manifests.errors import UserError
 from manifests.gc import collect_garbage

@@ -18,6 +18,7 @@ import pytest
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 
 from manifests.errors import UserError
+from manifests.stopping import Stopped, stop_raises
 from manifests.store import Dataset, DatasetRun, open_dataset
 from pipeline.lineage import KEY_VARIABLE, LineageSettings, telling
 from pipeline.lineage_events import LineageRun, dataset_name
@@ -199,9 +200,9 @@ def test_a_run_that_ctrl_c_stops_is_aborted(run: LineageRun, tmp_path: Path) -> 
 
 def test_a_run_that_sigterm_stops_is_aborted_and_ends(run: LineageRun, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stopped, telling(str(tmp_path / "events"), run):
+    with pytest.raises(Stopped) as stopped, stop_raises(), telling(str(tmp_path / "events"), run):
         signal.raise_signal(signal.SIGTERM)
-    assert stopped.value.code == 128 + signal.SIGTERM
+    assert stopped.value.status == 128 + signal.SIGTERM
     assert written(tmp_path / "events")[-1]["eventType"] == "ABORT"
     assert signal.getsignal(signal.SIGTERM) is before
 

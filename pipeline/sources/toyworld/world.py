@@ -7,14 +7,13 @@ that was stopped draws only the chunks that are missing.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.json_text import json_text
+from manifests.stopping import GO_ON, keeping
+from pipeline.processes import spawned
 
 from .plan import FOLDERS, Task, chunks, plan_world
 from .render import ToySample, render_sample
@@ -85,9 +86,10 @@ def make_toyworld(
     done = len(tasks) - sum(len(piece) for _, piece in missing)
     report = progress or _progress_line()
     report(done, len(tasks))
-    for drawn in _draw_all(settings, root, partial, missing, count):
-        done += drawn
-        report(done, len(tasks))
+    with keeping(lambda: f"{done} of {len(tasks)} images of the toy world are kept in {root}; {GO_ON}"):
+        for drawn in _draw_all(settings, root, partial, missing, count):
+            done += drawn
+            report(done, len(tasks))
     for domain in settings.domains:
         parts = [_part(partial, number) for number, piece in pieces if piece[0].domain == domain]
         _join_truth(parts, root / domain / "ground_truth" / "annotations.parquet")
@@ -153,19 +155,10 @@ def _draw_all(
         for number, piece in missing:
             yield _draw_chunk(settings, root, _part(partial, number), piece)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=_one_thread) as pool:
-        jobs = [pool.submit(_draw_chunk, settings, root, _part(partial, number), piece) for number, piece in missing]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
+    calls = [(settings, root, _part(partial, number), piece) for number, piece in missing]
+    with spawned(_draw_chunk, calls, min(workers, len(missing))) as jobs:
+        for job in as_completed(jobs):
+            yield job.result()
 
 
 def _draw_chunk(settings: ToyWorldSettings, root: Path, part: Path, tasks: list[Task]) -> int:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,23 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message), new_folder(str(tmp_path / "export")) as folder:
         (folder / "not there" / "file").write_text("x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    killed = multiprocessing.get_context("fork").Process(target=_killed_export, args=(tmp_path / "export",))
+    killed.start()
+    killed.join()
+    assert (tmp_path / ".export.unfinished" / "images" / "half").exists()
+    with new_folder(str(tmp_path / "export")) as folder:
+        (folder / "file").write_text("x")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["export", "export/file"]
+
+
+def _killed_export(output: Path) -> None:
+    with new_folder(str(output)) as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "half").write_text("x")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("output", ["s3://bucket/export", "memory://store/export"])
