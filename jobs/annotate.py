@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 from pydantic import Field
 
-from manifests.store import open_dataset
+from manifests.inputs import open_input
 from pipeline.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
@@ -38,7 +38,7 @@ def main(settings: Settings) -> None:
     models = AnnotationSettings.model_validate(
         settings.model_dump(include=set(AnnotationSettings.model_fields), mode="json")
     )
-    open_dataset(settings.source)  # a wrong path ends here, before Ray is started
+    open_input(settings.source, "source", flag="--source")  # what is wrong with it ends here, before Ray is started
     with ray_session(settings.ray_address):
         dataset = annotate(
             settings.source,
@@ -50,7 +50,10 @@ def main(settings: Settings) -> None:
         )
     check_outcome(dataset, "images")
     quality = dataset.scan().select("mask_quality").mean().collect().item()
-    print(f"annotations: {dataset.snapshot.rows} rows, mean mask quality {quality:.3f}, in {dataset.uri}")
+    mean = "" if quality is None else f", mean mask quality {quality:.3f}"
+    print(f"annotations: {dataset.snapshot.rows} rows{mean}, in {dataset.uri}")
+    for reason, count in dataset.snapshot.reasons.items():
+        print(f"  rejected: {reason} {count}")
 
 
 if __name__ == "__main__":

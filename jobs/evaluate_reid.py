@@ -23,8 +23,8 @@ import torch
 from pydantic import ConfigDict, Field
 
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.json_text import write_json
-from manifests.store import open_dataset
 from pipeline.devices import Device, check_device
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
@@ -72,8 +72,10 @@ def check_settings(settings: Settings) -> None:
         raise UserError(f"--json {file}: name a file in a folder that exists")
     if settings.pose_model and not settings.poses:
         raise UserError("--pose-model reads generated poses: name them with --poses")
-    for uri in [*settings.eval, *([settings.poses] if settings.poses else [])]:
-        open_dataset(uri)
+    for uri in settings.eval:
+        open_input(uri, "source", flag="--eval")
+    if settings.poses:
+        open_input(settings.poses, "synthetic", flag="--poses")
 
 
 def line(found: Measured) -> str:

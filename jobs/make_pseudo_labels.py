@@ -19,9 +19,10 @@ import numpy as np
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.store import open_dataset
-from pipeline.images import decode, resize, resize_mask
+from manifests.inputs import open_input
+from pipeline.images import resize, resize_mask
 from pipeline.progress import Progress
+from pipeline.row_images import PICTURE, image_of
 from pipeline.settings import JobSettings, run_job
 from pipeline.teachers import Teachers
 
@@ -49,11 +50,11 @@ def main(settings: Settings) -> None:
     dropped = 0
     opinions: dict[str, np.ndarray] = {}
     for uri in settings.source:
-        dataset = open_dataset(uri)
+        dataset = open_input(uri, "source", flag="--source")
         with Progress("pseudo-labels", dataset.snapshot.rows) as progress:
-            for shard in dataset.shards(["image", "identity", "domain", "relative_path"]):
+            for shard in dataset.shards([*PICTURE, "identity", "domain", "relative_path"]):
                 for row in shard.to_pylist():
-                    image = decode(row["image"]["bytes"])
+                    image = image_of(row, uri)
                     label = teachers.label(image)
                     opinions[f"{row['domain']}/{row['relative_path']}"] = label.opinions
                     progress.advance()

@@ -29,6 +29,7 @@ import yaml
 from pydantic import Field, create_model
 
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.store import open_dataset
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
@@ -36,6 +37,7 @@ from pipeline.data_parallel import Workers
 from pipeline.recipes import RECIPES, find_recipe
 from pipeline.recipes.base import Recipe
 from pipeline.recipes.camstyle import CamStyle
+from pipeline.reid.model import load_reid
 from pipeline.settings import JobSettings, run_job
 from pipeline.training import TrainingSettings
 from pipeline.training_cameras import camera_pairs
@@ -78,6 +80,8 @@ def main(settings: TrainJob) -> int:
         raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: it learns all cameras of its source")
     if settings.cameras and settings.target is not None:
         raise UserError("--cameras means nothing with --target: each of the two sets is one camera's")
+    if settings.fid_model is not None:
+        load_reid(settings.fid_model)  # what is wrong with it ends here, and not in a worker
     run = TrainingRun(
         recipe=model(_part(settings, model.settings_model)),
         settings=_part(settings, TrainingSettings),
@@ -128,12 +132,15 @@ def _cameras_of(uri: str) -> list[int]:
 
 
 def _manifests(settings: TrainJob) -> dict[str, tuple[str, str | None]]:
-    """Full URIs of what is named, which is there: workers may run in another folder."""
+    """Full URIs of what is named, which can be used: workers may run in another folder."""
     given = {"source": (settings.source, settings.source_annotations)}
     if settings.target is not None:
         given["target"] = (settings.target, settings.target_annotations)
     return {
-        role: (open_dataset(uri).uri, None if annotations is None else open_dataset(annotations).uri)
+        role: (
+            open_input(uri, "source", flag=f"--{role}").uri,
+            None if annotations is None else open_input(annotations, "annotation", flag=f"--{role}-annotations").uri,
+        )
         for role, (uri, annotations) in given.items()
     }
 

@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.store import open_dataset
+from manifests.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.data_parallel import Workers
@@ -74,7 +74,8 @@ def main(settings: Settings) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     run = ReidRun(
-        uris=tuple(open_dataset(uri).uri for uri in settings.train),  # in full: workers may run in another folder
+        # In full: workers may run in another folder.
+        uris=tuple(open_input(uri, "source", "synthetic", flag="--train").uri for uri in settings.train),
         output=settings.output.resolve(),
         settings=settings.part(ReidTrainingSettings),
         network=settings.part(NetworkSettings),
@@ -103,8 +104,8 @@ def with_queries(uri: str) -> str:
     Raises:
         UserError: it is no source manifest with queries and a gallery.
     """
-    dataset = open_dataset(uri)
-    splits = set(dataset.read(["split"]).column("split").to_pylist()) if dataset.kind == "source" else set()
+    dataset = open_input(uri, "source", flag="--eval")
+    splits = set(dataset.read(["split"]).column("split").to_pylist())
     if not {"query", "gallery"} <= splits:
         raise UserError(f"--eval {uri}: a source manifest with queries and a gallery is needed to measure on")
     return dataset.uri

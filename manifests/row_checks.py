@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from manifests.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
 from manifests.faults import Report
 from manifests.pictures import PictureError, load_picture
 from manifests.schema import (
@@ -32,7 +33,6 @@ LABEL_TOLERANCE = 1e-6
 FLAT_SPAN = 4
 """Greatest spread of a channel, in levels, in a picture that passes for one colour: more than rounding and JPEG make of
 one, less than the noise of a camera or anything drawn."""
-KEYPOINTS = 17
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ROW_NAME = re.compile(r"[0-9a-f]{32}")
 # The formats whose decoded pixels are the generator's own.
@@ -105,25 +105,25 @@ def _check_pictures(row: Row) -> list[Finding]:
     if "image" in row:
         findings += _check_image(row, size)
     if row.get("mask") is not None:
-        findings += _check_mask(row["mask"], size)
-    keypoints = row.get("keypoints")
-    if keypoints is not None:
-        values = np.array([[point[axis] for axis in ("x", "y", "score")] for point in keypoints], np.float64)
-        if values.shape != (KEYPOINTS, 3) or not np.isfinite(values).all():
-            findings.append(("keypoints", f"expected {KEYPOINTS} finite (x, y, score), got shape {values.shape}"))
+        findings += _fault("mask", lambda: read_mask(row["mask"], row["height"], row["width"]))
+    if row.get("keypoints") is not None:
+        findings += _fault("keypoints", lambda: _read_joints(row))
     return findings
 
 
-def _check_mask(data: bytes, size: tuple[int, int]) -> Iterator[Finding]:
+def _read_joints(row: Row) -> None:
+    points = read_keypoints(row["keypoints"])
+    if "image" not in row:  # joints that were asked for may lie anywhere; those of annotations were found in a picture
+        check_places(points, row["height"], row["width"])
+
+
+def _fault(name: str, read: Callable[[], object]) -> list[Finding]:
+    """What the strict reader of a value says against it."""
     try:
-        mask = load_picture(data)
-    except PictureError as error:
-        yield "mask", f"the mask does not decode: {error}"
-        return
-    if (mask.format, mask.mode) != ("PNG", "1"):
-        yield "mask", f"a mask is a 1-bit PNG, not {mask.format} of mode {mask.mode}"
-    if mask.size != size:
-        yield "mask", f"the mask is {mask.size}, the row says {size}"
+        read()
+    except ValueError as error:
+        return [(name, str(error))]
+    return []
 
 
 def _check_image(row: Row, size: tuple[int, int]) -> Iterator[Finding]:
@@ -183,8 +183,7 @@ def _check_annotation(row: Row) -> Iterator[Finding]:
     for made, digest in (("mask", "segmenter_sha256"), ("keypoints", "pose_sha256")):
         if row[made] is not None and not _SHA256.fullmatch(row[digest] or ""):
             yield "provenance", f"{made} without the digest of the model that made it ({digest})"
-    if row["mask_quality"] is not None and not np.isfinite(row["mask_quality"]):
-        yield "quality", f"mask_quality is {row['mask_quality']}"
+    yield from _fault("quality", lambda: check_mask_quality(row["mask_quality"]))
 
 
 def _check_label(row: Row, classes: ClassMap | None) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,13 +17,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from manifests.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.inputs import open_input
+from manifests.log import Snapshot
 from manifests.rows import fetch_rows, index_rows
 from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
+from manifests.shard_check import check_shards
+from manifests.storage import open_storage
 from manifests.store import ShardSink, open_dataset
 from pipeline.digests import plan_digest
-from pipeline.images import BoolMask, ImageError, RgbImage, decode, decode_mask, encode_mask
+from pipeline.images import BoolMask, ImageError, RgbImage, encode_mask
+from pipeline.row_images import PICTURE, decode_row
 from pipeline.settings import JobSettings
 
 if TYPE_CHECKING:
@@ -136,11 +143,13 @@ class AnnotationWorker:
         )
 
     def _annotate(self, part: pa.Table, rejects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        fetched = fetch_rows(self.source, part, ["image_id", "image_sha256", "image", "relative_path"])
+        check_shards(self.source, part.column("file").to_pylist())
+        fetched = fetch_rows(self.source, part, ["image_id", *PICTURE, "relative_path"])
         readable: list[tuple[dict[str, Any], RgbImage]] = []
-        for row in fetched.to_pylist():
+        for planned, row in zip(part.column("image_sha256").to_pylist(), fetched.to_pylist(), strict=True):
             try:
-                readable.append((row, decode(row["image"]["bytes"])))
+                row["image_sha256"] = planned  # the bytes must be those of the image that the plan names
+                readable.append((row, decode_row(row)))
             except ImageError as error:
                 rejects.append(reject_row(row, row["image_id"], "decode", error))
         if not readable:
@@ -185,16 +194,38 @@ def _not_finite(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known_keypoints(uri: str, pose_sha256: str) -> dict[str, NDArray[np.float32]]:
-    """Keypoints by image digest from a closed data set of annotations at ``uri``; empty where there is none."""
-    try:
-        table = open_dataset(uri).read(["image_sha256", "keypoints", "pose_sha256"])
-    except UserError:
-        return {}
-    return {
-        row["image_sha256"]: keypoint_array(row["keypoints"])
-        for row in table.to_pylist()
-        if row["pose_sha256"] == pose_sha256 and row["keypoints"]
-    }
+    """Usable keypoints by image digest from a closed data set of annotations at ``uri``; empty where there is none."""
+    dataset = open_annotations(uri)
+    known = {}
+    for row in dataset.read(["image_sha256", "keypoints", "pose_sha256"]).to_pylist() if dataset else ():
+        if row["pose_sha256"] == pose_sha256 and row["keypoints"]:
+            with suppress(ValueError):  # found anew
+                known[row["image_sha256"]] = read_keypoints(row["keypoints"])
+    return known
+
+
+def open_annotations(uri: str, flag: str = "") -> Dataset | None:
+    """The closed data set of annotations at ``uri``, None where there is none yet; ``flag`` is what named it.
+
+    Raises:
+        UserError: another kind of data set is there, or one that cannot be used.
+    """
+    if Snapshot.newest(open_storage(uri)) is None:
+        return None
+    return open_input(uri, "annotation", flag=flag)
+
+
+def check_belonging(annotations: Dataset, source: Dataset) -> None:
+    """Refuse annotations of other images than those of ``source``.
+
+    Raises:
+        UserError: there are some, and not one is of an image there.
+    """
+    annotated, there = (set(one.read(["image_sha256"]).column(0).to_pylist()) for one in (annotations, source))
+    if annotated and annotated.isdisjoint(there):
+        raise UserError(
+            f"{annotations.uri} holds annotations of other images: none of the {len(annotated)} is in {source.uri}"
+        )
 
 
 @dataclass(frozen=True)
@@ -218,6 +249,8 @@ class Annotations:
     """Finished annotations by image digest."""
 
     def __init__(self, dataset: Dataset) -> None:
+        """Raises UserError where a file is not the one that was written."""
+        check_shards(dataset)
         self.dataset = dataset
         columns = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
         self._table = dataset.read(columns)
@@ -227,15 +260,38 @@ class Annotations:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, image_sha256: str) -> Annotation | None:
-        """The annotation of an image, None where it has none."""
+    def holds(self, image_sha256: str, *values: str) -> bool:
+        """Whether the image's annotation has all of ``values`` (mask, keypoints), be they good or bad."""
+        row = self._rows.get(image_sha256)
+        return row is not None and all(self._table.column(name)[row].is_valid for name in values)
+
+    def get(self, image_sha256: str, size: tuple[int, int] | None = None) -> Annotation | None:
+        """The annotation of an image, None where it has none; ``size`` is the image's own (height, width), if known.
+
+        Raises:
+            ImageError: ``bad_annotation``: a mask that is none or of another size, keypoints that are not 17 finite
+                ones near the image, a score or quality out of range, another size than the image's.
+        """
         row = self._rows.get(image_sha256)
         if row is None:
             return None
-        values = self._table.slice(row, 1).to_pylist()[0]
-        mask = decode_mask(values["mask"]) if values["mask"] else None
-        keypoints = keypoint_array(values["keypoints"]) if values["keypoints"] else None
-        return Annotation(mask, values["mask_quality"], keypoints, (values["height"], values["width"]))
+        try:
+            return _annotation(self._table.slice(row, 1).to_pylist()[0], size)
+        except ValueError as error:
+            raise ImageError("bad_annotation", f"annotation of {image_sha256[:12]}: {error}") from None
+
+
+def _annotation(values: Mapping[str, Any], size: tuple[int, int] | None) -> Annotation:
+    """The annotation in a row's ``values``, of an image of ``size``; raises ValueError where it cannot be."""
+    height, width = said = values["height"], values["width"]
+    if size is not None and said != size:
+        raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
+    check_mask_quality(values["mask_quality"])
+    mask = read_mask(values["mask"], height, width) if values["mask"] is not None else None
+    keypoints = read_keypoints(values["keypoints"]) if values["keypoints"] is not None else None
+    if keypoints is not None:
+        check_places(keypoints, height, width)
+    return Annotation(mask, values["mask_quality"], keypoints, said)
 
 
 def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from manifests.dataset import Dataset
 from manifests.skeleton import LEAST_SCORE
 from pipeline.annotations import keypoint_array
-from pipeline.images import BoolMask, RgbImage, decode, decode_mask, draw_contact_sheet, encode, resize
+from pipeline.images import BoolMask, ImageError, RgbImage, decode_mask, draw_contact_sheet, encode, resize
+from pipeline.row_images import PICTURE, decode_row, image_of
 from pipeline.skeletons import draw_limbs, draw_skeleton
 
 _MASK_COLOR = np.array([255, 40, 120], np.float32)
@@ -53,7 +55,7 @@ def translation_sheet(dataset: Dataset, source: Dataset, people: int = 12) -> Rg
     originals = _originals(source, rows)
     cells: list[list[RgbImage]] = []
     for row in rows:
-        made = decode(row["image"]["bytes"])
+        made = image_of(row, dataset.uri)
         before = resize(originals[_content(row)], *made.shape[:2])
         # Mask and pose belong to the generated image's frame; only draw 0 shares it with the whole source.
         base = before if row["draw"] == 0 else made
@@ -77,7 +79,7 @@ def variations_sheet(dataset: Dataset, source: Dataset, people: int = 8, most: i
     lines: list[list[RgbImage]] = []
     for content, image in _originals(source, rows).items():
         made = [row for row in rows if _content(row) == content][:most]
-        pictures = [decode(row["image"]["bytes"]) for row in made]
+        pictures = [image_of(row, dataset.uri) for row in made]
         before = resize(image, *pictures[0].shape[:2])
         if made[0]["target"]["pose"] is not None:
             size = before.shape[:2]
@@ -98,7 +100,7 @@ def people_sheet(dataset: Dataset, _: Dataset, lines: int = 6, columns: int = 12
         for camera in cameras
     ]
     rows = _rows(dataset, pl.col("sample_id").is_in(pl.concat(chosen).implode()))
-    pictures = [decode(row["image"]["bytes"]) for row in rows]
+    pictures = [image_of(row, dataset.uri) for row in rows]
     return draw_contact_sheet([pictures[start : start + columns] for start in range(0, len(pictures), columns)])
 
 
@@ -109,7 +111,7 @@ def _spread(values: pl.Series, count: int) -> pl.Series:
 
 def _rows(dataset: Dataset, wanted: pl.Expr) -> list[dict[str, Any]]:
     """The ``wanted`` rows with what sheets show, ordered by what was asked for."""
-    columns = ("sample_id", "image", "mask", "keypoints", "sources", "target", "draw")
+    columns = ("sample_id", *PICTURE, "mask", "keypoints", "sources", "target", "draw")
     asked = [pl.col("target").struct.field(name) for name in ("camera", "pose")]
     return dataset.scan().select(columns).filter(wanted).sort(*asked, "draw", maintain_order=True).collect().to_dicts()
 
@@ -122,8 +124,11 @@ def _content(row: dict[str, Any]) -> str:
 def _originals(source: Dataset, rows: list[dict[str, Any]]) -> dict[str, RgbImage]:
     """The images that ``rows`` were made from, by digest."""
     wanted = pl.col("image_sha256").is_in(sorted({_content(row) for row in rows}))
-    found = source.scan().select("image_sha256", "image").filter(wanted).collect().to_dicts()
-    return {row["image_sha256"]: decode(row["image"]["bytes"]) for row in found}
+    originals = {}
+    for row in source.scan().select(PICTURE).filter(wanted).collect().to_dicts():
+        with suppress(ImageError):  # another row has the digest and the right bytes: an image was made from it
+            originals[row["image_sha256"]] = decode_row(row)
+    return originals
 
 
 def write_picture(path: Path, picture: RgbImage) -> None:

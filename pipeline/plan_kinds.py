@@ -164,14 +164,8 @@ def _donors(inputs: PlanInputs, people: Sequence[Person]) -> list[Person]:
     """Those of ``people`` whose pose is known; with their mask, where the generator reads one."""
     if inputs.annotations is None:
         raise UserError(f"poses of {inputs.source} are asked for: name its annotations with --annotations")
-    donors = []
-    for person in people:
-        known = inputs.annotations.get(person.image_sha256)
-        if known is None or known.keypoints is None or known.size is None:
-            continue
-        if known.mask is not None or "mask" not in inputs.generators.recipe.inputs:
-            donors.append(person)
-    return donors
+    wanted = ("keypoints", "mask") if "mask" in inputs.generators.recipe.inputs else ("keypoints",)
+    return [person for person in people if inputs.annotations.holds(person.image_sha256, *wanted)]
 
 
 def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Iterator[Sample]:

@@ -18,13 +18,15 @@ from pydantic import ValidationError
 from manifests.dataset import Dataset, open_dataset
 from manifests.derivation import Run
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.rows import index_rows
+from manifests.schema import Kind
 from pipeline.generator_set import GeneratorSet, open_generators
 from pipeline.plan import SynthesisSettings
 from pipeline.plan_kinds import KINDS
 
 Opened = TypeVar("Opened")
-_KINDS = {"source": "source", "annotations": "annotation"}
+_KINDS: Mapping[str, Kind] = {"source": "source", "annotations": "annotation"}
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,8 @@ class RecordedInputs:
             UserError: it is not where it was, is of another kind, or lacks one of them.
         """
         for uri in self._uris(role, [one.uri for one in self.run.inputs if one.role == role and one.uri]):
-            dataset = _opened(open_dataset, uri, role)
-            if dataset.kind != _KINDS[role]:
-                raise UserError(f"{uri} holds {dataset.kind} rows, {_KINDS[role]} rows are needed: see --{role}")
+            _opened(open_dataset, uri, role)
+            dataset = open_input(uri, _KINDS[role], flag=f"--{role}")
             places = _places(dataset, digests)
             if len(places) == len(digests):
                 return dataset, places

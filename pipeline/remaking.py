@@ -20,15 +20,16 @@ from manifests.errors import UserError
 from manifests.rows import fetch_rows, find_rows
 from manifests.soft_labels import NO_LABEL, ClassMap
 from pipeline.fingerprint import environment
-from pipeline.images import RgbImage, decode, sha256
+from pipeline.images import RgbImage
 from pipeline.plan import PLAN_SCHEMA, RECIPE_VERSION, SynthesisPlan
 from pipeline.recorded_inputs import Elsewhere, Place, RecordedInputs
+from pipeline.row_images import PICTURE, decode_row, image_of
 from pipeline.synthesis import SynthesisInputs, SynthesisWorker
 
 AT_A_TIME = 256
 """Rows whose images are in memory together."""
 _PROVENANCE = ("sample_id", "identity", "camera", "split", "sources", "recipe_version", "seed", "draw", "target")
-_RESULT = ("sample_id", "image", "image_sha256", "pixel_sha256")
+_RESULT = ("sample_id", *PICTURE, "pixel_sha256")
 Outcome = Literal["identical", "other bytes", "other pixels", "not made"]
 
 
@@ -72,8 +73,9 @@ def remake(dataset: Dataset, names: Sequence[str], elsewhere: Elsewhere | None =
         maker = _Maker(RecordedInputs(known[plan_id], elsewhere or Elsewhere()), generator_sha256, provenance)
         for start in range(0, places.num_rows, AT_A_TIME):
             firsts = fetch_rows(dataset, places.slice(start, AT_A_TIME), _RESULT).to_pylist()
-            _check_bytes(dataset, firsts)
-            yield from maker.compare(start, firsts)
+            # A changed byte would pass for another environment.
+            pixels = [image_of(row, dataset.uri) for row in firsts]
+            yield from maker.compare(start, firsts, pixels)
 
 
 def _groups(rows: pa.Table) -> Iterator[tuple[str, str, pa.Table]]:
@@ -93,13 +95,12 @@ class _Maker:
         generators, member = inputs.generators(generator_sha256)
         content = {digest for row in rows if (digest := _digest(row, "content"))}
         poses = {digest for row in rows if (digest := _digest(row, "pose"))}
-        self.source: Dataset | None
         nothing: tuple[None, dict[str, Place]] = None, {}
-        self.source, places = inputs.holding("source", content) if content else nothing
+        source, places = inputs.holding("source", content) if content else nothing
         annotations, _ = inputs.holding("annotations", poses) if poses else nothing
         self.lines = pa.Table.from_pylist([_plan_line(row, member, places) for row in rows], schema=PLAN_SCHEMA)
         synthesis = SynthesisInputs(
-            source_uri=self.source.uri if self.source else "",
+            source_uri=source.uri if source else "",
             annotations_uri=annotations.uri if annotations else None,
             generators=generators,
             domain="",
@@ -113,21 +114,18 @@ class _Maker:
         fingerprint = environment(inputs.device, inputs.threads)["fingerprint"]
         self.same_environment = fingerprint == inputs.run.environment.get("fingerprint")
 
-    def compare(self, start: int, firsts: list[dict[str, Any]]) -> Iterator[Remade]:
-        """The planned rows from ``start`` on, made now, against ``firsts``."""
-        lines = self.lines.slice(start, len(firsts))
-        if self.source:
-            _check_bytes(self.source, fetch_rows(self.source, lines, ["image", "image_sha256"]).to_pylist())
-        for _ in self.worker.run(0, lines):
+    def compare(self, start: int, firsts: list[dict[str, Any]], pixels: list[RgbImage]) -> Iterator[Remade]:
+        """The planned rows from ``start`` on, made now, against ``firsts`` with those ``pixels``."""
+        for _ in self.worker.run(0, self.lines.slice(start, len(firsts))):
             pass
-        for first in firsts:
+        for first, image in zip(firsts, pixels, strict=True):
             name = first["sample_id"]
             if name in self.kept.rows:
-                yield self._compared(first, self.kept.rows[name])
+                yield self._compared(first, image, self.kept.rows[name])
             else:
                 yield Remade(name, "not made", self.same_environment, reason=self.kept.reasons[name])
 
-    def _compared(self, first: dict[str, Any], second: dict[str, Any]) -> Remade:
+    def _compared(self, first: dict[str, Any], image: RgbImage, second: dict[str, Any]) -> Remade:
         outcome: Outcome = "identical"
         if first["pixel_sha256"] != second["pixel_sha256"]:
             outcome = "other pixels"
@@ -135,7 +133,7 @@ class _Maker:
             outcome = "other bytes"
         psnr = None
         if outcome != "identical":
-            psnr = peak_signal_to_noise(*(decode(row["image"]["bytes"]) for row in (first, second)))
+            psnr = peak_signal_to_noise(image, decode_row(second))
         return Remade(first["sample_id"], outcome, self.same_environment, second["image"], psnr)
 
 
@@ -152,15 +150,6 @@ def _check_versions(rows: list[dict[str, Any]]) -> None:
         if row["recipe_version"] != RECIPE_VERSION:
             made = f"row {row['sample_id']} was made by version {row['recipe_version']} of the recipes' code"
             raise UserError(f"{made}, this is {RECIPE_VERSION}: install the release that made it")
-
-
-def _check_bytes(dataset: Dataset, rows: list[dict[str, Any]]) -> None:
-    """Images must be the very ones that were used and made: a changed byte would pass for another environment."""
-    for row in rows:
-        if sha256(row["image"]["bytes"]) != row["image_sha256"]:
-            raise UserError(
-                f"image {row['image_sha256'][:12]} of {dataset.uri} is damaged: its bytes have another digest"
-            )
 
 
 def _digest(row: Mapping[str, Any], role: str) -> str | None:

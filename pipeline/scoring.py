@@ -19,6 +19,7 @@ from manifests.attempt import attempt
 from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
 from manifests.inherited import inherited_runs, row_plans
+from manifests.inputs import open_input
 from manifests.log import CommitRecord, Snapshot, commit_path
 from manifests.names import bare_name, content_id
 from manifests.people import SHOWN_DATASET
@@ -75,13 +76,9 @@ def open_scoring(
     Raises:
         UserError: one is not there or of another kind, or nothing says what the sources are.
     """
-    dataset = open_dataset(uri)
-    if dataset.kind != "synthetic":
-        raise UserError(f"{uri} holds {dataset.kind} rows: only synthetic rows are scored")
-    opened = [open_dataset(one) for one in sources] or list(find_origins(dataset, None, None).sources)
-    for one in opened:
-        if one.kind != "source":
-            raise UserError(f"{one.uri} holds {one.kind} rows: --source takes a data set of source rows")
+    dataset = open_input(uri, "synthetic")
+    named = sources or [one.uri for one in find_origins(dataset, None, None).sources]
+    opened = [open_input(one, "source", flag="--source") for one in named]
     if not opened:
         raise UserError(f"no source manifest of {uri} is where its run record says: name it with --source")
     return Scoring(dataset, model, model_name, tuple(opened), settings)
@@ -191,7 +188,7 @@ def _scored(table: pa.Table, uri: str, model: ReidModel, judge: _Judge | None, p
     parts = []
     for start in range(0, table.num_rows, _PART):
         some = rows[start : start + _PART]
-        images = decoded(table.slice(start, _PART), model)
+        images = decoded(table.slice(start, _PART), uri, model)
         with naming(uri):
             features = model.embed(images)
         parts.append(judge.scores(features, some))

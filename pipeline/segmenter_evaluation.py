@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.store import open_dataset
+from manifests.inputs import open_input
 from pipeline.foreground import Segmenter
-from pipeline.images import BoolMask, RgbImage, decode
+from pipeline.images import BoolMask, RgbImage
 from pipeline.pose import PoseEstimator
 from pipeline.progress import Progress
+from pipeline.row_images import PICTURE, image_of
 from pipeline.segmenter_training import SegmentationData
 from pipeline.teachers import Teachers
 
@@ -62,11 +63,11 @@ def measure_real(
 
 def _crops(uri: str) -> Iterator[tuple[list[RgbImage], list[str | None]]]:
     """Batches of decoded crops and their identities."""
-    dataset = open_dataset(uri)
+    dataset = open_input(uri, "source")
     with Progress("real crops", dataset.snapshot.rows) as progress:
-        for shard in dataset.shards(["image", "identity"]):
+        for shard in dataset.shards([*PICTURE, "identity"]):
             rows = shard.to_pylist()
             for start in range(0, len(rows), _BATCH):
                 part = rows[start : start + _BATCH]
-                yield [decode(row["image"]["bytes"]) for row in part], [row["identity"] for row in part]
+                yield [image_of(row, uri) for row in part], [row["identity"] for row in part]
                 progress.advance(len(part))

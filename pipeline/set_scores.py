@@ -13,6 +13,7 @@ from manifests.rows import fetch_rows, index_rows
 from manifests.schema import QUALITY_SCORES
 from pipeline.generation_quality import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
+from pipeline.row_images import PICTURE
 from pipeline.source_people import decoded
 from pipeline.training_data import random_generator
 
@@ -93,5 +94,6 @@ def _images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, 
     parts = []
     for (number,), places in index[chosen].group_by("dataset", maintain_order=True):
         table: pa.Table = places.select("file", "row").to_arrow()
-        parts.append(decoded(fetch_rows(datasets[int(number)], table, ["image", "image_sha256"]), model))
+        dataset = datasets[int(number)]
+        parts.append(decoded(fetch_rows(dataset, table, PICTURE), dataset.uri, model))
     return np.concatenate(parts)

@@ -14,11 +14,12 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from pipeline.finite import naming
 from pipeline.identity_reliability import IdentityGallery
-from pipeline.images import ImageError, decode, resize
 from pipeline.progress import Progress
+from pipeline.reid.data import decode_images
 from pipeline.reid.model import ReidModel
+from pipeline.row_images import PICTURE
 
-_COLUMNS = ("image_sha256", "dataset_id", "identity", "split", "role")
+_COLUMNS = ("dataset_id", "identity", "split", "role")
 _PART = 256
 _LEAST_STRANGERS = 4
 
@@ -66,19 +67,13 @@ def source_people(
     return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
 
 
-def decoded(table: pa.Table, model: ReidModel) -> NDArray[np.uint8]:
-    """The images of the rows at the model's size (N, H, W, 3).
+def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
+    """The images of rows of the data set at ``uri``, at the model's size (N, H, W, 3).
 
     Raises:
-        UserError: one does not decode.
+        UserError: one does not decode, or is another than its row says.
     """
-    images = []
-    for row in table.select(["image", "image_sha256"]).to_pylist():
-        try:
-            images.append(resize(decode(row["image"]["bytes"]), model.height, model.width))
-        except ImageError as error:
-            raise UserError(f"image {row['image_sha256'][:12]} does not decode: {error}") from None
-    return np.stack(images)
+    return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
 
 
 def _people(table: pa.Table, splits: Collection[str]) -> pa.Table:
@@ -94,9 +89,9 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     identities: list[int] = []
     known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
     with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
-        for part in _parts(sources, splits):
-            with naming(", ".join(one.uri for one in sources)):
-                features.append(model.embed(decoded(part, model)))
+        for uri, part in _parts(sources, splits):
+            with naming(uri):
+                features.append(model.embed(decoded(part, uri, model)))
             for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
                 person = row["dataset_id"], row["identity"]
                 rows[row["image_sha256"]] = len(identities)
@@ -108,9 +103,9 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     return SourcePeople(gallery, numbers, rows, tuple(sorted(splits)))
 
 
-def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[pa.Table]:
+def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
     for source in sources:
-        for shard in source.shards([*_COLUMNS, "image"]):
+        for shard in source.shards([*_COLUMNS, *PICTURE]):
             table = _people(shard, splits)
             for start in range(0, table.num_rows, _PART):
-                yield table.slice(start, _PART)
+                yield source.uri, table.slice(start, _PART)

@@ -23,16 +23,18 @@ from numpy.typing import NDArray
 
 from manifests.rows import fetch_rows
 from manifests.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
+from manifests.shard_check import check_shards
 from manifests.soft_labels import LabelColumns
 from manifests.store import Dataset, open_dataset
-from pipeline.annotations import Annotation, Annotations, keypoint_structs, reject_row
+from pipeline.annotations import Annotations, keypoint_structs, reject_row
 from pipeline.digests import subject_key
 from pipeline.generator import Generator
 from pipeline.generator_set import GeneratorSet
-from pipeline.images import ImageError, RgbImage, decode, encode, encode_mask, pixel_sha256, sha256
+from pipeline.images import ImageError, RgbImage, encode, encode_mask, pixel_sha256, sha256
 from pipeline.labelling import Labeller
 from pipeline.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
 from pipeline.quality import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
+from pipeline.row_images import PICTURE, decode_row
 from pipeline.views import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 STAGE = "synthesize"
 Each = Callable[..., Iterator[Any]]
 Rejects = list[dict[str, Any]]
-_SOURCE_COLUMNS = ("image", "image_sha256", "dataset_id", "relative_path")
+_SOURCE_COLUMNS = (*PICTURE, "dataset_id", "relative_path")
 
 
 @dataclass(frozen=True)
@@ -153,29 +155,38 @@ class SynthesisWorker:
     def _views(self, part: pa.Table, rejects: Rejects, each: Each) -> list[View]:
         """What the rows of one batch are made from; what cannot be read goes to ``rejects``."""
         plan = part.to_pylist()
-        if part.column("file").null_count:
-            return [View(row, pose=self._asked_pose(row)) for row in plan]
-        sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
+        sources: list[dict[str, Any] | None] = [None] * len(plan)
+        if not part.column("file").null_count:
+            check_shards(self.source, part.column("file").to_pylist())
+            sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
         made = list(each(self._view, sources, plan))
         rejects += [reject for reject in made if not isinstance(reject, View)]
         return [view for view in made if isinstance(view, View)]
 
-    def _view(self, source: dict[str, Any], plan: dict[str, Any]) -> View | dict[str, Any]:
-        """The decoded source at the generator's size, or the reject that it became."""
+    def _view(self, source: dict[str, Any] | None, plan: dict[str, Any]) -> View | dict[str, Any]:
+        """What one row is made from, an image at the generator's size, or the reject that it became."""
         try:
-            image = decode(source["image"]["bytes"])
+            view = View(plan) if source is None else self._image(source, plan)
+            view.pose = self._asked_pose(plan)
         except ImageError as error:
-            return reject_row(source, plan["sample_id"], "decode", error)
-        known = self._annotation(source["image_sha256"]) if self.inputs.generators.keeps_geometry else None
-        view = fit_view(source, plan, image, known or NO_ANNOTATION, self.size, self.settings.seed)
-        view.pose = self._asked_pose(plan)
+            made_from = source or {"image_sha256": plan["pose_sha256"], "relative_path": None}
+            return reject_row(made_from, plan["sample_id"], "decode", error)
         return view
 
-    def _annotation(self, image_sha256: str | None) -> Annotation | None:
-        return self.annotations.get(image_sha256) if self.annotations and image_sha256 else None
+    def _image(self, source: dict[str, Any], plan: dict[str, Any]) -> View:
+        source["image_sha256"] = plan["image_sha256"]  # the bytes must be those of the image that the plan names
+        image = decode_row(source)
+        known = None
+        if self.annotations and self.inputs.generators.keeps_geometry:
+            known = self.annotations.get(plan["image_sha256"], image.shape[:2])
+        return fit_view(source, plan, image, known or NO_ANNOTATION, self.size, self.settings.seed)
 
     def _asked_pose(self, plan: dict[str, Any]) -> Pose | None:
-        return asked_pose(plan, self._annotation(plan["pose_sha256"]), self.inputs.generators, self.size)
+        asked = plan["pose_sha256"]
+        donor = self.annotations.get(asked) if self.annotations and asked else None
+        if asked and (donor is None or donor.keypoints is None):
+            raise ImageError("bad_annotation", f"no pose of image {asked[:12]} is known")
+        return asked_pose(plan, donor, self.inputs.generators, self.size)
 
     def _generate(
         self, views: list[View], generator: Generator, rejects: Rejects

@@ -7,8 +7,9 @@ import numpy as np
 from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.rows import fetch_rows, index_rows
-from pipeline.images import ImageError, RgbImage, decode, resize
+from pipeline.images import ImageError, RgbImage, resize
 from pipeline.quality import StyleStatistics
+from pipeline.row_images import PICTURE, decode_row
 
 STYLE_IMAGES = 1000
 """How many images, evenly spread over the target, style statistics are taken from; all cameras together."""
@@ -53,9 +54,9 @@ def spread_images(dataset: Dataset, count: int, camera: int | None = None) -> li
         return []
     chosen = places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).astype(int))]
     images = []
-    for image in fetch_rows(dataset, rows.take(chosen), ["image"]).column("image").to_pylist():
+    for row in fetch_rows(dataset, rows.take(chosen), PICTURE).to_pylist():
         try:
-            images.append(decode(image["bytes"]))
+            images.append(decode_row(row))
         except ImageError:
             continue  # the worker that meets it writes the reject
     return images

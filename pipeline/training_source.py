@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
 from manifests.terms import UNSTATED
-from pipeline.annotations import Annotation, Annotations
+from pipeline.annotations import Annotation, Annotations, check_belonging
 from pipeline.digests import content_id, subject_key
-from pipeline.images import ImageError, RgbImage, decode, resize, resize_mask
+from pipeline.images import ImageError, RgbImage, resize, resize_mask
 from pipeline.recipes.base import Need
+from pipeline.row_images import PICTURE, image_of
 from pipeline.training_data import LOAD_SCALE, DomainData
 
 _COLUMNS = [
-    *("image", "image_sha256", "identity", "camera", "dataset_id", "domain", "split", "role"),
+    *(*PICTURE, "identity", "camera", "dataset_id", "domain", "split", "role"),
     *("licence", "consent_basis"),
 ]
 
@@ -43,20 +44,19 @@ def load_domain(
     Raises:
         UserError: no such data set, no training rows, annotations needed and not there, an image that does not decode.
     """
-    source = _open(uri, "source")
+    source = open_input(uri, "source")
     annotated = {"masks", "keypoints"} & set(needs)
-    annotations = _open_annotations(uri, annotations_uri) if annotated else None
+    annotations = _open_annotations(source, annotations_uri) if annotated else None
     size = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
     images: list[RgbImage] = []
     known: list[Annotation] = []
     used: list[dict[str, Any]] = []
     for row in _training_rows(source, limit):
-        found = annotations.get(row["image_sha256"]) if annotations is not None else None
-        if not _complete(row, found, needs):
+        if not _complete(row, annotations, needs):
             continue
-        image = _decoded(row, uri)
-        if found is not None:
-            known.append(_scaled(found, image, size))
+        image = image_of(row, uri)
+        if annotations is not None:
+            known.append(_scaled(_annotation(annotations, row, image), image, size))
         images.append(resize(image, *size))
         used.append(row)
     if not images:
@@ -75,15 +75,25 @@ def load_domain(
     )
 
 
-def _complete(row: dict[str, Any], found: Annotation | None, needs: Collection[Need]) -> bool:
+def _complete(row: dict[str, Any], annotations: Annotations | None, needs: Collection[Need]) -> bool:
     """Whether the image has all that is needed of it."""
     have = {
-        "masks": found is not None and found.mask is not None,
-        "keypoints": found is not None and found.keypoints is not None,
+        "masks": annotations is not None and annotations.holds(row["image_sha256"], "mask"),
+        "keypoints": annotations is not None and annotations.holds(row["image_sha256"], "keypoints"),
         "identities": row["identity"] is not None,
         "cameras": row["camera"] is not None,
     }
     return all(have[need] for need in needs)
+
+
+def _annotation(annotations: Annotations, row: dict[str, Any], image: RgbImage) -> Annotation:
+    """What is known of the row's image, which is annotated."""
+    try:
+        found = annotations.get(row["image_sha256"], image.shape[:2])
+    except ImageError as error:
+        raise UserError(f"{annotations.dataset.uri} cannot be trained on: {error}") from None
+    assert found is not None
+    return found
 
 
 def _scaled(found: Annotation, image: RgbImage, size: tuple[int, int]) -> Annotation:
@@ -93,20 +103,15 @@ def _scaled(found: Annotation, image: RgbImage, size: tuple[int, int]) -> Annota
     return replace(found, mask=mask, keypoints=None if found.keypoints is None else found.keypoints * scale)
 
 
-def _open(uri: str, kind: str) -> Dataset:
-    dataset = open_dataset(uri)
-    if dataset.kind != kind:
-        raise UserError(f"{uri} holds {dataset.kind} rows; {kind} rows are needed here")
-    return dataset
-
-
-def _open_annotations(source_uri: str, uri: str | None) -> Annotations:
+def _open_annotations(source: Dataset, uri: str | None) -> Annotations:
     if uri is None:
         raise UserError(
-            f"this recipe needs masks or keypoints: run `python jobs/annotate.py --source {source_uri} --output URI` "
+            f"this recipe needs masks or keypoints: run `python jobs/annotate.py --source {source.uri} --output URI` "
             "and give the result as --source-annotations (or --target-annotations)"
         )
-    return Annotations(_open(uri, "annotation"))
+    dataset = open_input(uri, "annotation")
+    check_belonging(dataset, source)
+    return Annotations(dataset)
 
 
 def _training_rows(source: Dataset, limit: int | None) -> list[dict[str, Any]]:
@@ -121,13 +126,6 @@ def _training_rows(source: Dataset, limit: int | None) -> list[dict[str, Any]]:
         kept: NDArray[np.int64] = np.linspace(0, len(rows) - 1, limit).astype(np.int64)
         rows = [rows[index] for index in kept]
     return rows
-
-
-def _decoded(row: dict[str, Any], uri: str) -> RgbImage:
-    try:
-        return decode(row["image"]["bytes"])
-    except ImageError as error:
-        raise UserError(f"image {row['image_sha256'][:12]} of {uri} does not decode: {error}") from None
 
 
 def _provenance(source: Dataset, annotations: Annotations | None, rows: list[dict[str, Any]]) -> dict[str, Any]:

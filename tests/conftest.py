@@ -100,7 +100,8 @@ def toy_annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFa
     rows = []
     for row in open_dataset(toy_sources.market).read(["image_id", "image_sha256", "width", "height"]).to_pylist():
         known = truth[row["image_sha256"]]
-        points = [dict(zip(("x", "y", "score"), point.values(), strict=True)) for point in known["keypoints"]]
+        joints = (point.values() for point in known["keypoints"])  # x, y, and 0 to 2: outside, hidden, seen
+        points = [{"x": x, "y": y, "score": min(seen, 1)} for x, y, seen in joints]
         rows.append({**row, **made, "mask": known["mask"], "keypoints": points})
     uri = str(tmp_path_factory.mktemp("truth") / "annotations")
     run = DatasetRun.start(uri, "annotation", "truth", {0: len(rows)})

@@ -41,7 +41,10 @@ _CARRIED = {
         *("recipe", "sources", "subject_keys", "digital_source_type", "licence", "consent_basis"),
     ),
 }
-_IMAGE_COLUMNS = {"source": ("image_id", "image"), "synthetic": ("sample_id", "image", "recipe", "recipe_version")}
+_IMAGE_COLUMNS = {
+    "source": ("image_id", "image", "image_sha256"),
+    "synthetic": ("sample_id", "image", "image_sha256", "recipe", "recipe_version"),
+}
 
 
 def export_market1501(dataset: Dataset, output: str, where: str | None = None) -> Exported:

@@ -13,6 +13,7 @@ from manifests.dataset import Dataset
 from manifests.errors import UserError
 from manifests.exports.file_names import suffix_of
 from manifests.exports.marking import mark_synthetic
+from manifests.pictures import PictureError, check_digest
 from manifests.query import RowNumbers, rows_where
 from manifests.schema import ROW_ID
 from manifests.shard_reading import Shard
@@ -75,9 +76,16 @@ def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
     """A row's image as the bytes of a file, marked if the row is synthetic, and the file name's suffix.
 
     Raises:
-        UserError: it is no picture, or a synthetic one in a format that cannot be marked.
+        UserError: the image is not the one that its row names, is no picture, or is a synthetic one in a format that
+            cannot be marked.
     """
-    data = row["image"]["bytes"]
+    data = (row["image"] or {}).get("bytes") or b""
+    try:
+        check_digest(data, row["image_sha256"])
+    except PictureError as error:
+        raise UserError(
+            f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} cannot be used: {error}"
+        ) from None
     if dataset.kind == "synthetic":
         try:
             data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])

@@ -8,7 +8,6 @@ for batch in torch.utils.data.DataLoader(data, batch_sampler=batches, num_worker
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -17,7 +16,6 @@ import polars as pl
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset as TorchDataset
 
 from manifests.dataset import Dataset, open_dataset
@@ -26,6 +24,7 @@ from manifests.exports.row_groups import RowGroups
 from manifests.exports.rows import chosen_rows
 from manifests.exports.samplers import IdentitySampler, RowGroupSampler
 from manifests.label_checks import check_classes, check_sum, check_values
+from manifests.pictures import PictureError, check_digest, load_picture
 from manifests.query import metadata
 from manifests.schema import SCHEMAS
 from manifests.soft_labels import NO_LABEL, ClassMap
@@ -61,6 +60,8 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         UserError: there is no closed data set at ``uri``, it holds no images or is labelled over other ``classes``, or
             ``where`` (SQL, as for `manifests.query.rows_where`) makes no sense or chooses no row.
         ValueError: a column is not there.
+
+    Reading a row raises UserError where its picture is not the one that its digest names.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
             raise ValueError(f"{dataset.kind} rows have no columns {unknown}")
         self.columns, self.transform, self.label_form = tuple(columns), transform, label
         self.hard_labels, self.num_classes, self._listed = _labels(dataset, rows, classes)
-        wanted = {*columns, *(_SOFT_LABEL if "label" in columns else ())}
+        beside = {"label": _SOFT_LABEL, "image": ("image_sha256",)}
+        wanted = {*columns, *(other for name in columns for other in beside.get(name, ()))}
         self._uri = dataset.uri
         self._groups = RowGroups(dataset, [name for name in names if name in wanted], cache_bytes)
         self.row_groups, self._offsets = self._groups.places(rows)
@@ -99,12 +101,20 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
             elif name == "hard_label":
                 item[name] = int(self.hard_labels[index])
             elif name == "image":
-                pixels = _pixels(table.column(name)[row])
+                pixels = self._pixels(table, row)
                 item[name] = self.transform(pixels) if self.transform else pixels
             else:
                 value = table.column(name)[row].as_py()
                 item[name] = {"camera": -1, "identity": ""}.get(name) if value is None else value
         return item
+
+    def _pixels(self, table: pa.Table, row: int) -> torch.Tensor:
+        """The picture of a row, uint8 ``(3, H, W)``."""
+        sha256 = table.column("image_sha256")[row].as_py()
+        try:
+            return _decoded(table.column("image")[row], sha256)
+        except PictureError as error:
+            raise UserError(f"image {(sha256 or '')[:12]} of {self._uri} cannot be used: {error}") from None
 
     def _label(self, table: pa.Table, row: int, hard_label: int) -> dict[str, Any]:
         index, value, rest = self._entries(table, row, hard_label)
@@ -173,7 +183,12 @@ def _entries(table: pa.Table, row: int, hard_label: int) -> tuple[NDArray[np.int
     return index.astype(np.int64), value, np.float32(table.column("soft_label_rest")[row].as_py())
 
 
-def _pixels(image: Any) -> torch.Tensor:
-    """The picture of an Arrow image value, uint8 ``(3, H, W)``."""
-    with Image.open(io.BytesIO(image["bytes"].as_buffer())) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
+def _decoded(image: Any, sha256: str | None) -> torch.Tensor:
+    """The picture of an Arrow image value, whose bytes have that digest.
+
+    Raises:
+        PictureError: it is another picture, or none.
+    """
+    data = (image.as_py() or {}).get("bytes") or b""
+    check_digest(data, sha256)
+    return torch.from_numpy(np.array(load_picture(data).convert("RGB"))).permute(2, 0, 1).contiguous()

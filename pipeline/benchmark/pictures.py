@@ -12,7 +12,8 @@ from manifests.store import open_dataset
 from pipeline.benchmark.gaps import Arm, Gap
 from pipeline.benchmark.settings import images_uri
 from pipeline.benchmark.worlds import set_uri
-from pipeline.images import RgbImage, decode, draw_contact_sheet, encode, resize
+from pipeline.images import RgbImage, draw_contact_sheet, encode, resize
+from pipeline.row_images import PICTURE, image_of
 
 SHOWN = 14
 CELL = 112, 56
@@ -32,13 +33,14 @@ def draw_arm(output: Path, seed: int, gap: Gap, arm: Arm) -> Picture:
     samples = made.scan().select("sample_id").collect().to_series().sort()
     chosen = samples.gather(np.unique(np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)))
     digest = pl.col("sources").list.first().struct.field("sha256")
-    rows = made.scan().filter(pl.col("sample_id").is_in(chosen.implode())).select("image", digest).collect()
-    pictures = [decode(image["bytes"]) for image in rows["image"]]
+    rows = made.scan().filter(pl.col("sample_id").is_in(chosen.implode())).select(*PICTURE, digest).collect()
+    pictures = [image_of(row, made.uri) for row in rows.iter_rows(named=True)]
     lines: dict[str, list[RgbImage]] = {"generated": pictures}
     if not rows["sha256"].has_nulls():
-        source = open_dataset(set_uri(output, seed, gap, "train")).scan().select("image_sha256", "image")
-        found = source.filter(pl.col("image_sha256").is_in(rows["sha256"].implode())).collect()
-        originals = {digest: decode(image["bytes"]) for digest, image in found.iter_rows()}
+        source = open_dataset(set_uri(output, seed, gap, "train"))
+        wanted = pl.col("image_sha256").is_in(rows["sha256"].implode())
+        found = source.scan().select(PICTURE).filter(wanted).collect().iter_rows(named=True)
+        originals = {row["image_sha256"]: image_of(row, source.uri) for row in found}
         sources = [resize(originals[digest], *pictures[0].shape[:2]) for digest in rows["sha256"]]
         lines = {"sources": sources, "generated": pictures}
     return Picture(encode(draw_contact_sheet(list(lines.values()), *CELL), "png"), tuple(lines))

@@ -7,9 +7,16 @@ from typing import Any
 
 from manifests.attempt import attempt
 from manifests.dataset import Dataset
-from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.store import DatasetRun, open_dataset
-from pipeline.annotations import STAGE, AnnotationPlan, AnnotationSettings, AnnotationWorker, plan_annotations
+from pipeline.annotations import (
+    STAGE,
+    AnnotationPlan,
+    AnnotationSettings,
+    AnnotationWorker,
+    open_annotations,
+    plan_annotations,
+)
 from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
@@ -42,10 +49,8 @@ def annotate(
     Raises:
         UserError: a missing manifest or model, a stage that cannot be placed, a run of other settings.
     """
-    source = open_dataset(source_uri)
-    if source.kind != "source":
-        raise UserError(f"{source.uri} is a data set of kind {source.kind!r}; a source manifest is needed")
-    annotated = _closed(output_uri)
+    source = open_input(source_uri, "source", flag="--source")
+    annotated = open_annotations(output_uri, flag="--output")
     plan = plan_annotations(source, annotated, settings, limit, only)
     if annotated is not None and not plan.images:
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
@@ -88,11 +93,3 @@ def _record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan)
         "inputs": [{"role": "source", "uri": source.uri, "digest": source.digest(), "rows": source.snapshot.rows}],
         "environment": environment(threads=1),
     }
-
-
-def _closed(uri: str) -> Dataset | None:
-    """The data set at ``uri`` in its newest closed state, None where there is none yet."""
-    try:
-        return open_dataset(uri)
-    except UserError:
-        return None

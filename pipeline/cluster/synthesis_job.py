@@ -12,8 +12,9 @@ from pathlib import Path
 from pydantic import Field
 
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.store import Dataset, open_dataset
-from pipeline.annotations import AnnotationSettings
+from pipeline.annotations import AnnotationSettings, check_belonging, open_annotations
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
@@ -110,9 +111,14 @@ def _check(
     generators = open_generators(settings.generator)
     check_kind(generators, kind)
     if target is not None:
-        open_dataset(target)
+        open_input(target, "source", flag="--target")
     if settings.source is not None:
-        check_request(open_dataset(settings.source), generators, chosen, settings.device)
+        source = open_input(settings.source, "source", flag="--source")
+        check_request(source, generators, chosen, settings.device)
+        if isinstance(settings, AnnotatedJobSettings) and settings.annotations is not None:
+            annotations = open_annotations(settings.annotations, flag="--annotations")
+            if annotations is not None:
+                check_belonging(annotations, source)
     return generators
 
 

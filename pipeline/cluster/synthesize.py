@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from manifests.attempt import attempt
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.soft_labels import ClassMap
 from manifests.store import DatasetRun, open_dataset
 from manifests.terms import Terms, combined, of_model
-from pipeline.annotations import Annotations
+from pipeline.annotations import Annotations, check_belonging
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
@@ -95,9 +96,11 @@ def prepare_synthesis(
     Raises:
         UserError: an input is missing, of the wrong kind, or not what the plan needs.
     """
-    source, generators = open_dataset(source_uri), open_generators(generator)
-    target = open_dataset(target_uri) if target_uri else None
-    annotations = open_dataset(annotations_uri) if annotations_uri else None
+    source, generators = open_input(source_uri, "source", flag="--source"), open_generators(generator)
+    target = open_input(target_uri, "source", flag="--target") if target_uri else None
+    annotations = open_input(annotations_uri, "annotation", flag="--annotations") if annotations_uri else None
+    if annotations is not None:
+        check_belonging(annotations, source)
     kind = kind_of(settings)
     request = check_request(source, generators, settings, device)
     settings = request.settings

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
-from pipeline.images import ImageError, RgbImage, decode, resize
+from pipeline.images import resize
 from pipeline.reid.evaluation import DISTRACTOR, JUNK
+from pipeline.row_images import PICTURE, image_of
 
 _PART = 1024
-_SOURCE = ["image", "image_sha256", "identity", "camera", "split", "role"]
+_SOURCE = [*PICTURE, "identity", "camera", "split", "role"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,7 @@ def stream_people(uri: str, splits: Sequence[str], height: int, width: int) -> I
     Raises:
         UserError: no such data set, of another kind, a split that is empty, a broken image.
     """
-    dataset = open_dataset(uri)
-    if dataset.kind != "source":
-        raise UserError(f"{uri} holds {dataset.kind} rows; source rows are needed here")
+    dataset = open_input(uri, "source")
     known = in_splits(dataset.read(["identity", "split"]), splits)
     classes = ClassMap.of(known.column("identity").to_pylist())
     for split in splits:
@@ -80,7 +78,7 @@ def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -
     Raises:
         UserError: no such data set, of another kind, a broken image.
     """
-    for table in _generated(uri).shards(["image", "image_sha256", "sources", "target"]):
+    for table in open_input(uri, "synthetic").shards([*PICTURE, "sources", "target"]):
         shown = [_content(sources) for sources in table.column("sources").to_pylist()]
         wanted = [number for number, digest in enumerate(shown) if digest in contents]
         for start in range(0, len(wanted), _PART):
@@ -95,14 +93,8 @@ def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -
 
 def count_posed(uri: str, contents: Collection[str]) -> int:
     """How many rows `stream_posed` gives; raises as it does."""
-    return sum(_content(sources) in contents for sources in _generated(uri).read(["sources"])["sources"].to_pylist())
-
-
-def _generated(uri: str) -> Dataset:
-    dataset = open_dataset(uri)
-    if dataset.kind != "synthetic":
-        raise UserError(f"{uri} holds {dataset.kind} rows; generated poses are needed here")
-    return dataset
+    shown = open_input(uri, "synthetic").read(["sources"]).column("sources").to_pylist()
+    return sum(_content(sources) in contents for sources in shown)
 
 
 def _content(sources: list[dict[str, Any]]) -> str | None:
@@ -116,16 +108,9 @@ def in_splits(table: pa.Table, splits: Sequence[str]) -> pa.Table:
 
 
 def decode_images(rows: Sequence[Mapping[str, Any]], uri: str, height: int, width: int) -> NDArray[np.uint8]:
-    """The images of ``rows`` (``image``, ``image_sha256``), one or more, of the set at ``uri``: (N, H, W, 3) uint8.
+    """The images of ``rows`` (`PICTURE`), one or more, of the set at ``uri``: (N, H, W, 3) uint8.
 
     Raises:
-        UserError: one does not decode.
+        UserError: one does not decode, or is another than its row says.
     """
-    return np.stack([resize(_picture(row, uri), height, width) for row in rows])
-
-
-def _picture(row: Mapping[str, Any], uri: str) -> RgbImage:
-    try:
-        return decode(row["image"]["bytes"])
-    except ImageError as error:
-        raise UserError(f"image {row['image_sha256'][:12]} of {uri} does not decode: {error}") from None
+    return np.stack([resize(image_of(row, uri), height, width) for row in rows])

@@ -19,19 +19,20 @@ from numpy.typing import NDArray
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.inputs import open_input
 from manifests.numbering import Renaming, unite
 from manifests.relabel import relabel
 from manifests.soft_labels import ClassMap, LabelColumns, expand, one_hot
-from manifests.store import open_dataset
 from manifests.terms import UNSTATED
 from pipeline.digests import content_id, subject_key
 from pipeline.reid.data import decode_images, in_splits
+from pipeline.row_images import PICTURE
 
 _TERMS = ["licence", "consent_basis"]
 _SUBJECTS = {"source": ["dataset_id", "identity"], "synthetic": ["subject_keys"]}
-_SOURCE = ["image", "image_sha256", "split", "role", *_SUBJECTS["source"], *_TERMS]
+_SOURCE = [*PICTURE, "split", "role", *_SUBJECTS["source"], *_TERMS]
 _LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
-_SYNTHETIC = ["image", "image_sha256", "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
+_SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def load_sets(uris: Sequence[str], height: int, width: int, min_reliability: flo
         UserError: no such data set, one twice, nothing labelled in it, people who cannot be told apart, a broken
             image, or reliability is asked for where nothing was scored.
     """
-    datasets = [open_dataset(uri) for uri in uris]
+    datasets = [open_input(uri, "source", "synthetic") for uri in uris]
     _check_kinds(datasets, min_reliability)
     maps = {dataset.uri: _classes(dataset) for dataset in datasets}
     for dataset in datasets:
@@ -134,8 +135,6 @@ class _Part:
 def _check_kinds(datasets: Sequence[Dataset], min_reliability: float | None) -> None:
     seen = set()
     for dataset in datasets:
-        if dataset.kind == "annotation":
-            raise UserError(f"{dataset.uri} holds annotations: train on a source or a synthetic data set")
         if dataset.uri in seen:
             raise UserError(f"{dataset.uri} is named twice")
         seen.add(dataset.uri)
@@ -182,7 +181,7 @@ def _load(
             targets = expand(labels, len(classes))
         except (ValueError, IndexError) as error:
             raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
-        pictures = decode_images(table.select(["image", "image_sha256"]).to_pylist(), dataset.uri, *size)
+        pictures = decode_images(table.select(PICTURE).to_pylist(), dataset.uri, *size)
         images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
         facts.append(table.select([*_SUBJECTS[dataset.kind], *_TERMS]))
     return _Part(dataset.uri, _joined(images), _provenance(dataset, pa.concat_tables(facts)))

@@ -156,10 +156,11 @@ def test_a_damaged_image_is_no_other_environment(make: Maker, toy_sources: ToySo
     dataset = make("cyclegan")
     names = list(pixels(dataset))[:1]
     source = darkened(open_dataset(toy_sources.market), str(tmp_path / "source"))
-    with pytest.raises(UserError, match=r"image .* of .*/source is damaged: its bytes have another digest"):
-        list(remake(dataset, names, Elsewhere([source])))
+    (one,) = remake(dataset, names, Elsewhere([source]))
+    assert (one.outcome, (one.reason or "").partition(":")[0]) == ("not made", "digest_mismatch")
+    assert not one.as_promised(0)
     damaged = open_dataset(darkened(dataset, str(tmp_path / "damaged")))
-    with pytest.raises(UserError, match=r"image .* of .*/damaged is damaged"):
+    with pytest.raises(UserError, match=r"image .* of .*/damaged cannot be used \(digest_mismatch\)"):
         list(remake(damaged, names))
 
 
@@ -182,10 +183,10 @@ def test_rows_of_an_older_version_of_the_recipes_are_refused_and_not_called_diff
 def test_what_no_longer_decodes_is_not_made(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = make("cyclegan")
 
-    def refuse(data: bytes) -> None:
+    def refuse(row: dict[str, Any]) -> None:
         raise ImageError("corrupt", "a decoder of another version")
 
-    monkeypatch.setattr("pipeline.synthesis.decode", refuse)
+    monkeypatch.setattr("pipeline.synthesis.decode_row", refuse)
     (one,) = remake(dataset, list(pixels(dataset))[:1])
     assert (one.outcome, one.reason) == ("not made", "corrupt: a decoder of another version")
     assert not one.as_promised(0)

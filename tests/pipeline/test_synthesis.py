@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -121,36 +119,6 @@ def test_another_seed_gives_other_views(toy_sources: ToySources, untrained_gener
     assert found[0][0] == found[1][0] == found[2][0]
     # Each of the 80 views at 64 x 32 is as likely as any other: three seeds agree on none of four draws.
     assert not any(found[0][draw] == found[1][draw] == found[2][draw] for draw in (1, 2))
-
-
-def test_an_unreadable_source_becomes_a_reject(
-    toy_sources: ToySources, untrained_generator: str, tmp_path: Path
-) -> None:
-    job = prepared(toy_sources, untrained_generator, limit=4)
-    broken = _with_broken_image(toy_sources, job, tmp_path / "broken")
-    inputs = replace(job.inputs, source_uri=broken)
-    dataset = made(replace(job, inputs=inputs), tmp_path / "set")
-    assert (dataset.snapshot.rows, dataset.snapshot.reasons) == (3, {"corrupt": 1})
-    reject = dataset.rejects().to_pylist()[0]
-    assert reject["item_id"] == job.plan.rows.column("sample_id")[0].as_py()
-    assert reject["stage"] == "decode"
-
-
-def _with_broken_image(sources: ToySources, job: Synthesis, uri: Path) -> str:
-    """A copy of the source manifest in which the plan's first image is cut short."""
-    table = open_dataset(sources.market).read()
-    images = table.column("image").to_pylist()
-    row = job.plan.rows.column("row")[0].as_py()
-    images[row] = {**images[row], "bytes": images[row]["bytes"][:-200]}
-    table = table.set_column(
-        table.schema.get_field_index("image"),
-        table.schema.field("image"),
-        pa.array(images, table.schema.field("image").type),
-    )
-    run = DatasetRun.start(str(uri), "source", "broken", {0: table.num_rows})
-    run.sink.commit(0, table)
-    run.close()
-    return str(uri)
 
 
 def test_a_later_draw_moves_image_mask_and_keypoints_together() -> None:

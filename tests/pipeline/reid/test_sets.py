@@ -107,7 +107,7 @@ def test_after_an_erasure_the_synthetic_numbering_stays(real: str, tmp_path: Pat
     assert sets.classes == ClassMap((None, "bob", "cat"))
     assert names(sets, sets.real) == names(sets, sets.synthetic) == ["bob", "bob", "cat", "cat"]
     assert not part(sets.real).targets[:, 0].any()
-    with pytest.raises(UserError, match="holds annotations"):
+    with pytest.raises(UserError, match="holds annotation rows, source or synthetic rows are needed"):
         load(real, annotated)
 
 
