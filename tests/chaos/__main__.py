@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.chaos import disk, kills, starts, tools
+from tests.chaos import disk, kills, nodes, signals, starts, stores, tools
 from tests.chaos.bench import Bench, Part
 from tests.chaos.page import write_page
 from tests.chaos.tally import Tally, table
@@ -25,6 +25,9 @@ PARTS = {
     "starts": Part(0.05, starts.run),
     "tools": Part(0.1, tools.run),
     "disk": Part(0.05, disk.run),
+    "stores": Part(0.1, stores.run),
+    "nodes": Part(0.15, nodes.run),
+    "signals": Part(0.4, signals.run),
 }
 
 

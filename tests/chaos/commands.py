@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import re
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,16 +94,15 @@ class Forked(Running):
 class Started(Running):
     """A program with its children in a session of their own, so that none of them outlives it."""
 
-    def __init__(self, log: Path, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, log: Path, command: Sequence[str | Path], variables: Mapping[str, str] | None = None) -> None:
         super().__init__(log)
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self._process = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=variables,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})},
                 start_new_session=True,
             )
 
@@ -136,6 +136,18 @@ def strike(process: Forked, moment: float, number: int = signal.SIGKILL) -> bool
     if alive:
         process.signal(number)
     return alive
+
+
+@contextlib.contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Variables of this process, and of programs that it starts, while the block runs."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def timed(log: Path, call: Callable[..., object], *arguments: Any) -> float:

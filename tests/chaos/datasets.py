@@ -51,7 +51,11 @@ def look(uri: str, expected: Collection[str], digest: str | None = None) -> Foun
 
 def compare_folders(folder: Path, whole: dict[str, str]) -> Found:
     """A folder beside the files that it should hold, as `digests` gives them."""
-    there = digests(folder)
+    return compare(digests(folder), whole)
+
+
+def compare(there: dict[str, str], whole: dict[str, str]) -> Found:
+    """Digests by path beside those that should be there."""
     changed = [path for path in set(there) & set(whole) if there[path] != whole[path]]
     faults = tuple(f"{path} has other bytes than those of an unbroken run" for path in sorted(changed))
     return Found(len(set(whole) - set(there)), len(set(there) - set(whole)), faults)
