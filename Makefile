@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-ray test-rest lint types bench lock clean
+.PHONY: setup demo test test-ray test-rest chaos fuzz lint types bench lock clean
 
 setup: $(READY)
 
@@ -30,6 +30,13 @@ test-ray: setup
 
 test-rest: setup
 	$(BIN)/python -m pytest -m "not ray"
+
+# Faults on purpose (20 minutes) and hostile input (10): `make chaos CHAOS="--only kills --minutes 2"`, `make fuzz FUZZ=...`.
+chaos: setup
+	$(BIN)/python -m tests.chaos $(CHAOS)
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -129,6 +129,7 @@ def _of_measurements(inputs: Inputs) -> list[Job]:
     measured = ("--model", inputs.reid, "--eval", inputs.market, "--lmp", "--rerank", "--json", "OUTPUT.json")
     return [
         _job("evaluate_reid", measured, "", found, output=None),
+        _job("remake_samples", (inputs.synthetic, "--random", "40"), "", nothing, output=None),
         _job("compare_recipes", systems, "*/effect.json", figures),
         _job("benchmark_recipes", gap, "seed-0/*/arms/*/record.json", figures),
     ]
@@ -155,6 +156,11 @@ def figures(output: Path) -> dict[str, str]:
 def found(output: Path) -> dict[str, str]:
     """A file of results that lies beside where an output would."""
     return {"found": output.with_suffix(".json").read_text()}
+
+
+def nothing(output: Path) -> dict[str, str]:
+    """A job that only prints."""
+    return {}
 
 
 def _job(

@@ -58,7 +58,7 @@ def explore_all(names: Sequence[str], minutes: float, seed: int) -> Mapping[str,
         now = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as folder:
             share = (end - now) * TARGETS[name].share / left
-            found[name] = explore(TARGETS[name], seed, now + share, Path(folder))
+            found[name] = explore(TARGETS[name], seed, share, Path(folder))
         print(f"{name}: {found[name].cases} cases, {len(found[name].failures)} uncaught failures", flush=True)
     return found
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import hypothesis
-from hypothesis import HealthCheck, Phase
+from hypothesis import HealthCheck, Phase, Verbosity
 
 from tests.fuzz.target import REFUSALS, Reader
 
@@ -21,7 +21,12 @@ CASE_SECONDS = 10.0
 """A case that takes longer hangs."""
 _ROUND = 300
 """Cases of one seed."""
-_QUIET: dict[str, Any] = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+_QUIET: dict[str, Any] = {
+    "verbosity": Verbosity.quiet,
+    "database": None,
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
 
 
 class HangError(Exception):

@@ -17,26 +17,26 @@ from tests.fuzz.target import Target
 
 MEMORY = 3 << 30
 """Bytes of address space that a target may ask for beside what it has when it is set up."""
-_CRASHES = 5
-"""So many of a target are enough."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
-def explore(target: Target, seed: int, until: float, folder: Path) -> Findings:
-    """Hunt until the time is up; a process that dies or hangs is replaced by one that goes on with another seed."""
+def explore(target: Target, seed: int, seconds: float, folder: Path, crashes: int = 5) -> Findings:
+    """Hunt for ``seconds``, setting up not counted; a process that dies or hangs is replaced by one that goes on with
+    another seed, until there were so many ``crashes``."""
     found = Findings()
-    for attempt in range(_CRASHES):
-        if time.monotonic() < until and not _explored(target, seed + 1000 * attempt, until, folder, found):
-            continue
-        break
+    begun = time.monotonic()
+    for attempt in range(crashes):
+        left = seconds - (time.monotonic() - begun if attempt else 0.0)
+        if left <= 0 or _explored(target, seed + 1000 * attempt, left, folder, found):
+            break
     return found
 
 
-def _explored(target: Target, seed: int, until: float, folder: Path, found: Findings) -> bool:
+def _explored(target: Target, seed: int, seconds: float, folder: Path, found: Findings) -> bool:
     """Whether the process came to its end by itself."""
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     begun, count = _CONTEXT.Value("d", 0.0), _CONTEXT.Value("q", 0)
-    process = _CONTEXT.Process(target=_hunt, args=(target, seed, until, folder, sender, begun, count))
+    process = _CONTEXT.Process(target=_hunt, args=(target, seed, seconds, folder, sender, begun, count))
     process.start()
     sender.close()
     hung = False
@@ -66,7 +66,7 @@ def _message(receiver: Connection) -> Any:
 def _hunt(
     target: Target,
     seed: int,
-    until: float,
+    seconds: float,
     folder: Path,
     sender: Connection,
     begun: Synchronized[float],
@@ -86,6 +86,6 @@ def _hunt(
         reader = target.set_up()
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        sender.send(hunt(reader, seed, until, begin=begin))
+        sender.send(hunt(reader, seed, time.monotonic() + seconds, begin=begin))
     except BaseException as error:  # not of a case: of the target's set-up, or memory ran out between cases
         sender.send(f"{type(error).__name__}: {error}")

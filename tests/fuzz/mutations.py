@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 HOSTILE: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 3, 2**31, 2**63, 10**30, -(2**63), 0.5, 1e308, float("inf"), float("nan")),
-    *("", " ", "3", "-4", "abc", "1e400", "../../etc/passwd", "/etc/passwd", "a\nb", "\0", "é" * 300, "x" * 100_000),
+    *("", " ", "3", "-4", "abc", "1e400", "../../etc/passwd", "/etc/passwd", "a\nb", "\0", "é" * 300, "x" * 5000),
     *([], {}, [[]], [None], {"": None}, ["x"] * 1000),
 )
 """Values that no writer of ours writes where they are put."""
