@@ -7,6 +7,7 @@ python -m tests.chaos --only kills,tools --minutes 2
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in asked if name not in PARTS]:
         print(f"error: --only {unknown[0]}: known are {', '.join(PARTS)}", file=sys.stderr)
         return 2
+    # Of processes that were killed a helper of Python's says at the end that they left semaphores behind.
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker:UserWarning"
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         tallies = run_parts(asked, Path(folder), options.minutes, options.seed, options.scale)

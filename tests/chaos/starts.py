@@ -12,7 +12,7 @@ from tests.chaos.bench import Bench
 from tests.chaos.commands import Ended, Forked, timed
 from tests.chaos.datasets import compare_folders, digests, look
 from tests.chaos.tally import Tally
-from tests.chaos.tools import Sets
+from tests.chaos.tools import GONE, Sets
 from tests.chaos.writers import drive, expected
 
 STARTS = 20
@@ -26,6 +26,7 @@ def run(bench: Bench) -> Iterator[Tally]:
     sets = Sets.make(bench.folder)
     yield merges(bench, sets)
     yield exports(bench, sets)
+    yield erasures(bench, sets)
 
 
 def runs(bench: Bench) -> Tally:
@@ -58,6 +59,18 @@ def exports(bench: Bench, sets: Sets) -> Tally:
         ended = at_once(place, main, [*command, str(output)])
         first = [] if any(one.status == 0 for one in ended) else ["none of them wrote the export"]
         tally.add(compare_folders(output, digests(bench.folder / "whole")), ended, first)
+    return tally
+
+
+def erasures(bench: Bench, sets: Sets) -> Tally:
+    """`erase` of one person from the same data sets; who comes too late says so, and nobody else is touched."""
+    tally = bench.tally(f"{STARTS} starts of erase at one moment", 1)
+    for place in bench.trials(tally):
+        uris = sets.copied(place)
+        command = ["erase", *uris, "--identity", GONE]
+        ended = at_once(place, main, command)
+        again = Forked(place, main, command).wait()
+        tally.add(sets.look(uris), ended, again=again)
     return tally
 
 

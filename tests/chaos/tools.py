@@ -51,6 +51,16 @@ class Sets(NamedTuple):
         left = {Path(uri).name: _ids(uri, gone=PEOPLE.index(GONE)) for uri in related}
         return cls(inputs, [*_ids(inputs[0]), *_ids(inputs[1])], related, left)
 
+    def copied(self, folder: Path) -> list[str]:
+        """Copies of the related data sets, to erase somebody from."""
+        return [str(shutil.copytree(uri, folder / Path(uri).name)) for uri in self.related]
+
+    def look(self, uris: list[str]) -> Found:
+        """What copies hold after the erasure, beside what it should leave; traces of the person are faults."""
+        found = [look(uri, self.left[Path(uri).name]) for uri in uris]
+        faults = [fault for one in found for fault in one.faults] + [trace for uri in uris for trace in _traces(uri)]
+        return Found(sum(one.lost for one in found), sum(one.doubled for one in found), tuple(faults))
+
 
 def run(bench: Bench) -> Iterator[Tally]:
     """The rows of the table, each when it is complete."""
@@ -80,17 +90,16 @@ def merges(bench: Bench, sets: Sets) -> Tally:
 def erasures(bench: Bench, sets: Sets) -> Tally:
     """`erase` of a person from three data sets killed: the same command takes out the rest and nobody else."""
     tally = bench.tally("erase killed", 20)
-    whole = [shutil.copytree(uri, bench.folder / "whole" / Path(uri).name) for uri in sets.related]
-    seconds = timed(bench.folder, main, ["erase", *map(str, whole), "--identity", GONE])
+    seconds = timed(bench.folder, main, ["erase", *sets.copied(bench.folder / "whole"), "--identity", GONE])
     for place in bench.trials(tally):
-        uris = [str(shutil.copytree(uri, place / Path(uri).name)) for uri in sets.related]
+        uris = sets.copied(place)
         command = ["erase", *uris, "--identity", GONE]
         process = Forked(place, main, command)
         killed = strike(process, bench.moment(seconds))
         process.wait()
         if killed:
             again = Forked(place, main, command).wait()
-            tally.add(_together(uris, sets), again=again, problems=[one for uri in uris for one in _traces(uri)])
+            tally.add(sets.look(uris), again=again)
     return tally
 
 
@@ -121,12 +130,6 @@ def _ids(uri: str, gone: int | None = None) -> list[str]:
     dataset = open_dataset(uri)
     tables = [table for shard, table in enumerate(dataset.shards([ROW_ID[dataset.kind]])) if shard != gone]
     return [name for table in tables for name in table.column(0).to_pylist()]
-
-
-def _together(uris: list[str], sets: Sets) -> Found:
-    found = [look(uri, sets.left[Path(uri).name]) for uri in uris]
-    faults = tuple(fault for one in found for fault in one.faults)
-    return Found(sum(one.lost for one in found), sum(one.doubled for one in found), faults)
 
 
 def _traces(uri: str) -> list[str]:
