@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from manifests.errors import UserError
 from pipeline.checkpoint_table import CHECKPOINTS
@@ -27,9 +28,8 @@ def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
     card = _card_of(Path(name_or_path).expanduser(), sha256)
     if card is None:
         return described
-    sets = card.get("data", {}).items()
-    trained_on = {role: {key: part[key] for key in part if key != "subjects"} for role, part in sets}
-    return described | {"licence": card.get("licence"), "trained_on": trained_on}
+    trained_on = {role: {key: part[key] for key in part if key != "subjects"} for role, part in card.data.items()}
+    return described | {"licence": card.licence, "trained_on": trained_on}
 
 
 def absolute(name_or_path: str) -> str:
@@ -38,17 +38,29 @@ def absolute(name_or_path: str) -> str:
     return str(path.absolute()) if name_or_path not in CHECKPOINTS and path.exists() else name_or_path
 
 
-def _card_of(path: Path, sha256: str) -> dict[str, Any] | None:
+class _TrainingCard(BaseModel):
+    """What is looked at of the cards that trainings leave."""
+
+    sha256: str | dict[str, str] | None = None
+    licence: str | None = None
+    data: dict[str, dict[str, Any]] = {}
+
+
+def _card_of(path: Path, sha256: str) -> _TrainingCard | None:
     """The card beside the weights at ``path`` (a file, or the folder that holds them), if it is about ``sha256``."""
     folder = path if path.is_dir() else path.parent
     for name in CARDS:
         try:
-            card = json.loads((folder / name).read_bytes())
+            card = _TrainingCard.model_validate_json((folder / name).read_bytes())
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read the card {folder / name}: {error}") from None
-        digests = card.get("sha256")
+        except OSError as error:
+            raise UserError(f"cannot read the card {folder / name}: {error.strerror}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "JSON"
+            raise UserError(f"the card {folder / name} is not valid: {where}: {first['msg']}") from None
+        digests = card.sha256
         if sha256 in (digests.values() if isinstance(digests, dict) else [digests]):
-            return dict(card)
+            return card
     return None

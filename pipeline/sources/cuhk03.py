@@ -44,7 +44,7 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
         raise LayoutError(f"looked for the split {path}, found no such file (--split-file names another)")
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read the split {path}: {error}") from None
     assigned = _assign(splits, options.split_index, str(path))
     files = [_file(entry, assigned) for entry in root.images(folder)]
@@ -72,12 +72,15 @@ def _assign(splits: Any, index: int, path: str) -> dict[str, tuple[Split, int]]:
         raise UserError(f"--split-index {index}: the split file {path} holds {len(splits)}, counted from 0")
     assigned: dict[str, tuple[Split, int]] = {}
     for name in SPLITS:
-        for item in splits[index].get(name, ()):
+        listed = splits[index].get(name, [])
+        if not isinstance(listed, list):
+            raise UserError(f"the split file {path}: {name} is {listed!r}, not a list of [path, identity, view]")
+        for item in listed:
             try:
                 image, _, view = item
                 key = PurePosixPath(str(image).replace("\\", "/")).name
                 entry = (name, int(view))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise UserError(f"the split file {path}: {item!r} is not [path, identity, view]") from None
             if key in assigned:
                 both = f"in {assigned[key][0]} and in {name}"
@@ -89,7 +92,7 @@ def _assign(splits: Any, index: int, path: str) -> dict[str, tuple[Split, int]]:
 def _file(entry: Entry, assigned: dict[str, tuple[Split, int]]) -> SourceFile:
     listed = assigned.get(PurePosixPath(entry.relative_path).name)
     if listed is None:
-        return faulty(entry, "train", entry.fault or Fault("not_listed", "the split does not name it"))
+        return faulty(entry, "train", Fault("not_listed", "the split does not name it"))
     split, view_from_0 = listed
     match = _NAME.fullmatch(entry.stem)
     if match is None:
@@ -97,7 +100,7 @@ def _file(entry: Entry, assigned: dict[str, tuple[Split, int]]) -> SourceFile:
     pair, person, view, picture = match.groups()
     if int(view) != view_from_0 + 1:
         message = f"the split says view {view_from_0 + 1}, the name {view}"
-        return faulty(entry, split, entry.fault or Fault("label_mismatch", message))
+        return faulty(entry, split, Fault("label_mismatch", message))
     identity = f"{pair}-{int(person):03d}"
     numbers = int(view), int(pair), int(picture)
     return SourceFile(entry.relative_path, entry.size, split, "person", identity, *numbers, entry.fault)

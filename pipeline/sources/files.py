@@ -160,8 +160,8 @@ class SourceRoot:
 
 
 def faulty(entry: Entry, split: Split, fault: Fault) -> SourceFile:
-    """A file that will be a reject."""
-    return SourceFile(entry.relative_path, entry.size, split, fault=fault)
+    """A file that will be a reject. What is wrong with the file itself goes first: perhaps nobody may open it."""
+    return SourceFile(entry.relative_path, entry.size, split, fault=entry.fault or fault)
 
 
 def name_key(file: SourceFile) -> Hashable:

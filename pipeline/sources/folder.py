@@ -38,7 +38,7 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
     files = [_file(root, row) for row in _rows(options.labels)]
     listed = {file.relative_path for file in files}
     unlisted = Fault("not_listed", "the table of labels does not name it")
-    files += [faulty(entry, "train", entry.fault or unlisted) for entry in entries if entry.relative_path not in listed]
+    files += [faulty(entry, "train", unlisted) for entry in entries if entry.relative_path not in listed]
     return finish(files, key=lambda file: file.relative_path)
 
 

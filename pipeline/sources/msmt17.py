@@ -51,7 +51,7 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
     for folder, split in parts:
         for entry in root.images(folder, recursive=True) if root.has_folder(folder) else ():
             if entry.relative_path not in listed:
-                files.append(faulty(entry, split, entry.fault or unlisted))
+                files.append(faulty(entry, split, unlisted))
     return finish(files, key=lambda file: file.relative_path)
 
 

@@ -67,7 +67,7 @@ def _train_persons(path: Path, index: int) -> set[int]:
         return {int(str(person).removeprefix("person_")) for person in splits[index]["train"]}
     except OSError as error:
         raise UserError(f"cannot read the split file {path}: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"the split file {path} must hold a list of objects with train and test") from None
 
 
@@ -76,7 +76,7 @@ def _file(entry: Entry, camera: str, train: set[int], single: bool) -> SourceFil
     match = _PERSON.fullmatch(entry.stem if single else path.parent.name)
     if match is None or not (single or re.fullmatch(r"[0-9]{1,9}", entry.stem)):
         example = "person_0001.png" if single else "person_0001/0001.png"
-        return faulty(entry, "gallery", entry.fault or Fault("unparsable_name", f"not a name like {example}"))
+        return faulty(entry, "gallery", Fault("unparsable_name", f"not a name like {example}"))
     person = int(match[1])
     shared = 1 <= person <= SHARED_PERSONS
     split: Split = "query" if shared and camera == "cam_a" else "gallery"

@@ -80,7 +80,7 @@ def broken(bench: Bench, command: list[str | Path], fault: str, *, head: bool) -
 
 def _unexpected(first: Ended, head: bool) -> list[str]:
     if not head and first.status != 0:
-        return [f"with two nodes left the job ended with {first.status}: {first.err.strip()[-300:]}"]
+        return [f"with two nodes left the job ended with {first.status}: {first.err.strip()}"]
     return []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.chaos.bench import Bench
 from tests.chaos.commands import Started
-from tests.chaos.datasets import compare
+from tests.chaos.datasets import WHOLE, compare
 from tests.chaos.jobs import Inputs, Job, jobs
 from tests.chaos.tally import Tally
 
@@ -37,16 +37,15 @@ def stopped(bench: Bench, job: Job) -> Tally:
         if reached:
             broken.signal(signal.SIGTERM)
         ended, complete = broken.wait(PATIENCE / 5 if reached else PATIENCE), whole.wait(PATIENCE)
-        if complete.status != 0 or (not reached and tries == TRIES):
-            why = complete.err.strip() if complete.status else "it ended before it could be stopped"
-            tally.add(compare({}, {}), problems=[f"the unbroken run: {why}" if complete.status else why])
+        if complete.status != 0:
+            tally.add(WHOLE, problems=[f"the unbroken run: {complete.err}"])
         elif reached:
             again = Started(place / "logs", job.command(place / "broken"), variables).wait(PATIENCE)
-            status = (
-                [] if ended.status == STOPPED else [f"status {ended.status}, not {STOPPED}: {ended.err.strip()[-200:]}"]
-            )
             both = [job.product(place / name) if again.status == 0 else {} for name in ("broken", "whole")]
+            status = [] if ended.status == STOPPED else [f"status {ended.status}, not {STOPPED}: {ended.err}"]
             tally.add(compare(*both), [ended], again=again, problems=status)
+        elif tries == TRIES:
+            tally.add(WHOLE, problems=["it ended before it could be stopped"])
     return tally
 
 

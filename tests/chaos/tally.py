@@ -46,7 +46,7 @@ class Tally:
         self.spoke += len(spoken)
         self.in_a_line += sum(not one.trouble for one in spoken)
         self.right += not (trouble or found.lost or found.doubled)
-        self.problems += [f"{self.fault}, time {self.times}: {one}" for one in trouble[:3]]
+        self.problems += [f"{self.fault}, time {self.times}: {' '.join(one.split())[-400:]}" for one in trouble[:3]]
 
     @property
     def well(self) -> bool:

@@ -72,6 +72,10 @@ def test_labels_as_parquet_say_the_same(put: Put, root: Path) -> None:
         ("a.jpg,1,1,train,dog", "bad_label"),
         ("missing.jpg,1,1,train,person", "missing_file"),
         ("../out.jpg,1,1,train,person", "bad_path"),
+        # A wrong label does not open what may not be opened.
+        ("../out.jpg,1,two,train,person", "bad_path"),
+        ("../out.jpg,1,1,validation,person", "bad_path"),
+        ("../out.jpg,1,1,train,dog", "bad_path"),
         ("good.jpg,1,1,train,person", "duplicate_name"),
     ],
 )

@@ -229,12 +229,28 @@ def test_cuhk03_splits_that_cannot_be_used(put: Put, root: Path) -> None:
         read("cuhk03", root, split_file=put("odd.json", '[{"train": [["a.png"]]}]'))
     with pytest.raises(UserError, match="must hold a list"):
         read("cuhk03", root, split_file=put("dict.json", '{"train": []}'))
-    with pytest.raises(UserError, match="cannot read the split"):
-        read("cuhk03", root, split_file=put("torn.json", "[{"))
+    with pytest.raises(UserError, match=r"train is None, not a list of \[path, identity, view\]"):
+        read("cuhk03", root, split_file=put("null.json", '[{"train": null}]'))
+    with pytest.raises(UserError, match="is not \\[path, identity, view\\]"):
+        read("cuhk03", root, split_file=put("infinite.json", '[{"train": [["a.png", 0, Infinity]]}]'))
+    for text in ("[{", "[" * 100_000):
+        with pytest.raises(UserError, match="cannot read the split"):
+            read("cuhk03", root, split_file=put("torn.json", text))
     with pytest.raises(UserError, match=r"no such file \(--split-file"):
         read("cuhk03", root, split_file=root / "absent.json")
     with pytest.raises(UserError, match="detected and labeled"):
         read("cuhk03", root, variant="labelled")
+
+
+def test_cuhk03_names_that_cannot_be_read_open_nothing_outside(put: Put, root: Path) -> None:
+    split = make_cuhk03(put)
+    (root / "images_detected" / "odd.png").symlink_to(put("../outside.png"))
+    put("splits_new_detected.json", json.dumps([{**split, "gallery": [["odd.png", 1, 1], ["..", 1, 1]]}]))
+    found = {path: file.fault for path, file in read("cuhk03", root).items() if file.fault and not file.fault.readable}
+    assert {path: fault.reason for path, fault in found.items()} == {
+        "images_detected/odd.png": "outside_root",
+        "images_detected/..": "bad_path",
+    }
 
 
 # PRID 2011
@@ -271,8 +287,9 @@ def test_prid2011_multi_shot_with_a_split(put: Put, root: Path) -> None:
     assert splits["cam_b/person_0001"] == "train"
     assert splits["cam_a/person_0200"] == "query"
     assert splits["cam_b/person_0200"] == "gallery"
-    with pytest.raises(UserError, match="list of objects with train and test"):
-        read("prid2011", root, split_file=put("odd.json", '[{"test": []}]'))
+    for text in ('[{"test": []}]', "[" * 100_000):
+        with pytest.raises(UserError, match="list of objects with train and test"):
+            read("prid2011", root, split_file=put("odd.json", text))
 
 
 # The toy world's own
