@@ -40,7 +40,7 @@ class PairsFile(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    recipe: str
+    recipe: str = Field(pattern=r"^\w+$")
     cameras: tuple[int, ...] = Field(min_length=2)
     generators: dict[str, PairEntry] = Field(min_length=1)
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker:UserWarning"
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-        tallies = run_parts(asked, Path(folder), options.minutes, options.seed, options.scale)
+        tallies = run_parts(asked, Path(folder), options)
     text = table(tallies)
     problems = [problem for tally in tallies for problem in tally.problems]
     print(f"\n{text}\n")
@@ -57,20 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(tally.well for tally in tallies) else 1
 
 
-def run_parts(names: Sequence[str], folder: Path, minutes: float, seed: int, scale: float = 1.0) -> list[Tally]:
+def run_parts(names: Sequence[str], folder: Path, options: argparse.Namespace) -> list[Tally]:
     """The rows of the table; time that a part leaves goes to those after it."""
-    end = time.monotonic() + 60 * minutes
+    end = time.monotonic() + 60 * options.minutes
     tallies = []
     for number, name in enumerate(names):
         left = sum(PARTS[one].share for one in names[number:])
         now = time.monotonic()
+        until = now + (end - now) * PARTS[name].share / left
         place = folder / name
         place.mkdir()
-        random = np.random.Generator(np.random.Philox([seed, list(PARTS).index(name)]))
-        bench = Bench(place, random, now + (end - now) * PARTS[name].share / left, scale)
-        for tally in PARTS[name].run(bench):
-            print(f"{name}: {', '.join(tally.cells())}", flush=True)
-            tallies.append(tally)
+        random = np.random.Generator(np.random.Philox([options.seed, list(PARTS).index(name)]))
+        for tally in PARTS[name].run(Bench(place, random, until, options.scale, options.fault)):
+            if options.fault in tally.fault:
+                print(f"{name}: {', '.join(tally.cells())}", flush=True)
+                tallies.append(tally)
     return tallies
 
 
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=20.0, help="when it ends at the latest, nearly (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
     parser.add_argument("--only", metavar="PART,...", help=f"some of {', '.join(PARTS)}; by default all")
+    parser.add_argument("--fault", default="", metavar="WORDS", help="only the faults with these words in their name")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full counts (default 1)")
     parser.add_argument("--output", type=Path, metavar="FILE.md", help="write the table with date, machine and commit")
     return parser

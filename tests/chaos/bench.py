@@ -24,6 +24,8 @@ class Bench:
     """When its share is used up, by the monotonic clock."""
     scale: float = 1.0
     """What is asked for, as a share of the full count."""
+    only: str = ""
+    """Only faults that have this in their name are caused."""
 
     def tally(self, fault: str, times: int) -> Tally:
         """An empty row of the table for a fault that is to be caused ``times`` times at full scale."""
@@ -35,6 +37,8 @@ class Bench:
         A try in which the fault came too late is not counted and is made again.
         """
         number = 0
+        if self.only not in tally.fault:
+            return
         while tally.times < tally.asked and time.monotonic() < self.until:
             place = self.folder / tally.fault.replace(" ", "-").replace("/", "-") / str(number)
             place.mkdir(parents=True)

@@ -156,6 +156,7 @@ def timed(log: Path, call: Callable[..., object], *arguments: Any) -> float:
     Raises:
         RuntimeError: it fails.
     """
+    Forked(log, int).wait()  # the first of all waits for the process that the others are forked from
     begun = time.monotonic()
     ended = Forked(log, call, *arguments).wait()
     if ended.status != 0:

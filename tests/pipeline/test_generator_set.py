@@ -51,7 +51,10 @@ def test_a_list_that_does_not_hold_is_one_line(tmp_path: Path) -> None:
     change_list(tmp_path, cameras=[1])
     with pytest.raises(UserError, match=r"no list of camera pairs: cameras"):
         open_generators(folder)
-    change_list(tmp_path, cameras=[1, 2], recipe="cyclegan")
+    change_list(tmp_path, cameras=[1, 2], recipe="two\nlines")
+    with pytest.raises(UserError, match=r"^\S+ is no list of camera pairs: recipe: .+$"):
+        open_generators(folder)
+    change_list(tmp_path, recipe="cyclegan")
     with pytest.raises(UserError, match="is a camstyle generator"):
         open_generators(folder)
 
