@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 
 import pytest
 from hypothesis import settings
@@ -41,12 +43,23 @@ def untrained_generator(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def local_ray() -> Iterator[None]:
-    """One Ray of two cores for all tests that need one."""
+def local_ray() -> Iterator[str]:
+    """The address of one Ray of two cores for all tests that need one, in this process and in others."""
     from pipeline.cluster.session import ray_session
 
     with ray_session(local_cpus=2):
-        yield
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
+
+
+@pytest.fixture(scope="session")
+def forkserver() -> ForkServerContext:
+    """Processes forked from one server that has imported what they need: tens of milliseconds each."""
+    server = multiprocessing.get_context("forkserver")
+    workers = ["tests.manifests.kill_worker", "tests.pipeline.test_data_parallel", "tests.pipeline.reid.test_workers"]
+    server.set_forkserver_preload([*workers, "pandas", "PIL.PngImagePlugin", "torch.utils.tensorboard"])
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -13,28 +13,21 @@ import polars as pl
 import pytest
 
 from pipeline.benchmark.gaps import FEW_IMAGES
+from tests.jobs.in_process import JOBS, run
 
-ROOT = Path(__file__).resolve().parents[2]
+JOB = "benchmark_recipes.py"
 TINY = ("--seeds", "1", "--identities", "8", "--budget", "0.0005", "--reid-epochs", "0.5", "--gaps", "few-images")
-
-
-def command(output: Path, *arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "jobs" / "benchmark_recipes.py"), *TINY, "--output", str(output), *arguments]
-
-
-def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(output, *arguments), capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.ray
 @pytest.mark.timeout(900)
-def test_killed_in_the_middle_it_ends_with_the_same_figures(tmp_path: Path) -> None:
-    unbroken = run(tmp_path / "unbroken", "--no-ray")
+def test_killed_in_the_middle_it_ends_with_the_same_figures(local_ray: str, tmp_path: Path) -> None:
+    unbroken = run(JOB, *TINY, "--output", tmp_path / "unbroken", "--no-ray")
     assert unbroken.returncode == 0, unbroken.stderr
     assert "seed 0, few-images: cgan: rank-1 " in unbroken.stdout
-    with subprocess.Popen(
-        command(tmp_path / "broken"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as driver:
+    broken = [*TINY, "--output", str(tmp_path / "broken"), "--ray-address", local_ray]
+    command = [sys.executable, str(JOBS / JOB), *broken]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         baseline = tmp_path / "broken" / "seed-0" / "few-images" / "arms" / "baseline" / "record.json"
         deadline = time.monotonic() + 600
         while not baseline.exists():
@@ -44,7 +37,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_figures(tmp_path: Path) -> N
         os.kill(driver.pid, signal.SIGKILL)
     assert not (tmp_path / "broken" / "benchmark.html").exists()
     written = baseline.stat().st_mtime_ns
-    again = run(tmp_path / "broken")
+    again = run(JOB, *broken)
     assert again.returncode == 0, again.stderr
     assert baseline.stat().st_mtime_ns == written, "what was measured is not measured again"
     tables = [pl.read_parquet(tmp_path / name / "benchmark.parquet") for name in ("broken", "unbroken")]
@@ -55,7 +48,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_figures(tmp_path: Path) -> N
 
 
 def test_an_unknown_gap_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "--gaps", "night")
+    done = run(JOB, *TINY, "--output", tmp_path, "--gaps", "night")
     assert done.returncode == 2
     assert done.stderr.strip().startswith("error: unknown gap 'night'; known: few-images, ")
     assert not list(tmp_path.iterdir())

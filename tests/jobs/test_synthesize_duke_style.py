@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -17,21 +16,13 @@ import pytest
 from manifests.store import open_dataset
 from manifests.validate import validate
 from tests.conftest import ToySources
+from tests.jobs.in_process import JOBS, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def command(job: str, *arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "jobs" / job), *arguments]
-
-
-def run(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(job, *arguments), capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture(scope="module")
-def annotations(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> str:
+def annotations(local_ray: str, toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Masks and poses of the market-like domain by the shipped models, through the job."""
     uri = str(tmp_path_factory.mktemp("annotations") / "market")
     lineage = ("--lineage", f"{uri}-events")
@@ -106,9 +97,8 @@ def test_killed_half_way_and_with_two_workers_it_gives_the_same_bytes(
 ) -> None:
     output = tmp_path / "set"
     arguments = synthesis(toy_sources, annotations, output, "--workers", "2")
-    driver = subprocess.Popen(
-        command("synthesize_duke_style.py", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, str(JOBS / "synthesize_duke_style.py"), *arguments]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # with a Ray of its own
     deadline = time.monotonic() + 600
     while len(list(output.glob("_commits/*.json"))) < 2:
         assert driver.poll() is None, "the job ended before it could be killed"
@@ -150,20 +140,12 @@ def test_dry_run_prints_the_plan_and_writes_nothing(toy_sources: ToySources, ann
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
-    arguments: tuple[str, ...],
-    expected: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    job = str(ROOT / "jobs" / "synthesize_duke_style.py")
-    monkeypatch.setattr(sys, "argv", [job, "--output", "set", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_path(job, run_name="__main__")
-    assert caught.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    assert expected in error
+    done = run("synthesize_duke_style.py", "--output", "set", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert expected in done.stderr
     assert not list(tmp_path.iterdir())

@@ -184,7 +184,7 @@ def test_quality_is_measured_if_a_model_is_given(
 
 @pytest.mark.ray
 def test_two_workers_train_one_generator(
-    toy_sources: ToySources, tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+    toy_sources: ToySources, tmp_path: Path, local_ray: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(toy_sources.market).parent
     monkeypatch.chdir(folder)  # the workers stand elsewhere
@@ -200,7 +200,7 @@ def test_two_workers_train_one_generator(
 
 @pytest.mark.ray
 def test_camstyle_trains_every_two_cameras(
-    toy_sources: ToySources, tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+    toy_sources: ToySources, tmp_path: Path, local_ray: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = without_target(arguments("camstyle", toy_sources, tmp_path, "--steps", "1", "--cameras", "1,2,4"))
     run(given)
@@ -216,7 +216,7 @@ def test_camstyle_trains_every_two_cameras(
 
 
 @pytest.mark.ray
-def test_what_a_worker_refuses_is_said_in_one_line(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+def test_what_a_worker_refuses_is_said_in_one_line(toy_sources: ToySources, tmp_path: Path, local_ray: str) -> None:
     more = ["--steps", "2", "--batch-size", "2", "--workers", "2"]
     with pytest.raises(UserError, match=r"^this recipe needs masks or keypoints: run `python jobs/annotate.py"):
         run(arguments("ptgan", toy_sources, tmp_path, *more))

@@ -86,7 +86,7 @@ def test_several_sets_in_the_mix_asked_for(toy_sources: ToySources, tmp_path: Pa
 
 
 @pytest.mark.ray
-def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: None) -> None:
+def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: str) -> None:
     more = ["--steps", "2", "--workers", "2", "--precision", "float32", "--eval", toy_sources.market]
     run(arguments(toy_sources.market, tmp_path, *more))
     card = json.loads((tmp_path / "reid.json").read_text())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.context
 import shutil
 import signal
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +36,6 @@ REQUEST = Request(frozenset({GONE}))
 
 
 @pytest.fixture(scope="module")
-def context() -> multiprocessing.context.ForkServerContext:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["tests.manifests.kill_worker", "pandas", "PIL.PngImagePlugin"])
-    return server
-
-
-@pytest.fixture(scope="module")
 def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     root = str(tmp_path_factory.mktemp("whole"))
     classes = ClassMap.of(PEOPLE)
@@ -62,16 +54,16 @@ def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def killed_at(context: multiprocessing.context.ForkServerContext, uris: list[str], step: int) -> None:
-    process = context.Process(target=erase_person, args=(uris, GONE, step))
+def killed_at(forkserver: ForkServerContext, uris: list[str], step: int) -> None:
+    process = forkserver.Process(target=erase_person, args=(uris, GONE, step))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
 
 
-def count_steps(context: multiprocessing.context.ForkServerContext, uris: list[str]) -> int:
-    steps = context.Value("i", 0)
-    process = context.Process(target=erase_person, args=(uris, GONE, None, steps))
+def count_steps(forkserver: ForkServerContext, uris: list[str]) -> int:
+    steps = forkserver.Value("i", 0)
+    process = forkserver.Process(target=erase_person, args=(uris, GONE, None, steps))
     process.start()
     process.join(60)
     assert process.exitcode == 0
@@ -83,17 +75,17 @@ def copied(uris: list[str], folder: Path) -> list[str]:
 
 
 def test_a_kill_at_any_step_leaves_the_old_or_the_new_state(
-    context: multiprocessing.context.ForkServerContext, uris: list[str], tmp_path: Path
+    forkserver: ForkServerContext, uris: list[str], tmp_path: Path
 ) -> None:
     synthetic = uris[2:]
-    steps = count_steps(context, copied(synthetic, tmp_path / "whole"))
+    steps = count_steps(forkserver, copied(synthetic, tmp_path / "whole"))
     assert steps > 30
     old = open_dataset(synthetic[0]).read()
     new = open_dataset(str(tmp_path / "whole" / "synthetic"))
     seen = set()
     for step in range(steps):
         (uri,) = copied(synthetic, tmp_path / str(step))
-        killed_at(context, [uri], step)
+        killed_at(forkserver, [uri], step)
         state = open_dataset(uri)
         seen.add(state.snapshot.number)
         assert state.read().equals(old if state.snapshot.number == 1 else new.read())
@@ -114,22 +106,20 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_state(
 
 
 def test_what_an_interrupted_erasure_left_is_a_fault(
-    context: multiprocessing.context.ForkServerContext, uris: list[str], tmp_path: Path
+    forkserver: ForkServerContext, uris: list[str], tmp_path: Path
 ) -> None:
     for step in (8, 20):
         (uri,) = copied(uris[2:], tmp_path / str(step))
-        killed_at(context, [uri], step)
+        killed_at(forkserver, [uri], step)
         faults = [str(fault) for fault in validate(uri).faults]
         assert "erasure: run.json: an erasure was interrupted: run the same erase command again" in faults
 
 
-def test_kills_between_data_sets(
-    context: multiprocessing.context.ForkServerContext, uris: list[str], tmp_path: Path
-) -> None:
-    steps = count_steps(context, copied(uris, tmp_path / "whole"))
+def test_kills_between_data_sets(forkserver: ForkServerContext, uris: list[str], tmp_path: Path) -> None:
+    steps = count_steps(forkserver, copied(uris, tmp_path / "whole"))
     for step in np.random.Generator(np.random.Philox(3)).choice(steps, 5, replace=False):
         mine = copied(uris, tmp_path / str(step))
-        killed_at(context, mine, int(step))
+        killed_at(forkserver, mine, int(step))
         erase(mine, REQUEST)
         for uri in mine:
             assert validate(uri).faults == []

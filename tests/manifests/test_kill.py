@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.context
 import signal
 from collections import Counter
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +18,6 @@ from tests.manifests.kill_worker import SHARD_ROWS, drive, rival, write_with_lit
 
 PLANNED = sum(SHARD_ROWS.values())
 WRITTEN = PLANNED - sum(shard % 2 for shard in SHARD_ROWS)
-
-
-@pytest.fixture(scope="module")
-def context() -> multiprocessing.context.ForkServerContext:
-    """Processes forked from a server that has imported everything: tens of milliseconds each."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["manifests.store", "pandas", "PIL.PngImagePlugin"])
-    return server
 
 
 def check_whole(uri: str) -> None:
@@ -50,17 +41,15 @@ def check_nothing_half_visible(uri: str) -> None:
     check_whole(uri)
 
 
-def run_until_killed(process: multiprocessing.context.ForkServerProcess) -> None:
+def run_until_killed(process: ForkServerProcess) -> None:
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
 
 
-def test_a_kill_at_any_step_is_mended_by_a_rerun(
-    context: multiprocessing.context.ForkServerContext, tmp_path: Path
-) -> None:
-    steps = context.Value("i", 0)
-    process = context.Process(target=drive, args=(str(tmp_path / "whole"), None, steps))
+def test_a_kill_at_any_step_is_mended_by_a_rerun(forkserver: ForkServerContext, tmp_path: Path) -> None:
+    steps = forkserver.Value("i", 0)
+    process = forkserver.Process(target=drive, args=(str(tmp_path / "whole"), None, steps))
     process.start()
     process.join(60)
     assert process.exitcode == 0
@@ -70,20 +59,20 @@ def test_a_kill_at_any_step_is_mended_by_a_rerun(
 
     for step in range(steps.value):
         uri = str(tmp_path / f"killed-{step}")
-        run_until_killed(context.Process(target=drive, args=(uri, step)))
+        run_until_killed(forkserver.Process(target=drive, args=(uri, step)))
         check_nothing_half_visible(uri)
         drive(uri)
         check_whole(uri)
         assert open_dataset(uri).digest() == digest
 
 
-def test_random_kills_of_two_rivals(context: multiprocessing.context.ForkServerContext, tmp_path: Path) -> None:
+def test_random_kills_of_two_rivals(forkserver: ForkServerContext, tmp_path: Path) -> None:
     random = np.random.Generator(np.random.Philox(20))
     kills = 0
     for trial in range(10):
         uri = str(tmp_path / f"trial-{trial}")
         for attempt in range(2):
-            rivals = [context.Process(target=rival, args=(uri, 10 * attempt + one + 1)) for one in range(2)]
+            rivals = [forkserver.Process(target=rival, args=(uri, 10 * attempt + one + 1)) for one in range(2)]
             for process in rivals:
                 process.start()
             for process in rivals:
@@ -99,10 +88,10 @@ def test_random_kills_of_two_rivals(context: multiprocessing.context.ForkServerC
     assert kills >= 12
 
 
-def test_two_rivals_that_nobody_kills(context: multiprocessing.context.ForkServerContext, tmp_path: Path) -> None:
+def test_two_rivals_that_nobody_kills(forkserver: ForkServerContext, tmp_path: Path) -> None:
     for trial in range(3):
         uri = str(tmp_path / str(trial))
-        rivals = [context.Process(target=rival, args=(uri, variant)) for variant in (1, 2)]
+        rivals = [forkserver.Process(target=rival, args=(uri, variant)) for variant in (1, 2)]
         for process in rivals:
             process.start()
         for process in rivals:
@@ -111,12 +100,10 @@ def test_two_rivals_that_nobody_kills(context: multiprocessing.context.ForkServe
         check_whole(uri)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(
-    context: multiprocessing.context.ForkServerContext, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_said_and_leaves_nothing(forkserver: ForkServerContext, tmp_path: Path) -> None:
     uri = str(tmp_path / "full")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=write_with_little_room, args=(uri, 2000, sender))
+    receiver, sender = forkserver.Pipe(duplex=False)
+    process = forkserver.Process(target=write_with_little_room, args=(uri, 2000, sender))
     process.start()
     assert receiver.poll(60)
     message = receiver.recv()

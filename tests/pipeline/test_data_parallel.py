@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,12 @@ def worker(rank: int, folder: Path, attempt: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(forkserver: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where two workers trained, died after step 3 and went on."""
     folder = tmp_path_factory.mktemp("workers")
     checkpoints = folder / "both" / "checkpoints"
     for attempt in range(2):
-        processes.spawn(worker, (folder, attempt), nprocs=2)
+        processes.start_processes(worker, (folder, attempt), nprocs=2, start_method="forkserver")
         assert [path.stem for path in sorted(checkpoints.iterdir())] == ["step_000000002", "step_000000004"]
         if attempt == 0:
             (checkpoints / "step_000000004.pt").unlink()  # as if both had died after step 3

@@ -57,38 +57,38 @@ def run(folder: Path, count: int, workers: int | None = None, **faults: int) -> 
         )
 
 
-def test_every_shard_once(local_ray: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_shard_once(local_ray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, 5) == 2
     assert written(tmp_path) == [f"shard-{number}" for number in range(5)]
     assert "test: 20/20" in "".join(capsys.readouterr())
 
 
-def test_a_worker_that_dies_costs_nothing(local_ray: None, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_nothing(local_ray: str, tmp_path: Path) -> None:
     # More workers than fit: those that wait for a place must not keep it from the one that comes back.
     run(tmp_path, 4, workers=4, fatal=3, deaths=2)
     assert written(tmp_path) == [f"shard-{number}" for number in range(4)]
 
 
-def test_a_worker_that_keeps_dying_ends_the_run_in_one_line(local_ray: None, tmp_path: Path) -> None:
+def test_a_worker_that_keeps_dying_ends_the_run_in_one_line(local_ray: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a worker died 4 times") as caught:
         run(tmp_path, 2, fatal=1, deaths=100)
     assert "\n" not in str(caught.value)
 
 
-def test_a_users_mistake_arrives_as_it_was_said(local_ray: None, tmp_path: Path) -> None:
+def test_a_users_mistake_arrives_as_it_was_said(local_ray: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^a fault of theirs$"):
         run(tmp_path, 2, mistake=1)
 
 
 def test_a_fault_of_ours_is_named_with_its_stage(
-    local_ray: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    local_ray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match="stage 'test' failed: ZeroDivisionError: a fault of ours"):
         run(tmp_path, 2, bad=0)
     assert 'raise ZeroDivisionError("a fault of ours")' in capsys.readouterr().out
 
 
-def test_a_stage_that_needs_a_gpu_ends_soon(local_ray: None, tmp_path: Path) -> None:
+def test_a_stage_that_needs_a_gpu_ends_soon(local_ray: str, tmp_path: Path) -> None:
     assert PATIENCE_SECONDS <= 25
     needs = StageResources(cpus=1, gpus=1)
     with pytest.raises(UserError, match="needs 1 CPU, 1 GPU"):

@@ -40,13 +40,13 @@ def refuses(folder: Path) -> Callable[[Workers, str], None]:
 
 
 @pytest.mark.ray
-def test_a_worker_that_dies_is_brought_back(tmp_path: Path, local_ray: None) -> None:
+def test_a_worker_that_dies_is_brought_back(tmp_path: Path, local_ray: str) -> None:
     train_on_workers(dies_once(tmp_path), 2, "cpu", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.glob("done-*")) == ["done-0-of-2-on-cpu", "done-1-of-2-on-cpu"]
 
 
 @pytest.mark.ray
-def test_a_mistake_is_not_tried_again(tmp_path: Path, local_ray: None) -> None:
+def test_a_mistake_is_not_tried_again(tmp_path: Path, local_ray: str) -> None:
     with pytest.raises(UserError, match=r"^no such weights$"):
         train_on_workers(refuses(tmp_path), 2, "cpu", tmp_path / "out")
     assert len(list(tmp_path.glob("0-*"))) == 1

@@ -65,8 +65,9 @@ def worker(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.usefixtures("forkserver")
 def test_two_workers_are_as_one(tmp_path: Path) -> None:
-    processes.spawn(worker, (tmp_path,), nprocs=2)
+    processes.start_processes(worker, (tmp_path,), nprocs=2, start_method="forkserver")
     found = [torch.load(tmp_path / f"result_{rank}.pt", weights_only=True) for rank in range(2)]
     losses, weights = trained(ALONE)
     shared = (found[0][0] + found[1][0]) / 2
