@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from manifests.stopping import SIGNALS, Stopped, not_for_children
@@ -20,6 +21,7 @@ _WAITS = {
     "worker_register_timeout_seconds": START_SECONDS,
 }
 """Ray's own names for such waits."""
+_AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 
 
 def start_local(**options: Any) -> None:
@@ -66,11 +68,17 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Ray gives its own node 30 seconds, fixed in its code (`ray._private.node.Node`): a busy machine takes longer. The
-    question that it asks until then is made to wait for its answer instead."""
+    """Two waits are fixed in Ray's code: its raylet dies where an agent has not said its ports after 15 seconds, and
+    ``ray.init`` gives up 30 seconds after it began. A busy machine takes longer. So the raylet is told the ports, and
+    the question whether it is there is made to wait for its answer."""
     from ray._private import services
 
-    ask = services.get_node
+    start, ask = services.start_raylet, services.get_node
+    raylet: list[Any] = []
+
+    def start_with_ports(*arguments: Any, **options: Any) -> Any:
+        raylet.append(start(*arguments, **{**options, **dict(zip(_AGENT_PORTS, _free_ports(), strict=True))}))
+        return raylet[-1]
 
     def ask_on(*arguments: Any) -> Any:
         deadline = time.monotonic() + START_SECONDS
@@ -79,13 +87,25 @@ def _patience() -> Iterator[None]:
                 return ask(*arguments)
             except RuntimeError:  # the node is not known yet
                 if time.monotonic() >= deadline:
-                    raise
+                    raise TimeoutError(f"its node was not there after {START_SECONDS} seconds") from None
+            if raylet and (status := raylet[-1].process.poll()) is not None:
+                raise ChildProcessError(
+                    f"its raylet ended with status {status}; its logs are in /tmp/ray/session_latest"
+                )
             for signum in signal.sigpending() & set(SIGNALS):
                 raise Stopped(signum)
             time.sleep(0.2)
 
-    services.get_node = ask_on
+    services.start_raylet, services.get_node = start_with_ports, ask_on
     try:
         yield
     finally:
-        services.get_node = ask
+        services.start_raylet, services.get_node = start, ask
+
+
+def _free_ports() -> list[int]:
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in _AGENT_PORTS]
+        for one in sockets:
+            one.bind(("", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
