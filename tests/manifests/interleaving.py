@@ -1,6 +1,6 @@
 """Every way in which two commands can take turns at one storage, up to a number of preemptions; and every kill.
 
-Two real commands run in threads of which one moves at a time, and change over only before a call of the storage. A
+Two real commands run as greenlets and change over only before a call of the storage. A
 schedule says after how many calls of whom: ``(3, 7)`` is three calls of the first, seven of the second, the first to
 its end, the second to its end. `explore` runs every schedule of up to ``preemptions`` cuts, and every such schedule in
 which whoever was cut last is killed there; complete at that bound. Left out is only what is the same as another:
@@ -10,14 +10,16 @@ a cut after a call that the other's next turn does not interfere with is the cut
 from __future__ import annotations
 
 import hashlib
-import threading
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
+from greenlet import getcurrent, greenlet
 
 from manifests.errors import UserError
 from manifests.storage import Entry
@@ -50,60 +52,45 @@ class Killed(BaseException):
     """Ends a command where it stands: no handler of errors sees it, and nothing more of it reaches the storage."""
 
 
-@dataclass
 class Actor:
-    """A command in a thread of its own that stands still until it is told to go on."""
+    """A command that stands still until it is told to go on."""
 
-    command: Command
-    calls: list[Call] = field(default_factory=list)
-    error: BaseException | None = None
-    ended: bool = False
-    killed: bool = False
-    _until: int = 0
-    _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _thread: threading.Thread | None = None
+    def __init__(self, command: Command) -> None:
+        self.calls: list[Call] = []
+        self.error: BaseException | None = None
+        self._command = command
+        self._until = 0
+        self._thread = greenlet(self._run)
 
     def proceed(self, calls: int | None = None) -> list[Call]:
         """Let it make so many calls more, or all that are left; what they were."""
         done = len(self.calls)
-        if not self.ended and not self.killed:
-            self._until = done + calls if calls is not None else 1_000_000
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
-            self._go.release()
-            self._stopped.acquire()
+        self._until = done + calls if calls is not None else sys.maxsize
+        if not self._thread.dead:
+            self._thread.switch()
         return self.calls[done:]
 
     def kill(self) -> None:
-        self.killed = True
-        if self._thread is not None and not self.ended:
-            self._go.release()
-            self._thread.join()
+        self.error = Killed()
+        self._thread.throw(self.error)
 
     def before(self, call: Call) -> None:
         """Stand still before ``call`` until the turn is there."""
-        if not self.killed and len(self.calls) == self._until:
-            self._stopped.release()
-            self._go.acquire()
-        if self.killed:
-            raise Killed
+        if isinstance(self.error, Killed):
+            raise self.error
+        if len(self.calls) == self._until:
+            self._thread.parent.switch()
         self.calls.append(call)
 
     def _run(self) -> None:
-        _CURRENT.actor = self
-        self._go.acquire()
+        _ACTORS[getcurrent()] = self
         try:
-            if not self.killed:
-                self.command()
+            self._command()
         except (Exception, Killed) as error:
             self.error = error
-        self.ended = True
-        self._stopped.release()
 
 
-_CURRENT = threading.local()
+_ACTORS: WeakKeyDictionary[greenlet, Actor] = WeakKeyDictionary()
 
 
 class TurnStorage:
@@ -158,8 +145,7 @@ class TurnStorage:
         return f"{self.uri}/{path}"
 
     def _turn(self, kind: str, path: str) -> None:
-        actor: Actor | None = getattr(_CURRENT, "actor", None)
-        if actor is not None:
+        if actor := _ACTORS.get(getcurrent()):
             actor.before(Call(kind, path))
 
 
