@@ -95,9 +95,9 @@ def _run(state: Mapping[str, Any]) -> Run:
         inputs=tuple(_inputs(run)),
         checkpoints=tuple(_checkpoints(run.get("checkpoints"))),
         annotators=tuple(_checkpoints(_annotators(run))),
-        environment=_mapping(run.get("environment")),
+        environment=_environment(run),
         scores=_mapping(run.get("scores")),
-        diagram=tuple(_mappings(_mapping(run.get("calibration")).get("diagram"))),
+        diagram=tuple(filter(_is_bar, _mappings(_mapping(run.get("calibration")).get("diagram")))),
     )
 
 
@@ -117,18 +117,48 @@ def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
 
 def _checkpoints(models: Any) -> Iterator[Checkpoint]:
     for one in _mappings(models):
-        if one.get("sha256"):
+        if isinstance(one.get("sha256"), str) and one["sha256"]:
             role = _text(one, "role") or "model"
             yield Checkpoint(
                 name=_text(one, "name") or role,
                 role=role,
-                sha256=str(one["sha256"]),
+                sha256=one["sha256"],
                 recipe=_text(one, "recipe"),
                 licence=_text(one, "licence"),
-                trained_on=one.get("trained_on"),
+                trained_on=training_sets(one.get("trained_on")),
                 uri=_text(one, "uri"),
                 set_uri=_text(one, "set_uri"),
             )
+
+
+def training_sets(said: Any) -> str | dict[str, dict[str, Any]] | None:
+    """What a record or card says of a model's training: a sentence as it is; training sets by role, in each the names
+    of data sets, licences, bases and people as lists of texts, where it gives them; None for anything else."""
+    if isinstance(said, str):
+        return said
+    parts = {role: part for role, part in _mapping(said).items() if isinstance(part, Mapping)}
+    return {role: {**part, **_lists(part)} for role, part in parts.items()} or None
+
+
+def _lists(part: Mapping[str, Any]) -> dict[str, list[str]]:
+    names = ("dataset_ids", "licences", "consent_bases", "subjects")
+    lists = {name: part[name] if isinstance(part[name], list) else [] for name in names if name in part}
+    return {name: [one for one in values if isinstance(one, str)] for name, values in lists.items()}
+
+
+def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run ran on: texts and figures, and the versions of libraries."""
+    said = _mapping(run.get("environment"))
+    plain = {name: value for name, value in said.items() if isinstance(value, str | int | float)}
+    texts = {name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain}
+    libraries = _mapping(said.get("libraries"))
+    return {**plain, **texts, **({"libraries": dict(libraries)} if libraries else {})}
+
+
+def _is_bar(bar: Mapping[str, Any]) -> bool:
+    numbers = [bar.get(name) for name in ("low", "high", "reliability", "share")]
+    right = bar.get("right", "")
+    return all(isinstance(one, int | float) for one in numbers) and isinstance(right, int | float | None)
 
 
 def _annotators(run: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -31,11 +31,14 @@ def parse_json(data: bytes) -> Any:
     """The value that ``data`` says; null for a number that is not finite, which JSON does not know.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, has a key twice in one object, or is nested more than 200 deep.
+        ValueError: it is no JSON in UTF-8, has a key twice in one object or a whole number of more than 64 bits, or is
+            nested more than 200 deep.
     """
     try:
         from_json(data)  # knows the limit of depth, and text from halves of it
-        return json.loads(data, object_pairs_hook=_distinct, parse_constant=lambda _: None, parse_float=_finite)
+        return json.loads(
+            data, object_pairs_hook=_distinct, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded
+        )
     except ValueError as error:
         raise ValueError(one_line(error)) from None
 
@@ -58,10 +61,7 @@ def validated(form: TypeAdapter[T], value: Any, *, lenient: bool = False) -> T:
 
 
 def _short(value: Any) -> str:
-    try:
-        text = one_line(repr(value))
-    except ValueError:  # a number of more digits than Python writes
-        return f"a huge {type(value).__name__}"
+    text = one_line(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -72,6 +72,12 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"key {twice!r} is there twice")
     return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError(f"{text[:20]}... is no number of 64 bits")
+    return int(text)
 
 
 def _finite(text: str) -> float | None:

@@ -6,8 +6,7 @@ person is told which of the models behind the rows have to be trained again with
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,9 @@ from typing import Any, Literal
 import polars as pl
 
 from manifests.dataset import Dataset
+from manifests.derivation import training_sets
 from manifests.schema import NOISE_RECIPES
+from manifests.strict_json import parse_json
 
 Learned = Literal["yes", "no", "perhaps", "unknown"]
 _CARDS = ("generator.json", "reid.json")
@@ -65,9 +66,8 @@ def _recorded(state: Any) -> Iterator[Mapping[str, Any]]:
     """Every model that a run record describes, earlier and merged runs included."""
     if isinstance(state, dict):
         models = state.get("checkpoints")
-        yield from (
-            (one for one in models if isinstance(one, dict) and one.get("sha256")) if isinstance(models, list) else ()
-        )
+        named = (one for one in models if isinstance(one, dict)) if isinstance(models, list) else ()
+        yield from (one for one in named if isinstance(one.get("sha256"), str) and one["sha256"])
         for key, value in state.items():
             if key != "checkpoints":
                 yield from _recorded(value)
@@ -83,17 +83,19 @@ def _judge(
     recipe = str(recipe or described.get("recipe") or "")
     card = _find_card(str(described.get("uri") or described.get("name") or ""), sha256)
     trained_on = card[1] if card else described.get("trained_on")
-    learned, because = _learned(trained_on, subjects, ids)
+    learned, because = _learned(training_sets(trained_on), subjects, ids)
     return Model(sha256, name, recipe, learned, f"{because} ({card[0] if card else 'run.json'})", rows)
 
 
-def _learned(trained_on: Any, subjects: frozenset[str], ids: set[str]) -> tuple[Learned, str]:
+def _learned(
+    trained_on: str | dict[str, dict[str, Any]] | None, subjects: frozenset[str], ids: set[str]
+) -> tuple[Learned, str]:
     """Whether a training on these sets saw the people, and what tells it."""
     if isinstance(trained_on, str):
         return "unknown", f"trained on: {trained_on}"
-    parts = [part for part in trained_on.values() if isinstance(part, dict)] if isinstance(trained_on, dict) else []
-    if not parts:
+    if trained_on is None:
         return "unknown", "nothing says what it was trained on"
+    parts = list(trained_on.values())
     if all("subjects" in part for part in parts):
         seen = not subjects.isdisjoint(key for part in parts for key in part["subjects"])
         return ("yes", "they are among its training subjects") if seen else ("no", "they are not among its subjects")
@@ -106,16 +108,22 @@ def _learned(trained_on: Any, subjects: frozenset[str], ids: set[str]) -> tuple[
 
 def _find_card(uri: str, sha256: str) -> tuple[str, Any] | None:
     """Path and training sets of the card about the weights ``sha256``, if it lies where the weights were."""
-    path = Path(uri).expanduser()
-    folders: Sequence[Path] = (
-        (path, *sorted(path.glob("*/"))) if uri and path.is_dir() else (path.parent,) if uri else ()
-    )
-    for file in (folder / card for folder in folders for card in _CARDS):
+    for file in _cards(uri):
         try:
-            card = json.loads(file.read_bytes())
+            card = parse_json(file.read_bytes())
             digests = card.get("sha256")
             if sha256 in (digests.values() if isinstance(digests, dict) else [digests]) and "data" in card:
                 return str(file), card["data"]
         except (OSError, ValueError, AttributeError):
             continue  # not there, or no card
     return None
+
+
+def _cards(uri: str) -> list[Path]:
+    """Where cards about the weights at ``uri`` may lie; nowhere if that is no place."""
+    try:
+        path = Path(uri).expanduser()
+        folders = [path, *sorted(path.glob("*/"))] if uri and path.is_dir() else [path.parent] if uri else []
+    except (OSError, ValueError, RuntimeError):  # a name too long, not a name, a home of nobody
+        return []
+    return [folder / card for folder in folders for card in _CARDS]
