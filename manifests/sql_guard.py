@@ -12,7 +12,7 @@ import logging
 from sqlglot import ErrorLevel, exp, generator, parse, parse_one, parser, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from manifests.errors import one_line
 
@@ -39,7 +39,7 @@ class _PolarsSQL(Dialect):
         }
 
 
-_EXPRESSIONS: frozenset[type[exp.Expression]] = frozenset(
+_EXPRESSIONS: frozenset[type[exp.Expr]] = frozenset(
     {
         *(exp.Column, exp.Identifier, exp.Star, exp.Alias, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Tuple),
         *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ),
@@ -50,7 +50,7 @@ _EXPRESSIONS: frozenset[type[exp.Expression]] = frozenset(
     }
 )
 """What an expression may consist of."""
-_QUERIES: frozenset[type[exp.Expression]] = _EXPRESSIONS | {
+_QUERIES: frozenset[type[exp.Expr]] = _EXPRESSIONS | {
     *(
         exp.Select,
         exp.From,
@@ -112,7 +112,7 @@ def checked_expression(expression: str) -> str:
     return _written(parsed, _EXPRESSIONS)
 
 
-def _parsed(text: str, into: type[exp.Expression] | None = None) -> list[exp.Expression | None]:
+def _parsed(text: str, into: type[exp.Expr] | None = None) -> list[exp.Expr | None]:
     try:
         return [parse_one(text, read=_PolarsSQL, into=into)] if into else list(parse(text, read=_PolarsSQL))
     except RecursionError:
@@ -125,7 +125,7 @@ def _parsed(text: str, into: type[exp.Expression] | None = None) -> list[exp.Exp
         raise ValueError(f"it cannot be parsed: {one_line(error)}") from None
 
 
-def _written(parsed: exp.Expression, allowed: frozenset[type[exp.Expression]]) -> str:
+def _written(parsed: exp.Expr, allowed: frozenset[type[exp.Expr]]) -> str:
     for node in parsed.walk():
         if type(node) not in allowed:
             raise ValueError(f"{type(node).__name__} is not answered here")

@@ -8,8 +8,11 @@ were not seen do not count, neither in distances nor in means.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.skeleton import LEAST_SCORE
@@ -22,6 +25,9 @@ _RESTARTS = 8
 _ROUNDS = 100
 
 Floats = NDArray[np.float64]
+_Share = Annotated[float, Field(ge=-10, le=10)]
+CanonicalPose = Annotated[tuple[tuple[_Share, _Share], ...], Field(min_length=17, max_length=17)]
+"""17 points in shares of width and height, as settings hold them."""
 
 
 def fit_canonical_poses(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -10,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from manifests.errors import UserError
 from manifests.json_text import json_text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _METADATA = "metadata"
+_TEXTS = TypeAdapter(dict[str, str], config=ConfigDict(strict=True))
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
@@ -157,5 +159,19 @@ def load_metadata(path: Path) -> dict[str, str]:
             stored = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the checkpoint {path}: {' '.join(str(error).split())}") from None
-    metadata: dict[str, str] = json.loads(stored.get(_METADATA, "{}"))
-    return metadata
+    try:
+        return _TEXTS.validate_json(stored.get(_METADATA, "{}"))
+    except ValidationError as error:
+        raise UserError(f"the metadata of {path} cannot be read: {error.errors()[0]['msg']}") from None
+
+
+def load_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a safetensors file's tensors, from its header alone. Raises UserError if damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the checkpoint {path}: {' '.join(str(error).split())}") from None

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from manifests.errors import UserError
 from manifests.json_text import json_text
 from pipeline.checkpoint_download import file_sha256
-from pipeline.checkpoint_state import load_metadata, load_state, save_state
+from pipeline.checkpoint_state import save_state
 from pipeline.checkpoints import resolve
 from pipeline.finite import NotFiniteError
+from pipeline.network_files import NetworkMetadata, Side, load_network, read_metadata
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes import find_recipe
 from pipeline.recipes.base import Recipe
@@ -174,14 +175,8 @@ def load_generator(
     """
     given = Path(name_or_path).expanduser()
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
-    state, metadata = load_state(path), load_metadata(path)
-    recipe = recipe_of(path, metadata)
-    network = recipe.build_generator((int(metadata["height"]), int(metadata["width"])))
-    try:
-        network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} does not fit its own settings: {reason}") from None
+    recipe, size = read_recipe(path)
+    network = load_network(path, lambda: recipe.build_generator(size))
     dtype = resolve_precision(precision, device)
     network = network.to(device, dtype).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return Generator(
@@ -189,8 +184,8 @@ def load_generator(
         recipe=recipe.name,
         settings=recipe.settings.model_dump(mode="json"),
         sha256=file_sha256(path),
-        height=int(metadata["height"]),
-        width=int(metadata["width"]),
+        height=size[0],
+        width=size[1],
         precision=str(dtype).removeprefix("torch."),
         batch_size=batch_size,
         _recipe=recipe,
@@ -199,16 +194,27 @@ def load_generator(
     )
 
 
-def recipe_of(path: Path, metadata: Mapping[str, str]) -> Recipe:
-    """The recipe that a weights file's metadata name, with its settings.
+class GeneratorMetadata(NetworkMetadata):
+    """What `build_metadata` writes."""
+
+    recipe: str
+    settings: str
+    height: Annotated[Side, Field(ge=16, multiple_of=4)]
+    width: Annotated[Side, Field(ge=16, multiple_of=4)]
+
+
+def read_recipe(path: Path) -> tuple[Recipe, tuple[int, int]]:
+    """The recipe that a weights file's metadata name, with its settings, and the (height, width) it was trained at.
 
     Raises:
-        UserError: they name none, or one that this version does not know.
+        UserError: they name none, or one that this version does not know; a value is out of bounds.
     """
-    if not {"recipe", "settings", "height", "width"} <= set(metadata):
-        raise UserError(f"{path} is no generator of this project: it does not say how to build it")
-    model = find_recipe(metadata["recipe"])
+    metadata = read_metadata(path, GeneratorMetadata, "generator")
+    model = find_recipe(metadata.recipe)
     try:
-        return model(model.settings_model.model_validate_json(metadata["settings"]))
+        recipe = model(model.settings_model.model_validate_json(metadata.settings))
     except ValidationError as error:
-        raise UserError(f"{path} was made by another version of {model.name}: {error.errors()[0]['msg']}") from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "settings"
+        raise UserError(f"{path} was made by another version of {model.name}: {where}: {first['msg']}") from None
+    return recipe, (metadata.height, metadata.width)

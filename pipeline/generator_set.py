@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.errors import UserError
-from pipeline.checkpoints import file_sha256, load_metadata, resolve
-from pipeline.generator import FILE_NAME, Generator, load_generator, recipe_of
+from pipeline.checkpoints import file_sha256, resolve
+from pipeline.generator import FILE_NAME, Generator, load_generator, read_recipe
+from pipeline.network_files import check_fits
 from pipeline.precision import Precision
-from pipeline.recipes.base import Recipe
+from pipeline.recipes.base import Camera, Recipe
 
 SINGLE = ""
 """Name of the only member where one generator makes everything."""
@@ -31,7 +33,8 @@ class PairEntry(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    path: str
+    path: str = Field(pattern=r"^[\w-][\w.-]*(/[\w-][\w.-]*)*$")
+    """Inside the folder: it leads nowhere else."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -41,8 +44,8 @@ class PairsFile(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     recipe: str = Field(pattern=r"^\w+$")
-    cameras: tuple[int, ...] = Field(min_length=2)
-    generators: dict[str, PairEntry] = Field(min_length=1)
+    cameras: tuple[Camera, ...] = Field(min_length=2)
+    generators: dict[Annotated[str, Field(pattern=r"^\d+->\d+$")], PairEntry] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,7 @@ class GeneratorSet:
         """
         entry = self.members[member]
         generator = load_generator(entry.path, device, precision, batch_size)
-        if generator.sha256 != entry.sha256:
-            raise UserError(f"{entry.path} has SHA-256 {generator.sha256[:12]}, {entry.sha256[:12]} was expected")
+        _check_digest(entry.path, generator.sha256, entry.sha256)
         return generator
 
 
@@ -110,7 +112,7 @@ def open_generators(name_or_path: str) -> GeneratorSet:
     if (folder / PAIRS_FILE).is_file():
         return _open_pairs(name_or_path, folder)
     path = folder / FILE_NAME if folder.is_dir() else resolve(name_or_path)
-    recipe, height, width = _read_metadata(path)
+    recipe, (height, width) = _checked(path)
     if recipe.name in _ONE_WAY:
         source, target = (getattr(recipe.settings, f"{role}_camera") for role in ("source", "target"))
         only = {pair_name(source, target): Member(name_or_path, file_sha256(path))}
@@ -122,14 +124,21 @@ def open_generators(name_or_path: str) -> GeneratorSet:
 def _open_pairs(name: str, folder: Path) -> GeneratorSet:
     listed = _read_pairs(folder / PAIRS_FILE)
     members = {pair: Member(str(folder / entry.path), entry.sha256) for pair, entry in listed.generators.items()}
-    known = {pair: _read_metadata(Path(member.path)) for pair, member in members.items()}
-    first, (recipe, height, width) = next(iter(known.items()))
-    for pair, (other, *size) in known.items():
+    known = {pair: _checked(Path(member.path)) for pair, member in members.items()}
+    for member in members.values():
+        _check_digest(member.path, file_sha256(Path(member.path)), member.sha256)
+    first, (recipe, (height, width)) = next(iter(known.items()))
+    for pair, (other, size) in known.items():
         if other.name != listed.recipe:
             raise UserError(f"{members[pair].path} is a {other.name} generator, {PAIRS_FILE} says {listed.recipe}")
-        if size != [height, width]:
+        if size != (height, width):
             raise UserError(f"the generators {first} and {pair} of {folder} were trained at different sizes")
     return GeneratorSet(name, recipe, height, width, members, listed.cameras)
+
+
+def _check_digest(path: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise UserError(f"{path} has SHA-256 {found[:12]}, {expected[:12]} was expected")
 
 
 def _read_pairs(path: Path) -> PairsFile:
@@ -141,7 +150,8 @@ def _read_pairs(path: Path) -> PairsFile:
         raise UserError(f"{path} is no list of camera pairs: {where}: {first['msg']}") from None
 
 
-def _read_metadata(path: Path) -> tuple[Recipe, int, int]:
-    """What a weights file says of itself (recipe, height, width), without its weights."""
-    stored = load_metadata(path)
-    return recipe_of(path, stored), int(stored["height"]), int(stored["width"])
+def _checked(path: Path) -> tuple[Recipe, tuple[int, int]]:
+    """What a weights file says of itself, recipe and size, without its weights; it must be able to hold them."""
+    recipe, size = read_recipe(path)
+    check_fits(path, lambda: recipe.build_generator(size))
+    return recipe, size

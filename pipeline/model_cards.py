@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import UserError
 from pipeline.checkpoint_table import CHECKPOINTS
@@ -28,7 +28,7 @@ def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
     card = _card_of(Path(name_or_path).expanduser(), sha256)
     if card is None:
         return described
-    trained_on = {role: {key: part[key] for key in part if key != "subjects"} for role, part in card.data.items()}
+    trained_on = {role: part.model_dump(exclude={"subjects"}, exclude_unset=True) for role, part in card.data.items()}
     return described | {"licence": card.licence, "trained_on": trained_on}
 
 
@@ -38,20 +38,32 @@ def absolute(name_or_path: str) -> str:
     return str(path.absolute()) if name_or_path not in CHECKPOINTS and path.exists() else name_or_path
 
 
-class _TrainingCard(BaseModel):
-    """What is looked at of the cards that trainings leave."""
+class _TrainingSet(BaseModel):
+    """One of the sets that a model learned from: what terms and erasures go by, and whatever else its card says."""
 
-    sha256: str | dict[str, str] | None = None
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    dataset_ids: list[str] = []
+    licences: list[str] = []
+    consent_bases: list[str] = []
+
+
+class _Card(BaseModel):
+    """What is read of a card; trainings write more."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    sha256: str | dict[str, str] = ""
     licence: str | None = None
-    data: dict[str, dict[str, Any]] = {}
+    data: dict[str, _TrainingSet] = {}
 
 
-def _card_of(path: Path, sha256: str) -> _TrainingCard | None:
+def _card_of(path: Path, sha256: str) -> _Card | None:
     """The card beside the weights at ``path`` (a file, or the folder that holds them), if it is about ``sha256``."""
     folder = path if path.is_dir() else path.parent
     for name in CARDS:
         try:
-            card = _TrainingCard.model_validate_json((folder / name).read_bytes())
+            card = _Card.model_validate_json((folder / name).read_bytes())
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -59,8 +71,7 @@ def _card_of(path: Path, sha256: str) -> _TrainingCard | None:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "JSON"
-            raise UserError(f"the card {folder / name} is not valid: {where}: {first['msg']}") from None
-        digests = card.sha256
-        if sha256 in (digests.values() if isinstance(digests, dict) else [digests]):
+            raise UserError(f"cannot read the card {folder / name}: {where}: {first['msg']}") from None
+        if sha256 in (card.sha256.values() if isinstance(card.sha256, dict) else [card.sha256]):
             return card
     return None

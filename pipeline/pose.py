@@ -6,6 +6,7 @@ corner of the image: the centre of the first pixel lies at (0.5, 0.5). mmpose is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 KEYPOINTS = 17
 BATCH = 32
+_INSIDE = re.compile(r"configs(/[\w-][\w.-]*)+\.py")
 
 
 class Letterbox(NamedTuple):
@@ -133,9 +135,11 @@ def find_config(relative: str | None) -> Any:
     mmpose = import_mmpose()
     from mmengine.config import Config
 
+    # A configuration is a program: what a weights file names may not lead out of the two folders.
+    inside = relative and _INSIDE.fullmatch(relative)
     folders = (Path(__file__).parent, Path(str(mmpose.__file__)).parent / ".mim")
-    for path in (folder / str(relative) for folder in folders):
-        if relative and path.is_file():
+    for path in (folder / str(relative) for folder in folders if inside):
+        if path.is_file():
             return Config.fromfile(path)
     raise UserError(f"no configuration {relative!r} of a pose model, neither here nor in the installed mmpose")
 

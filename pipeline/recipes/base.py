@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ Batch = Mapping[str, Tensor]
 
 Size = tuple[int, int]
 """Height and width of the images in pixels."""
+
+Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A camera's number, as rows hold it."""
 
 Need = Literal["masks", "keypoints", "identities", "cameras"]
 

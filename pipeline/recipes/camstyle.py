@@ -14,14 +14,14 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from pipeline.recipes.base import Need
+from pipeline.recipes.base import Camera, Need
 from pipeline.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.training_data import DomainData
 
 
 class CamStyleSettings(CycleGANSettings):
-    source_camera: int | None = Field(default=None, description="number of the camera A; from the data")
-    target_camera: int | None = Field(default=None, description="number of the camera B; from the data")
+    source_camera: Camera | None = Field(default=None, description="number of the camera A; from the data")
+    target_camera: Camera | None = Field(default=None, description="number of the camera B; from the data")
 
 
 class CamStyle(CycleGAN):

@@ -26,15 +26,17 @@ from manifests.errors import UserError
 from pipeline.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
 from pipeline.networks.blocks import Norm, Upsampling, frozen, initialize
 from pipeline.networks.stargan import CameraCritic, CameraGenerator
-from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.training_cameras import CameraBatches
 from pipeline.training_data import BatchSource, DomainData
 
 
 class CamStyleMultidomainSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, description="channels of the generator's first layer (StarGAN, table 4)")
-    blocks: int = Field(default=6, ge=1, description="residual blocks (StarGAN, table 4)")
-    ndf: int = Field(default=64, ge=4, description="channels of the critic's first layer (StarGAN, table 5)")
+    ngf: int = Field(
+        default=64, ge=4, le=1024, description="channels of the generator's first layer (StarGAN, table 4)"
+    )
+    blocks: int = Field(default=6, ge=1, le=100, description="residual blocks (StarGAN, table 4)")
+    ndf: int = Field(default=64, ge=4, le=1024, description="channels of the critic's first layer (StarGAN, table 5)")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
@@ -58,7 +60,7 @@ class CamStyleMultidomainSettings(RecipeSettings):
     identity_weight: float = Field(
         default=0.0, ge=0, description="of PTGAN's person term, which keeps what the mask covers (ours; needs masks)"
     )
-    cameras: tuple[int, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
+    cameras: tuple[Camera, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
 
 
 class CamStyleMultidomain(Recipe):

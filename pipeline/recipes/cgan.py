@@ -25,14 +25,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.canonical_poses import fit_canonical_poses, pose_classes
+from pipeline.canonical_poses import CanonicalPose, fit_canonical_poses, pose_classes
 from pipeline.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
-from pipeline.recipes.base import Batch, Need, Size, Terms
+from pipeline.recipes.base import Batch, Camera, Need, Size, Terms
 from pipeline.recipes.gan_lsro import GanLsro, GanLsroSettings
 from pipeline.training_crops import TrainingCrops, mirrored
 from pipeline.training_data import BatchSource, DomainData
-
-Point = tuple[float, float]
 
 
 class CGANSettings(GanLsroSettings):
@@ -41,9 +39,9 @@ class CGANSettings(GanLsroSettings):
         ge=0,
         description="w: weight of naming the conditions (AC-GAN: 1, which learns them later); 0: none",
     )
-    cameras: tuple[int, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
-    pose_classes: int = Field(default=0, ge=0, description="classes of poses as a second condition; 0: none")
-    canonical_poses: tuple[tuple[Point, ...], ...] = Field(
+    cameras: tuple[Camera, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
+    pose_classes: int = Field(default=0, ge=0, le=1000, description="classes of poses as a second condition; 0: none")
+    canonical_poses: tuple[CanonicalPose, ...] = Field(
         default=(), description="their centres, 17 points each in shares of width and height; by default the data's"
     )
 
@@ -59,6 +57,9 @@ class CGAN(GanLsro):
         """How many classes each condition has, by column."""
         if not self.settings.cameras:
             raise UserError("cgan does not know its cameras yet: fit it to its training set first")
+        if len(self.settings.canonical_poses) != self.settings.pose_classes:
+            known, asked = len(self.settings.canonical_poses), self.settings.pose_classes
+            raise UserError(f"cgan has {asked} classes of poses and {known} canonical poses: fit it first")
         poses = {"pose_class": self.settings.pose_classes} if self.settings.pose_classes else {}
         return {"camera": len(self.settings.cameras), **poses}
 

@@ -27,9 +27,13 @@ from pipeline.recipes.base import Batch, Recipe, RecipeSettings, Size, StepConte
 
 
 class CycleGANSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, description="channels of the generator's first layer (appendix 7.2)")
-    blocks: int = Field(default=9, ge=1, description="residual blocks (appendix 7.2: 6 at 128 x 128, 9 at 256 x 256)")
-    ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer (appendix 7.2)")
+    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (appendix 7.2)")
+    blocks: int = Field(
+        default=9, ge=1, le=100, description="residual blocks (appendix 7.2: 6 at 128 x 128, 9 at 256 x 256)"
+    )
+    ndf: int = Field(
+        default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 7.2)"
+    )
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )

@@ -35,9 +35,9 @@ _PREVIEW_STREAM = 500
 
 
 class GanLsroSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, description="channels of the generator's last map (512 in its first)")
-    ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first map")
-    noise_size: int = Field(default=100, ge=1, description="numbers that an image is made from (section 3.1)")
+    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's last map (512 in its first)")
+    ndf: int = Field(default=64, ge=4, le=1024, description="channels of the discriminator's first map")
+    noise_size: int = Field(default=100, ge=1, le=65536, description="numbers that an image is made from (section 3.1)")
     noise: Noise = Field(default="normal", description="normal: N(0, 1); uniform: [-1, 1], as in the paper")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"

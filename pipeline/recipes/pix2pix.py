@@ -26,14 +26,16 @@ from pipeline.losses import least_squares, mean_absolute
 from pipeline.networks.blocks import Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
 from pipeline.networks.unet import UNet
-from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.training_data import BatchSource, DomainData
 from pipeline.training_pairs import PosePairs, camera_partners, own_partners
 
 
 class Pix2PixSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, description="channels of the generator's first layer (appendix 6.1.1)")
-    ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer (appendix 6.1.2)")
+    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (appendix 6.1.1)")
+    ndf: int = Field(
+        default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 6.1.2)"
+    )
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
@@ -103,8 +105,8 @@ class Pix2Pix(Recipe):
 
 
 class Pix2PixCamerasSettings(Pix2PixSettings):
-    source_camera: int = Field(default=1, ge=0, description="number of the camera of x")
-    target_camera: int = Field(default=2, ge=0, description="number of the camera of y")
+    source_camera: Camera = Field(default=1, description="number of the camera of x")
+    target_camera: Camera = Field(default=2, description="number of the camera of y")
 
 
 class Pix2PixCameras(Pix2Pix):

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.canonical_poses import fit_canonical_poses
+from pipeline.canonical_poses import CanonicalPose, fit_canonical_poses
 from pipeline.losses import least_squares, mean_absolute
 from pipeline.networks.blocks import Norm, Upsampling, frozen, initialize
 from pipeline.networks.discriminators import PatchDiscriminator
@@ -29,13 +29,11 @@ from pipeline.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, Ste
 from pipeline.training_data import BatchSource, DomainData
 from pipeline.training_pairs import PosePairs, identity_partners
 
-Point = tuple[float, float]
-
 
 class PNGANSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, description="channels of the generator's first layer")
-    blocks: int = Field(default=9, ge=1, description="residual blocks (section 3.2)")
-    ndf: int = Field(default=64, ge=4, description="channels of the discriminator's first layer")
+    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer")
+    blocks: int = Field(default=9, ge=1, le=100, description="residual blocks (section 3.2)")
+    ndf: int = Field(default=64, ge=4, le=1024, description="channels of the discriminator's first layer")
     upsampling: Upsampling = Field(
         default="transposed", description="transposed (the paper) or resize (no checkerboard)"
     )
@@ -43,8 +41,8 @@ class PNGANSettings(RecipeSettings):
         default="instance", description="instance (the paper), or pixel: the colours of clothes are seen (ours)"
     )
     pixel_weight: float = Field(default=10.0, ge=0, description="weight of the L1 term (section 3.2)")
-    poses: int = Field(default=8, ge=1, description="canonical poses (section 3.3)")
-    canonical_poses: tuple[tuple[Point, ...], ...] = Field(
+    poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (section 3.3)")
+    canonical_poses: tuple[CanonicalPose, ...] = Field(
         default=(), description="17 points each, in shares of width and height; by default the centres of the data"
     )
 

@@ -35,7 +35,7 @@ class SPGANSettings(CycleGANSettings):
     negative_pairs: Literal["translated", "real"] = Field(
         default="translated", description="translated (section 3.2), or real: as the published code, see above"
     )
-    siamese_width: int = Field(default=64, ge=4, description="channels of the siamese network's first layer")
+    siamese_width: int = Field(default=64, ge=4, le=1024, description="channels of the siamese network's first layer")
 
 
 class SPGAN(CycleGAN):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from manifests.errors import UserError
 from manifests.soft_labels import ClassMap
 from pipeline.checkpoint_download import file_sha256
-from pipeline.checkpoint_state import load_metadata, load_state, save_state
+from pipeline.checkpoint_state import save_state
 from pipeline.checkpoints import resolve
 from pipeline.finite import NotFiniteError
 from pipeline.images import resize
-from pipeline.reid.network import PARTS, NetworkSettings, ReidNetwork, build_network
+from pipeline.network_files import NetworkMetadata, Side, load_network, read_metadata
+from pipeline.reid.network import PARTS, NetworkSettings, ReidNetwork
 from pipeline.tensors import to_signed
 
 FILE_NAME = "reid.safetensors"
@@ -135,6 +135,16 @@ def save_reid(
     return file_sha256(path)
 
 
+class ReidMetadata(NetworkMetadata):
+    """What `save_reid` writes."""
+
+    reid_network: str
+    num_classes: int = Field(ge=1, le=2**24)
+    height: Side
+    width: Side
+    classes: str | None = Field(default=None, alias=ClassMap.FOOTER_KEY)
+
+
 def load_reid(name_or_path: str | Path, device: torch.device | str = "cpu", batch_size: int = 32) -> ReidModel:
     """A shipped model by name, a file, or the output folder of a training.
 
@@ -143,17 +153,14 @@ def load_reid(name_or_path: str | Path, device: torch.device | str = "cpu", batc
     """
     given = Path(name_or_path).expanduser()
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
-    state, metadata = load_state(path), load_metadata(path)
-    if not {"reid_network", "num_classes", "height", "width"} <= set(metadata):
-        raise UserError(f"{path} is no ReID network of this project: it does not say how to build it")
+    metadata = read_metadata(path, ReidMetadata, "ReID network")
     try:
-        settings = NetworkSettings.model_validate_json(metadata["reid_network"])
-        classes = ClassMap.from_json(metadata[ClassMap.FOOTER_KEY]) if ClassMap.FOOTER_KEY in metadata else None
-        network = build_network(settings, int(metadata["num_classes"]))
-        network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in state.items()})
-    except (ValidationError, ValueError, RuntimeError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} does not fit its own settings: {reason}") from None
+        settings = NetworkSettings.model_validate_json(metadata.reid_network)
+        classes = ClassMap.from_json(metadata.classes) if metadata.classes is not None else None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} does not fit its own settings: {' '.join(str(error).split())[:200]}") from None
+    if classes is not None and len(classes) != metadata.num_classes:
+        raise UserError(f"{path} does not fit its own settings: {metadata.num_classes} classes, {len(classes)} named")
+    network = load_network(path, lambda: ReidNetwork(settings, metadata.num_classes))
     network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    height, width = int(metadata["height"]), int(metadata["width"])
-    return ReidModel(network, height, width, classes, file_sha256(path), batch_size)
+    return ReidModel(network, metadata.height, metadata.width, classes, file_sha256(path), batch_size)

@@ -31,7 +31,7 @@ class NetworkSettings(JobSettings):
         default="resnet18", description="resnet18: small, for CPUs; resnet50: the published baselines'"
     )
     channels: int = Field(
-        default=32, ge=4, multiple_of=4, description="of resnet18's first stage (64 in He et al., CVPR 2016)"
+        default=32, ge=4, le=1024, multiple_of=4, description="of resnet18's first stage (64 in He et al., CVPR 2016)"
     )
     last_stride: Literal[1, 2] = Field(default=1, description="stride of the last stage (Luo et al., section 3.4)")
 

@@ -20,6 +20,7 @@ from pipeline.reid.fusion import fuse_poses
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
+from pipeline.row_images import PICTURE
 from pipeline.settings import parse_settings
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.layout import ScanOptions
@@ -59,7 +60,7 @@ def write_poses(uri: Path, market: str, poses: list[str], people_only: bool = Tr
         shown = wanted[number // len(poses)]
         row["sources"] = [{"sha256": shown["image_sha256"], "role": "content", "dataset_id": "toy"}]
         row["target"] = {"camera": None, "domain": None, "pose": poses[number % len(poses)]}
-        row["image"] = rows[(7 * number) % len(rows)]["image"]
+        row |= {name: rows[(7 * number) % len(rows)][name] for name in PICTURE}
     writing = DatasetRun.start(str(uri), "synthetic", "ab" * 32, {0: count}, footer=FOOTER)
     writing.sink.commit(0, pa.Table.from_pylist(made, schema=SYNTHETIC_SCHEMA))
     writing.close()

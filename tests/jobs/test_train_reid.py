@@ -102,7 +102,7 @@ def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, 
 def test_mistakes_are_one_line(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set at"):
         run(arguments(str(tmp_path / "nothing"), tmp_path / "out"))
-    with pytest.raises(UserError, match="queries and a gallery is needed"):
+    with pytest.raises(UserError, match="holds annotation rows, source rows are needed: see --eval"):
         run(arguments(toy_sources.market, tmp_path / "out", "--eval", toy_annotations))
     with pytest.raises(UserError, match="--device: String should match pattern"):
         parse_settings(job.Settings, arguments("a", tmp_path, "--device", "gpu"))

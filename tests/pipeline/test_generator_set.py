@@ -59,11 +59,22 @@ def test_a_list_that_does_not_hold_is_one_line(tmp_path: Path) -> None:
         open_generators(folder)
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "../1_2/generator.safetensors", "1_2/../../x", "1_2\\x", ".x", ""])
+def test_a_list_that_leads_out_of_its_folder_is_refused(path: str, tmp_path: Path) -> None:
+    folder = save_tiny_pairs(tmp_path, (1, 2))
+    listed = json.loads((tmp_path / PAIRS_FILE).read_text())["generators"]
+    change_list(tmp_path, generators={**listed, "1->2": {**listed["1->2"], "path": path}})
+    with pytest.raises(UserError, match=r"^[^\n]*no list of camera pairs: generators\.1->2\.path: [^\n]*$"):
+        open_generators(folder)
+
+
 def test_a_pair_that_is_missing_or_was_exchanged_is_named(tmp_path: Path) -> None:
     known = open_generators(save_tiny_pairs(tmp_path, (1, 2)))
     save_tiny(tmp_path / "1_2", "camstyle", seed=9)
     with pytest.raises(UserError, match="was expected"):
         known.load("1->2", "cpu", "float32", 2)
+    with pytest.raises(UserError, match="was expected"):
+        open_generators(str(tmp_path))
     (tmp_path / "1_2" / "generator.safetensors").unlink()
     with pytest.raises(UserError, match=r"1_2/generator.safetensors"):
         open_generators(str(tmp_path))

@@ -135,6 +135,17 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         load_pose_estimator(path)
 
 
+@pytest.mark.parametrize("form", ["{planted}", "../../../../../../../../../..{planted}", "configs/../..{planted}", "."])
+def test_a_configuration_that_a_file_brings_along_is_not_run(form: str, tmp_path: Path) -> None:
+    ran, planted = tmp_path / "ran", tmp_path / "planted.py"
+    planted.write_text(f"open({str(ran)!r}, 'w')\n")
+    path = tmp_path / "strange.safetensors"
+    save_state({"conv.weight": torch.zeros(2, 2)}, path, {"config": form.format(planted=planted)})
+    with pytest.raises(UserError, match=r"^no configuration '[^\n]*' of a pose model[^\n]*$"):
+        load_pose_estimator(path)
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [

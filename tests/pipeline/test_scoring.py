@@ -231,11 +231,11 @@ def test_a_stopped_scoring_goes_on_to_the_same_bytes(lab: Laboratory, monkeypatc
 
 
 def test_mistakes_are_one_line(lab: Laboratory, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="only synthetic rows are scored"):
+    with pytest.raises(UserError, match="holds source rows, synthetic rows are needed"):
         score_job.main(parse_settings(score_job.Settings, [lab.source, "--model", lab.model]))
     with pytest.raises(UserError, match="choose another folder"):
         lab.score(lab.generated)
-    with pytest.raises(UserError, match="takes a data set of source rows"):
+    with pytest.raises(UserError, match="source rows are needed: see --source"):
         lab.score(str(tmp_path / "out"), "--source", lab.generated)
     with pytest.raises(UserError, match="name their source manifest with --source"):
         lab.score(str(tmp_path / "out"), "--source", unrelated_source(tmp_path / "unrelated"))
