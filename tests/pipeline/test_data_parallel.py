@@ -50,12 +50,12 @@ def worker(rank: int, folder: Path, attempt: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet_{attempt}", rank=rank, world_size=2)
     run = train(folder / "both", Workers(rank, 2))
     torch.save(run.networks.state_dict(), folder / f"weights_{rank}.pt")
-    recipe = Diverges(CycleGANSettings(**SMALL))
-    recipe.rank = rank
-    try:
-        train(folder / f"diverging_{attempt}", Workers(rank, 2), recipe)
-    except NotFiniteError as error:
-        (folder / f"said_{attempt}_{rank}").write_text(str(error))
+    if attempt == 0:
+        recipe = Diverges(CycleGANSettings(**SMALL))
+        recipe.rank = rank
+        with pytest.raises(NotFiniteError) as caught:
+            train(folder / "diverging", Workers(rank, 2), recipe)
+        (folder / f"said_{rank}").write_text(str(caught.value))
     dist.destroy_process_group()
 
 
@@ -73,10 +73,10 @@ def trained(forkserver: ForkServerContext, tmp_path_factory: pytest.TempPathFact
 
 
 def test_all_stop_where_one_diverges(trained: Path) -> None:
-    said = {path.read_text() for path in trained.glob("said_*")}
-    assert len(list(trained.glob("said_*"))) == 4
-    assert all(one.startswith("training stopped at step 3: the loss term 'wrong' is not finite") for one in said)
-    assert [path.stem for path in (trained / "diverging_0" / "checkpoints").iterdir()] == ["step_000000002"]
+    first, second = ((trained / f"said_{rank}").read_text() for rank in range(2))
+    assert first == second
+    assert first.startswith("training stopped at step 3: the loss term 'wrong' is not finite")
+    assert [path.stem for path in (trained / "diverging" / "checkpoints").iterdir()] == ["step_000000002"]
 
 
 def test_two_workers_are_as_one(trained: Path, tmp_path: Path) -> None:
