@@ -150,8 +150,9 @@ def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
     """What the run ran on: texts and figures, and the versions of libraries."""
     said = _mapping(run.get("environment"))
     plain = {name: value for name, value in said.items() if isinstance(value, str | int | float)}
-    told = plain.keys() & {"git_commit", "fingerprint", "lock_sha256"}
-    texts: dict[str, Any] = {name: str(plain[name]) for name in sorted(told)}
+    texts: dict[str, Any] = {
+        name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain
+    }
     libraries = _mapping(said.get("libraries"))
     return {**plain, **texts, **({"libraries": dict(libraries)} if libraries else {})}
 

@@ -68,4 +68,5 @@ def _check(rows: pa.Table, classes: int) -> None:
         if values.size and not least <= values.min() <= values.max() <= most:
             raise ValueError(f"{name} from {values.min()} to {values.max()} does not fit {classes} classes")
     entries, rest = rows.column("soft_label").combine_chunks().flatten(), rows.column("soft_label_rest").to_numpy()
-    check_values(entries.field("idx").to_numpy(), entries.field("val").to_numpy(), rest, classes)
+    index, value = (entries.field(name).to_numpy() for name in ("idx", "val"))
+    check_values(index, value, rest, classes)

@@ -12,7 +12,7 @@ import logging
 from sqlglot import ErrorLevel, exp, generator, parse, parse_one, parser, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]  # public, and not said to be
 
 from manifests.errors import one_line
 

@@ -84,10 +84,8 @@ def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -
         for start in range(0, len(wanted), _PART):
             part = wanted[start : start + _PART]
             rows = table.take(part).to_pylist()
-            digests, poses = (
-                (shown[number] or "" for number in part),
-                ((row["target"] or {}).get("pose") for row in rows),
-            )
+            digests = (shown[number] or "" for number in part)
+            poses = ((row["target"] or {}).get("pose") for row in rows)
             yield PosedImages(decode_images(rows, uri, height, width), tuple(digests), tuple(poses))
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from manifests.attestation import statement
+from manifests.chain_text import as_text as chain_as_text
+from manifests.croissant import croissant
 from manifests.derivation import runs
+from manifests.diff import diff
+from manifests.diff_text import as_text as diff_as_text
+from manifests.log import dump
+from manifests.statements import terms
 from manifests.store import Dataset, DatasetRun, open_dataset
-from tests.manifests.manifest_rows import PLAN_ID, sha, source_rows
+from manifests.trace import trace
+from manifests.training_cards import models_behind
+from tests.manifests.manifest_rows import FOOTER, PLAN_ID, sha, source_rows, synthetic_rows
 
 
 def closed(uri: str, run: Any, plan: str = PLAN_ID) -> Dataset:
@@ -64,3 +77,40 @@ def test_the_end_is_known_before_it_is_recorded(uri: str) -> None:
     dataset.storage.write("run.json", b'{"plan": {"plan_id": "%s"}}' % PLAN_ID.encode())
     (unrecorded,) = runs(dataset)
     assert recorded.closed == unrecorded.closed == dataset.snapshot.created
+
+
+_NAMES = (
+    *("job", "settings", "settings_sha256", "inputs", "annotations", "models", "checkpoints", "environment", "scores"),
+    *("calibration", "diagram", "role", "id", "uri", "digest", "licence", "name", "sha256", "recipe", "trained_on"),
+    *("source", "dataset_ids", "subjects", "licences", "libraries", "git_commit", "fingerprint", "low", "right"),
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A data set whose run record is written again and again."""
+    uri = str(tmp_path_factory.mktemp("told") / "set")
+    run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 2}, footer=FOOTER)
+    run.sink.commit(0, synthetic_rows(0, 2))
+    run.close()
+    return open_dataset(uri)
+
+
+@settings(max_examples=60)
+@given(record=st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=6))
+def test_any_record_is_told_by_everything_that_reads_it(record: dict[str, Any], told: Dataset) -> None:
+    """`trace`, `diff`, the statement, the metadata and what is said of models, of a record of any shape."""
+    state = json.loads(Path(told.uri, "run.json").read_bytes())
+    Path(told.uri, "run.json").write_text(json.dumps({**state, "run": record}))
+    sample = told.read(["sample_id"]).column(0)[0].as_py()
+    assert chain_as_text(trace(told, sample))
+    assert diff_as_text(diff(told, told)).endswith("same")
+    for made in (statement(told, []), croissant(told, [])):
+        assert json.loads(dump(made))
+    assert models_behind([told], frozenset({"key"}), {"market"})
+    assert list(terms(told))

@@ -133,3 +133,15 @@ def test_the_command(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> No
     for wrong in ("-1", "nan", "soon"):
         with pytest.raises(SystemExit, match="2"):
             main(["gc", dataset.uri, "--older-than", wrong])
+
+
+def test_nothing_goes_while_what_stays_is_damaged(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    lose(dataset.uri)
+    path = Path(dataset.files()[0])
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    before = files(dataset.uri)
+    assert main(["gc", dataset.uri, "--older-than", "0"]) == 2
+    assert f"error: {path} has changed: its SHA-256 is not the snapshot's; put back a copy" in capsys.readouterr().err
+    assert files(dataset.uri) == before

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from manifests import soft_labels
 from manifests.relabel import relabel
 from manifests.soft_labels import LabelColumns, expand
+from tests.manifests.manifest_rows import synthetic_rows
 
 RULES = ("one_hot", "lsr", "lsro", "teacher", "mprl")
 
@@ -102,3 +103,16 @@ def test_a_teachers_rest_is_spread_over_the_new_classes_too() -> None:
     rows = table_of(soft_labels.teacher([[0.6, 0.2, 0.1, 0.1]], top_m=2))
     new = relabel(rows, np.array([0, 1, 2, 3], np.int32), 6)
     np.testing.assert_allclose(expand(new)[0], [0.6, 0.2, 0.05, 0.05, 0.05, 0.05], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("hard_label", -2), ("hard_label", 3), ("num_classes", 2**31 - 1), ("soft_label", [{"idx": -1, "val": 1.0}])],
+)
+def test_numbers_that_name_no_class_are_refused(column: str, value: Any) -> None:
+    rows = synthetic_rows(0, 2)
+    place = rows.schema.get_field_index(column)
+    field = rows.schema.field(place)
+    wrong = rows.set_column(place, field, pa.array([value] * 2, field.type))
+    with pytest.raises(ValueError, match=r"classes$|do not fit 3 classes"):
+        relabel(wrong, np.array([2, 1, 0], np.int32), 4)

@@ -167,3 +167,18 @@ def test_a_fault_in_a_worker_is_told(grouped: Dataset) -> None:
     Path(grouped.files()[1]).unlink()
     with pytest.raises(UserError, match=Path(grouped.files()[1]).name):
         list(DataLoader(data, batch_size=4, num_workers=1))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"num_classes": 2**31 - 1}, "labelled over 2147483647 classes and names 3"),
+        ({"soft_label": [{"idx": -9, "val": 1.0}], "soft_label_rest": 0.0}, "class numbers from -9 to -9"),
+        ({"soft_label": [{"idx": 0, "val": 0.5}], "soft_label_rest": 0.0}, "a soft label sums to 0.5, not to 1"),
+        ({"soft_label": [{"idx": 0, "val": float("nan")}]}, "soft labels hold values from nan to nan"),
+    ],
+)
+def test_labels_that_are_none_are_one_line(uri: str, values: dict[str, Any], said: str) -> None:
+    synthetic_dataset(uri, lambda number, row: row.update(values))
+    with pytest.raises(UserError, match=rf"^{uri} .*{said}|^a row of {uri} has a label that is none: {said}"):
+        ReIDDataset(uri)[0]
