@@ -1,4 +1,4 @@
-"""A disk that is full, and an output folder that somebody removes while it is written."""
+"""A disk that is full, an output folder that somebody removes while it is written, a shard that is gone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifests.__main__ import main
+from manifests.store import open_dataset
 from tests.chaos.bench import Bench
-from tests.chaos.commands import Ended, Forked, timed
+from tests.chaos.commands import Ended, Forked, strike, timed
 from tests.chaos.datasets import compare_folders, digests, look
 from tests.chaos.tally import Tally
 from tests.chaos.tools import Sets
@@ -28,6 +29,7 @@ def run(bench: Bench) -> Iterator[Tally]:
     yield full_run(bench, _size(bench.folder / "first"))
     yield full_export(bench, sets)
     yield gone(bench, seconds)
+    yield shard_gone(bench, seconds)
 
 
 def full_run(bench: Bench, size: int) -> Tally:
@@ -77,6 +79,25 @@ def gone(bench: Bench, seconds: float) -> Tally:
         if removed:
             again = Forked(place, drive, uri).wait()
             tally.add(look(uri, expected()), [first], again=again)
+    return tally
+
+
+def shard_gone(bench: Bench, seconds: float) -> Tally:
+    """A run that was killed, or has ended, loses a file that it had committed: the same command makes the shard again."""
+    tally = bench.tally("file of a committed shard removed", 10)
+    digest = open_dataset(str(bench.folder / "first")).digest()
+    for place in bench.trials(tally):
+        uri = place / "set"
+        process = Forked(place, drive, str(uri))
+        strike(process, bench.moment(seconds))
+        process.wait()
+        committed = sorted(uri.glob("_commits/*.json"))
+        if committed:
+            number = committed[int(bench.random.integers(len(committed)))].stem
+            for file in (*uri.glob(f"data/{number}-*"), *uri.glob(f"rejects/{number}-*")):
+                file.unlink()
+            again = Forked(place, drive, str(uri)).wait()
+            tally.add(look(str(uri), expected(), digest), again=again)
     return tally
 
 

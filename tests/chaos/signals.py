@@ -1,5 +1,5 @@
-"""SIGTERM in every job, as schedulers send it: the job saves, says one line and ends with 143; given again it ends
-with the bytes of an unbroken run."""
+"""SIGTERM in every job, as schedulers send it, Ctrl-C and a closed terminal in some: the job saves, says one line and
+ends with the signal's status; given again it ends with the bytes of an unbroken run."""
 
 from __future__ import annotations
 
@@ -17,32 +17,38 @@ from tests.chaos.tally import Tally
 PATIENCE = 300.0
 """Seconds that a job may take on a busy machine; one that was asked to stop has the fifth part."""
 TRIES = 3
-STOPPED = 128 + signal.SIGTERM
+OTHERS = ("prepare_source", "train_reid")
+"""Jobs that are stopped by the other signals too."""
 
 
 def run(bench: Bench) -> Iterator[Tally]:
     """A row of the table for each job."""
-    for job in jobs(Inputs.make(bench.folder / "inputs")):
-        yield stopped(bench, job)
+    every = jobs(Inputs.make(bench.folder / "inputs"))
+    for job in every:
+        yield stopped(bench, job, signal.SIGTERM)
+    for job in every:
+        for number in (signal.SIGINT, signal.SIGHUP) if job.name in OTHERS else ():
+            yield stopped(bench, job, number)
 
 
-def stopped(bench: Bench, job: Job) -> Tally:
+def stopped(bench: Bench, job: Job, number: signal.Signals) -> Tally:
     """Stop the job once it is at work; an unbroken run goes on beside it, so that both cores have something to do."""
-    tally = bench.tally(f"SIGTERM in {job.name}", 1)
+    tally = bench.tally(f"{number.name} in {job.name}", 1)
     variables = {"RAY_TMPDIR": str(bench.folder.parent / "r")}  # a socket's path may have 107 characters
     for tries, place in enumerate(bench.trials(tally), 1):
         whole = Started(place / "logs", job.command(place / "whole"), variables)
         broken = Started(place / "logs", job.command(place / "broken"), variables)
         reached = at_work(broken, place / "broken", job.at_work)
         if reached:
-            broken.signal(signal.SIGTERM)
+            broken.signal(number)
         ended, complete = broken.wait(PATIENCE / 5 if reached else PATIENCE), whole.wait(PATIENCE)
         if complete.status != 0:
             tally.add(WHOLE, problems=[f"the unbroken run: {complete.err}"])
         elif reached:
             again = Started(place / "logs", job.command(place / "broken"), variables).wait(PATIENCE)
             both = [job.product(place / name) if again.status == 0 else {} for name in ("broken", "whole")]
-            status = [] if ended.status == STOPPED else [f"status {ended.status}, not {STOPPED}: {ended.err}"]
+            right = 128 + number
+            status = [] if ended.status == right else [f"status {ended.status}, not {right}: {ended.err}"]
             tally.add(compare(*both), [ended], again=again, problems=status)
         elif tries == TRIES:
             tally.add(WHOLE, problems=["it ended before it could be stopped"])
