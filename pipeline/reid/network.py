@@ -126,10 +126,23 @@ def _resnet18(settings: NetworkSettings) -> tuple[nn.Sequential, nn.ModuleList, 
     return stem, nn.ModuleList(stages), widths[-1]
 
 
+class _NarrowShortcut(nn.Conv2d):
+    """A 1x1 convolution that drops the pixels which its stride passes over, then has none.
+
+    The same sums as `nn.Conv2d`'s, whose gradient by oneDNN writes behind its buffer where fewer channels come in
+    than a vector register holds, 16 at most (torch 2.15, uxlfoundation/oneDNN issue 6035): the process aborts.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        down, across = self.stride
+        return F.conv2d(images[..., ::down, ::across], self.weight)
+
+
 def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
     shortcut = None
     if stride != 1 or channels_in != channels_out:
-        convolution = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+        kind = _NarrowShortcut if channels_in < 16 else nn.Conv2d
+        convolution = kind(channels_in, channels_out, 1, stride, bias=False)
         shortcut = nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
     first = BasicBlock(channels_in, channels_out, stride, shortcut)
     return nn.Sequential(first, BasicBlock(channels_out, channels_out))
