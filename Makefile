@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-ray test-rest chaos fuzz lint types bench lock clean
+.PHONY: setup demo test test-ray test-rest test-portable chaos fuzz lint types bench lock clean
 
 setup: $(READY)
 
@@ -30,6 +30,12 @@ test-ray: setup
 
 test-rest: setup
 	$(BIN)/python -m pytest -m "not ray"
+
+# As on a processor of long ago: what holds on this one alone shows here.
+test-portable: setup
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR" \
+		$(BIN)/python -m pytest -m "not ray" tests/pipeline/test_losses.py tests/pipeline/test_precision.py \
+		tests/pipeline/test_quality.py tests/pipeline/test_generation_quality.py tests/pipeline/recipes tests/pipeline/reid
 
 # Faults on purpose (20 minutes) and hostile input (10): `make chaos CHAOS="--only kills --minutes 2"`, `make fuzz FUZZ=...`.
 chaos: setup

@@ -7,7 +7,7 @@ and the commit (once each, in `manifests.store`), so an actor that dies costs th
 from __future__ import annotations
 
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -161,18 +161,21 @@ def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | 
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
     """
     import ray
+    from ray.exceptions import ActorUnavailableError
 
-    queue = deque(waiting.items())
+    queue = deque(waiting)
+    left = {shard: plan.num_rows for shard, plan in waiting.items()}
     coming_up = {actor.ready.remote(): actor for actor in actors}
     running: dict[Any, tuple[Any, int]] = {}
+    interruptions = Counter[int]()
 
     def start_next(actor: Any) -> None:
         if not queue:
             # Its place may be what an actor that died needs in order to come back with its shard.
             ray.kill(actor)
             return
-        shard, plan = queue.popleft()
-        running[actor.run.options(num_returns="streaming").remote(shard, plan)] = (actor, plan.num_rows)
+        shard = queue.popleft()
+        running[actor.run.options(num_returns="streaming").remote(shard, waiting[shard])] = (actor, shard)
 
     while running or queue:
         events: list[Any] = ray.wait([*running, *coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
@@ -182,14 +185,23 @@ def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | 
                 ray.get(event)
                 start_next(coming_up.pop(event))
                 continue
-            actor, left = running[event]
+            actor, shard = running[event]
             try:
-                done = min(left, int(ray.get(next(event))))
+                done = min(left[shard], int(ray.get(next(event))))
             except StopIteration:
                 del running[event]
                 start_next(actor)
                 continue
-            running[event] = (actor, left - done)
+            except ActorUnavailableError:
+                # Not now: its node was lost, say, and the actor is on its way back. Whoever is free takes the shard.
+                interruptions[shard] += 1
+                if interruptions[shard] > RESTARTS:
+                    raise
+                del running[event]
+                queue.appendleft(shard)
+                coming_up[actor.ready.remote()] = actor
+                continue
+            left[shard] -= done
             if progress is not None:
                 progress.advance(done)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ _WAITS = {
 }
 """Ray's own names for such waits."""
 _AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+_ANNOUNCED = "dashboard_agent_listen_port"
+"""The one of them whose file the raylet waits for although it was told the port."""
 
 
 def start_local(**options: Any) -> None:
@@ -34,7 +37,7 @@ def start_local(**options: Any) -> None:
 
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(START_SECONDS))
     with _own_signals(), _patience():
-        ray.init(address="local", _system_config=_WAITS, **options)
+        ray.init(address="local", _system_config={**_WAITS, "enable_metrics_collection": False}, **options)
 
 
 def join(address: str, **options: Any) -> None:
@@ -72,12 +75,17 @@ def _patience() -> Iterator[None]:
     ``ray.init`` gives up 30 seconds after it began. A busy machine takes longer. So the raylet is told the ports, and
     the question whether it is there is made to wait for its answer."""
     from ray._private import services
+    from ray._raylet import persist_port  # type: ignore[attr-defined]
 
     start, ask = services.start_raylet, services.get_node
     raylet: list[Any] = []
 
     def start_with_ports(*arguments: Any, **options: Any) -> Any:
-        raylet.append(start(*arguments, **{**options, **dict(zip(_AGENT_PORTS, _free_ports(), strict=True))}))
+        ports = dict(zip(_AGENT_PORTS, _free_ports(), strict=True))
+        named = inspect.signature(start).bind(*arguments, **{**options, **ports})
+        node = named.arguments["session_dir"], named.arguments["node_id"]
+        persist_port(*node, _ANNOUNCED, ports[_ANNOUNCED])
+        raylet.append(start(*named.args, **named.kwargs))
         return raylet[-1]
 
     def ask_on(*arguments: Any) -> Any:
@@ -89,9 +97,7 @@ def _patience() -> Iterator[None]:
                 if time.monotonic() >= deadline:
                     raise TimeoutError(f"its node was not there after {START_SECONDS} seconds") from None
             if raylet and (status := raylet[-1].process.poll()) is not None:
-                raise ChildProcessError(
-                    f"its raylet ended with status {status}; its logs are in /tmp/ray/session_latest"
-                )
+                raise ChildProcessError(f"its raylet ended with status {status} (/tmp/ray/session_latest/logs)")
             for signum in signal.sigpending() & set(SIGNALS):
                 raise Stopped(signum)
             time.sleep(0.2)

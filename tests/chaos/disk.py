@@ -83,7 +83,7 @@ def gone(bench: Bench, seconds: float) -> Tally:
 
 
 def shard_gone(bench: Bench, seconds: float) -> Tally:
-    """A run that was killed, or has ended, loses a file that it had committed: the same command makes the shard again."""
+    """A run that was killed, or has ended, loses a file that it had committed: the same command makes it again."""
     tally = bench.tally("file of a committed shard removed", 10)
     digest = open_dataset(str(bench.folder / "first")).digest()
     for place in bench.trials(tally):
