@@ -39,7 +39,7 @@ def main(settings: Settings) -> None:
         settings.model_dump(include=set(AnnotationSettings.model_fields), mode="json")
     )
     open_input(settings.source, "source", flag="--source")  # what is wrong with it ends here, before Ray is started
-    with ray_session(settings.ray_address):
+    with ray_session(settings.ray_address, device=settings.device):
         dataset = annotate(
             settings.source,
             settings.output,

@@ -97,7 +97,7 @@ def main(settings: TrainJob) -> int:
         card = run.train()
     else:
         Workers(count=settings.workers).check(settings.batch_size)
-        with ray_session(settings.ray_address):
+        with ray_session(settings.ray_address, device=settings.device):
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
         card = settings.output / "generator.json"
     print(f"generator: {settings.output / 'generator.safetensors'}\ncard: {card}")
@@ -119,7 +119,7 @@ def _train_all_pairs(settings: TrainJob, run: TrainingRun) -> int:
         ).train
         for first, second in pairs
     }
-    with ray_session(settings.ray_address):
+    with ray_session(settings.ray_address, device=settings.device):
         train_side_by_side(trainings, settings.device)
     print(f"generators: {write_camstyle_card(settings.output, cameras, pairs)}")
     return 0

@@ -92,7 +92,7 @@ def main(settings: Settings) -> int:
         run.train()
     else:
         Workers(count=settings.workers).check(settings.batch_size)
-        with ray_session(settings.ray_address):
+        with ray_session(settings.ray_address, device=settings.device):
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
     print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")
     return 0

@@ -87,8 +87,8 @@ def run_synthesis_job(
             sources = _sources(settings, target, embedded, Path(scratch))
             print("\n".join(prepare(*sources, annotated.annotations if annotated else None).dry_run_lines()))
         return
-    source, target = _sources(settings, target, embedded, DEMO)
-    with ray_session(settings.ray_address):
+    source, target = _sources(settings, target, embedded, _beside(settings.output))
+    with ray_session(settings.ray_address, device=settings.device):
         job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
         dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage)
     _report(dataset, job, sheet)
@@ -120,6 +120,12 @@ def _check(
             if annotations is not None:
                 check_belonging(annotations, source)
     return generators
+
+
+def _beside(output: str) -> Path:
+    """Where what stands in for a source is drawn: beside the data set, so that whoever makes it again finds it, in
+    another working folder too (that of a submitted job is new each time)."""
+    return DEMO if "://" in output else Path(output).parent
 
 
 def _sources(

@@ -1,0 +1,37 @@
+"""What the synthesis jobs share: where the world is drawn that stands in for a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from manifests.dataset import Dataset
+from manifests.errors import UserError
+from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
+from pipeline.images import RgbImage
+from pipeline.plan_kinds import TRANSLATION, TranslationSettings
+
+
+class Settings(AnnotatedJobSettings, TranslationSettings):
+    """As those of `jobs/synthesize_duke_style.py`."""
+
+
+def no_sheet(made: Dataset, source: Dataset) -> RgbImage:
+    return np.zeros((1, 1, 3), np.uint8)
+
+
+@pytest.mark.parametrize("place", ["here", "store"])
+def test_the_world_that_stands_in_is_drawn_beside_the_output(place: str, tmp_path: Path) -> None:
+    output = str(tmp_path / "set") if place == "here" else "memory://drawn/set"
+    folders: list[Path] = []
+
+    def draw(folder: Path) -> tuple[str, str | None]:
+        folders.append(folder)
+        raise UserError("drawn")
+
+    settings = Settings(output=output, generator="ptgan_market_like_to_duke_like")
+    with pytest.raises(UserError, match=r"^drawn$"):
+        run_synthesis_job(settings, TRANSLATION, no_sheet, embedded=draw)
+    assert folders == [tmp_path if place == "here" else DEMO]
