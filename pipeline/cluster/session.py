@@ -46,14 +46,14 @@ def ray_session(address: str | None = None, local_cpus: int | None = None, devic
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A local Ray makes its own token; what its logger says of that helps nobody who started no cluster.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    target = address or os.environ.get("RAY_ADDRESS")
+    if not target:
+        check_device(device)
     import ray
 
     if ray.is_initialized():
         yield
         return
-    target = address or os.environ.get("RAY_ADDRESS")
-    if not target:
-        check_device(device)
     try:
         _connect(target, local_cpus)
         yield

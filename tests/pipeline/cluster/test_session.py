@@ -1,0 +1,31 @@
+"""Before a Ray is there: what can be known to fail is said at once."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+import torch
+
+from manifests.errors import UserError
+from pipeline.cluster import session
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_said_before_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(session, "_connect", lambda *_: pytest.fail("a Ray was started"))
+    with pytest.raises(UserError, match="cuda") as caught, session.ray_session(device="cuda"):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_exception_of_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(session, "start_local", start)
+    monkeypatch.setattr(ray, "is_initialized", bool)
+    said = r"^Ray did not start on this machine: The current node timed out during startup\.$"
+    with pytest.raises(UserError, match=said), session.ray_session():
+        pass
