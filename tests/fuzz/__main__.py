@@ -24,6 +24,8 @@ TARGETS: dict[str, Target] = {
     for module in (names, records, cards, pictures, sql, generators, annotations)
     for name, target in module.TARGETS.items()
 }
+_LEAST_SECONDS = 5.0
+"""For each target, also where those before it took longer."""
 HEAD = ("target", "cases", "uncaught failures")
 
 
@@ -57,7 +59,7 @@ def explore_all(names: Sequence[str], minutes: float, seed: int) -> Mapping[str,
         left = sum(TARGETS[one].share for one in names[number:])
         now = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as folder:
-            share = (end - now) * TARGETS[name].share / left
+            share = max(_LEAST_SECONDS, (end - now) * TARGETS[name].share / left)
             found[name] = explore(TARGETS[name], seed, share, Path(folder))
         print(f"{name}: {found[name].cases} cases, {len(found[name].failures)} uncaught failures", flush=True)
     return found

@@ -51,7 +51,7 @@ def _explored(target: Target, seed: int, seconds: float, folder: Path, found: Fi
         found.failures |= message.failures
         return True
     case = (folder / "case").read_text(errors="replace")[:800] if (folder / "case").exists() else "none yet"
-    what = "hangs in native code" if hung else f"the process died with status {process.exitcode}"
+    what = "does not end" if hung else f"the process died with status {process.exitcode}"
     found.failures[f"{what} {len(found.failures)}"] = f"{what}: {message or ''}; case {case}"
     return False
 
