@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from manifests.errors import UserError
+from pipeline.comparison import effects, world
 from pipeline.comparison.page import MEANINGS
 from pipeline.comparison.systems import SYSTEMS, find_systems
+from pipeline.generation_quality import train_camera_classifier
 from pipeline.recipes import RECIPES
 from pipeline.settings import parse_settings
+from pipeline.transfer_quality import train_judge
 
 from .test_train_generator import load_job
 
@@ -39,13 +43,22 @@ class Page(HTMLParser):
             self.pictures.append(str(values["src"]))
 
 
-def compare(world: Path, output: Path, *more: str) -> None:
-    given = ["--world", str(world), "--output", str(output), "--budget", "0.001", "--height", "64", "--width", "32"]
+def compare(folder: Path, output: Path, *more: str) -> None:
+    given = ["--world", str(folder), "--output", str(output), "--budget", "0.001", "--height", "64", "--width", "32"]
     job.main(
         parse_settings(job.Settings, [*given, "--reid-steps", "3", "--camera-pairs", "1", "--threads", "1", *more])
     )
 
 
+@pytest.fixture
+def _little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instruments of a few steps, on a few images: what they say is not looked at."""
+    monkeypatch.setattr(effects, "NOISE_IMAGES", 40)
+    monkeypatch.setattr(world, "train_camera_classifier", partial(train_camera_classifier, steps=3))
+    monkeypatch.setattr(world, "train_judge", partial(train_judge, steps=3))
+
+
+@pytest.mark.usefixtures("_little")
 def test_a_row_for_each_system(
     toy_sources: ToySources, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from manifests.errors import UserError
 from pipeline import images
 from pipeline.settings import parse_settings
 from pipeline.sources.layouts import LAYOUTS
+from tests.jobs import in_process
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "prepare_source.py"
 
@@ -46,8 +47,7 @@ def duke(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(JOB), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return in_process.run("prepare_source.py", *arguments)
 
 
 def test_the_job_writes_a_data_set_and_says_what_is_in_it(duke: Path, tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ import pytest
 from manifests.errors import UserError
 from pipeline.sources.toyworld import TRUTH_SCHEMA, ToyWorldSettings, make_toyworld
 from pipeline.sources.toyworld.plan import plan_world
+from tests.jobs.in_process import run
 
 SETTINGS = ToyWorldSettings(
     identities=6, seed=4, images_per_camera=2, height=64, width=32, distractors=4, junk=3, domains=("market-like",)
@@ -143,9 +142,7 @@ def test_a_whole_market_has_unique_names() -> None:
     ],
 )
 def test_a_faulty_setting_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
-    script = Path(__file__).resolve().parents[4] / "jobs" / "make_toyworld.py"
-    command = [sys.executable, str(script), "--output", str(tmp_path / "new"), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run("make_toyworld.py", "--output", tmp_path / "new", *arguments)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.strip().splitlines()) == 1
