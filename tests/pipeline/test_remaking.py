@@ -124,7 +124,7 @@ def test_another_environment_is_judged_by_its_pixels(make: Maker) -> None:
         assert one.psnr is not None
         assert 25 < one.psnr < 70
         assert not one.as_promised(20)
-    rewritten(dataset, lambda run: run["environment"].update(fingerprint="another"))
+    dataset = rewritten(dataset, lambda run: run["environment"].update(fingerprint="another"))
     for one in remake(dataset, names):
         assert not one.same_environment
         assert one.as_promised(20)
