@@ -5,13 +5,15 @@ What a snapshot names has a SHA-256 there. A file that has another was changed s
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from manifests.dataset import Dataset
-from manifests.log import FileEntry
+from manifests.log import BrokenDatasetError, FileEntry
 
+_PIECE = 4 << 20
 _THREADS = 4
 _right: set[tuple[str, str]] = set()
 """Place and digest of the files that this process has read through; threads may add to it at once."""
@@ -40,6 +42,16 @@ def _key(dataset: Dataset, entry: FileEntry) -> tuple[str, str]:
 
 
 def _check(dataset: Dataset, entry: FileEntry) -> None:
-    with dataset.open(entry) as shard:
-        shard.check_bytes()
+    digest, size = hashlib.sha256(), 0
+    with dataset.storage.open(entry.path) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+    if (size, digest.hexdigest()) != (entry.bytes, entry.sha256):
+        raise BrokenDatasetError(
+            f"{dataset.storage.locate(entry.path)} is not the file that was written: {size} bytes of SHA-256 "
+            f"{digest.hexdigest()[:12]}, the snapshot says {entry.bytes} of {entry.sha256[:12]}; put the right file "
+            "back, or make the data set anew",
+            entry.path,
+        )
     _right.add(_key(dataset, entry))

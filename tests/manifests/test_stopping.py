@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ from manifests.store import DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, synthetic_rows
 
 JOBS = sorted((Path(__file__).resolve().parents[2] / "jobs").glob("*.py"))
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """What starts the tests may ignore signals (`nohup`, a job in the background), and they would stay ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

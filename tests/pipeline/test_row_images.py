@@ -102,7 +102,7 @@ def test_a_file_that_is_not_the_snapshots_stops_driver_and_worker(
         shutil.copytree(toy_sources.market, tmp_path / name)
     settings = settings_of("cyclegan")
     changed = flip_last_byte(open_dataset(str(tmp_path / "before")))
-    said = rf"^{changed} has changed: its SHA-256 is not the snapshot's; [^\n]*$"
+    said = rf"^{changed} is not the file that was written: [^\n]*put the right file back[^\n]*$"
     with pytest.raises(UserError, match=said):
         prepare_synthesis(str(tmp_path / "before"), None, trained("cyclegan"), settings, annotations_uri=None)
     with pytest.raises(UserError, match=said):
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_the_snapshots_stops_driver_and_worker(
     job = prepare_synthesis(toy_sources.market, None, trained("cyclegan"), settings, annotations_uri=None)
     changed = flip_last_byte(open_dataset(str(tmp_path / "after")))
     elsewhere = replace(job, inputs=replace(job.inputs, source_uri=str(tmp_path / "after")))
-    with pytest.raises(UserError, match=rf"^{changed} has changed: its SHA-256 is not the snapshot's"):
+    with pytest.raises(UserError, match=rf"^{changed} is not the file that was written"):
         synthesize(elsewhere, str(tmp_path / "set"), runner=run_shards_here)
 
 
