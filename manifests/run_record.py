@@ -50,7 +50,7 @@ def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "kind": plan.kind,
         "status": "running",
-        "started": datetime.now(UTC).isoformat(),  # so fine that no two attempts write the same record
+        "started": now(),
         "plan": plan.to_json(),
         "footer": plan.footer,
         "run": dict(run),
