@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,12 +102,13 @@ def score(job: Scoring, output: str) -> Dataset:
     }
     classes = dataset.classes
     footer = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
+    begin = partial(DatasetRun.start, output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
     present = Snapshot.newest(open_storage(output))
-    if present is not None and job.plan_id in present.plan_ids:
+    if present is not None and job.plan_id in present.plan_ids and begin().finished:
         return open_dataset(output)
     # Before the run begins: what is wrong with the sources leaves nothing behind.
     judge = _Judge.of(job)
-    run = DatasetRun.start(output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
+    run = begin()
     todo = {number: dataset.snapshot.files[number] for number in run.pending()}
     total = sum(entry.rows for entry in todo.values())
     with attempt(run, len(planned)):

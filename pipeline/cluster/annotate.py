@@ -8,6 +8,7 @@ from typing import Any
 from manifests.attempt import attempt
 from manifests.dataset import Dataset
 from manifests.inputs import open_input
+from manifests.settling import mend
 from manifests.store import DatasetRun, open_dataset
 from pipeline.annotations import (
     STAGE,
@@ -54,6 +55,7 @@ def annotate(
     plan = plan_annotations(source, annotated, settings, limit, only)
     if annotated is not None and not plan.images:
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
+        mend(annotated.storage, annotated.snapshot)
         return annotated
     recorded = _record(source, settings, plan) | (record or {})
     run = DatasetRun.start(
