@@ -27,6 +27,7 @@ from manifests.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.data_parallel import Workers
+from pipeline.images import LARGEST_SIDE
 from pipeline.model_cards import absolute
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings
@@ -55,8 +56,12 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     eval: str | None = Field(
         default=None, description="URI of a source manifest with queries and gallery to measure on"
     )
-    height: int = Field(default=128, ge=32, multiple_of=16, description="of the network's images, pixels")
-    width: int = Field(default=64, ge=32, multiple_of=16, description="of the network's images, pixels")
+    height: int = Field(
+        default=128, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
+    )
+    width: int = Field(
+        default=64, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
+    )
     pretrained: str | None = Field(default=None, description="weights of the backbone, a state dict of torchvision's")
     workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
     ray_address: str | None = Field(

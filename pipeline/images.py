@@ -20,6 +20,8 @@ from PIL import Image
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 24
+LARGEST_SIDE = 4096
+"""Of the images that networks learn from and make, pixels."""
 
 RgbImage = NDArray[np.uint8]
 BoolMask = NDArray[np.bool_]

@@ -16,8 +16,9 @@ from torch import nn
 
 from manifests.errors import UserError
 from pipeline.checkpoint_state import load_metadata, load_shapes, load_state
+from pipeline.images import LARGEST_SIDE
 
-Side = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 """Height or width of the images that a network was trained on, pixels."""
 Network = TypeVar("Network", bound=nn.Module)
 

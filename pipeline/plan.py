@@ -24,7 +24,7 @@ from manifests.soft_labels import ClassMap
 from manifests.terms import Terms, combined
 from pipeline.digests import content_id, content_seed, plan_digest, settings_sha256
 from pipeline.generator_set import SINGLE, GeneratorSet
-from pipeline.images import ImageFormat
+from pipeline.images import LARGEST_SIDE, ImageFormat
 from pipeline.labelling import LabelSettings
 from pipeline.precision import Precision
 from pipeline.sources.files import Split
@@ -45,10 +45,18 @@ class SynthesisSettings(LabelSettings):
     shard_size: int = Field(1000, ge=1, description="rows in a shard: the unit of commit and of resume")
     batch_size: int = Field(16, ge=1, description="images in a generator's batch; its shape never changes")
     height: int | None = Field(
-        None, ge=16, multiple_of=4, description="height of the images in pixels; as the generator was trained"
+        None,
+        ge=16,
+        le=LARGEST_SIDE,
+        multiple_of=4,
+        description="height of the images in pixels; as the generator was trained",
     )
     width: int | None = Field(
-        None, ge=16, multiple_of=4, description="width of the images in pixels; as the generator was trained"
+        None,
+        ge=16,
+        le=LARGEST_SIDE,
+        multiple_of=4,
+        description="width of the images in pixels; as the generator was trained",
     )
     precision: Precision = Field("auto", description="arithmetic of the generator")
     image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")

@@ -21,6 +21,7 @@ from manifests.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.data_parallel import ALONE, Workers
 from pipeline.devices import Device
 from pipeline.finite import FiniteWatch, first_not_finite, largest_gradient
+from pipeline.images import LARGEST_SIDE
 from pipeline.networks.blocks import HistoryPool
 from pipeline.precision import Precision, resolve_precision
 from pipeline.recipes.base import Recipe, StepContext
@@ -38,8 +39,8 @@ class TrainingSettings(JobSettings):
 
     steps: int = Field(default=20_000, ge=1, description="updates in all, of the player that moves most often")
     batch_size: int = Field(default=1, ge=1, description="images of each domain in a step (the papers: 1)")
-    height: int = Field(default=256, ge=16, multiple_of=4, description="of the crops, pixels")
-    width: int = Field(default=128, ge=16, multiple_of=4, description="of the crops, pixels")
+    height: int = Field(default=256, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
+    width: int = Field(default=128, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
     seed: int = Field(default=0, ge=0, description="weights, order, augmentation and history pool follow from it")
     average_decay: float = Field(
         default=0.0, ge=0, lt=1, description="keep an exponential moving average of the generators; 0: off (the papers)"

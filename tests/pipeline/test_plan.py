@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from manifests.dataset import Dataset
 from manifests.errors import UserError
@@ -14,9 +15,10 @@ from manifests.soft_labels import ClassMap
 from manifests.store import open_dataset
 from manifests.terms import Terms
 from pipeline.generator_set import SINGLE, GeneratorSet, Member
-from pipeline.plan import Person, Sample, SynthesisPlan, make_plan, select_people
+from pipeline.plan import Person, Sample, SynthesisPlan, SynthesisSettings, make_plan, select_people
 from pipeline.plan_kinds import PlanInputs, TranslationSettings, translations
 from pipeline.recipes.ptgan import PTGAN
+from pipeline.training import TrainingSettings
 from tests.conftest import ToySources
 
 
@@ -129,3 +131,11 @@ def test_no_person_in_the_split_is_one_line(toy_sources: ToySources) -> None:
 def _annotation_like(sources: ToySources) -> Dataset:
     dataset = open_dataset(sources.market)
     return replace(dataset, snapshot=replace(dataset.snapshot, kind="annotation"))
+
+
+def test_sizes_are_bounded_as_those_of_trained_files_are() -> None:
+    for model in (SynthesisSettings, TrainingSettings):
+        for side in ("height", "width"):
+            assert getattr(model.model_validate({side: 4096}), side) == 4096
+            with pytest.raises(ValidationError, match="less than or equal to 4096"):
+                model.model_validate({side: 100_000_000})
