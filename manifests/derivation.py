@@ -149,7 +149,7 @@ def _lists(part: Mapping[str, Any]) -> dict[str, list[str]]:
 def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
     """What the run ran on: texts and figures, and the versions of libraries."""
     said = _mapping(run.get("environment"))
-    plain = {name: value for name, value in said.items() if isinstance(value, str | int | float)}
+    plain = {name: one for name, one in said.items() if isinstance(one, str | int | float) and name != "libraries"}
     texts: dict[str, Any] = {
         name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain
     }

@@ -290,12 +290,31 @@ def _runs() -> Iterator[tuple[str, Damage]]:
     yield "run.json of another kind", _edited(RUN, lambda value: value.update(kind="source"))
     yield "run.json of no status", _edited(RUN, lambda value: value.pop("status"))
     yield "run.json of no plan", _edited(RUN, lambda value: value.pop("plan"))
-    yield "a run that is a list", _edited(RUN, lambda value: value.update(run=[1, {"a": 2}]))
-    yield "earlier runs that are a text", _edited(RUN, lambda value: value.update(earlier_runs="none"))
-    yield "shards of a plan that are a text", _edited(RUN, lambda value: value["plan"].update(shard_rows={"x": "y"}))
+    yield "run.json of a run that is a list", _edited(RUN, lambda value: value.update(run=[1, {"a": 2}]))
+    yield "run.json of earlier runs that are a text", _edited(RUN, lambda value: value.update(earlier_runs="none"))
+    yield "run.json of shards that are a text", _edited(RUN, lambda value: value["plan"].update(shard_rows={"x": "y"}))
+    yield "run.json of another run", _edited(RUN, lambda value: value["run"].update(job="another"))
     for name, value in {"numbers": [1, 2.5], "texts": ["a"], "a text": "a", "null": None, "objects": [{}]}.items():
-        yield f"a run whose parts are {name}", _edited(RUN, lambda state, value=value: _filled(state["run"], value))
-    yield "a stranger's places", _edited(RUN, lambda state: [one.update(uri="\0") for one in state["run"]["inputs"]])
+        yield f"a stranger's run of {name}", _recorded(lambda run, value=value: _filled(run, value))
+    yield (
+        "a stranger's run in places of no name",
+        _recorded(lambda run: [one.update(uri="\0") for one in run["inputs"]]),
+    )
+    yield "a stranger's run that is a list", _recorded(lambda run: run.clear(), whole=[1, {"a": 2}])
+
+
+def _recorded(edit: Callable[[Json], Any], whole: Any = None) -> Damage:
+    """What is said of the run changed, in the snapshot and in ``run.json`` alike; or ``whole`` in its place."""
+
+    def change(state: Json) -> None:
+        edit(state["run"])
+        state["run"] = state["run"] if whole is None else whole
+
+    def damage(root: Path) -> None:
+        _edited("snapshot", lambda value: change(value["runs"][-1]))(root)
+        _edited(RUN, change)(root)
+
+    return damage
 
 
 def _filled(run: Json, value: Any) -> None:
@@ -340,5 +359,5 @@ CORE = frozenset(
     }
 )
 """Those that every command has to meet."""
-OF_STRANGERS = frozenset(name for name in DAMAGES if name.startswith(("a stranger's", "a run ", "run.json", "README")))
+OF_STRANGERS = frozenset(name for name in DAMAGES if name.startswith(("a stranger's", "run.json", "README")))
 """After these a command may well end, and say something else than before."""
