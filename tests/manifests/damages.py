@@ -5,7 +5,6 @@ In what a stranger wrote (`OF_STRANGERS`) the log agrees with the files: only th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests import parquet
 from manifests.log import snapshot_path
 from manifests.storage import open_storage
 from manifests.store import Snapshot
 from tests.manifests.manifest_rows import source_rows
+from tests.manifests.shard_damage import filled_column, flipped, not_text, page_of, rewritten, seal
 
 Damage = Callable[[Path], Any]
 """What happens to the data set in a folder: synthetic rows in two shards, rejects, an erasure, an older commit."""
@@ -135,86 +134,13 @@ _NO_NUMBERS = {
 }
 
 
-def _flipped(place: Callable[[bytes], int]) -> Callable[[Path], None]:
-    def change(path: Path) -> None:
-        data = bytearray(path.read_bytes())
-        data[place(bytes(data))] ^= 0x10
-        path.write_bytes(data)
-
-    return change
-
-
-def page_of(column: str) -> Callable[[bytes], int]:
-    """Where the first page of a column has its bytes."""
-
-    def place(data: bytes) -> int:
-        group = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0)
-        found = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == column)
-        start = found.dictionary_page_offset or found.data_page_offset
-        return int(start + found.total_compressed_size // 2)
-
-    return place
-
-
-def _table(change: Callable[[pa.Table], pa.Table], footer: bool = True) -> Callable[[Path], None]:
-    """The file written again with other rows or columns."""
-
-    def rewrite(path: Path) -> None:
-        table = pq.read_table(path)
-        kept = parquet.footer_of(table.schema) if footer else {}
-        path.write_bytes(parquet.encode(change(table), kept).to_pybytes())
-
-    return rewrite
-
-
-def sealed(root: Path, path: Path) -> None:
-    """Let the log say of a shard what it is now: as in the data set of a stranger who wrote it so."""
-    data, before = path.read_bytes(), path.relative_to(root).as_posix()
-    digest = hashlib.sha256(data).hexdigest()
-    after = f"{before.rpartition('/')[0]}/{path.name[:7]}{digest[:16]}.parquet"
-    rows = pq.read_metadata(path).num_rows
-    path.rename(root / after)
-    for log in (snapshot(root), commit(root), root / CROISSANT, root / STATEMENT):
-        log.write_text(json.dumps(_resealed(json.loads(log.read_bytes()), before, after, data, digest, rows)))
-
-
-def _resealed(value: Any, before: str, after: str, data: bytes, digest: str, rows: int) -> Any:
-    if isinstance(value, list):
-        return [_resealed(one, before, after, data, digest, rows) for one in value]
-    if not isinstance(value, dict):
-        return after if value == before else value
-    if value.get("path") == before:
-        return {**value, "path": after, "bytes": len(data), "sha256": digest, "rows": rows}
-    if before in (value.get("name"), value.get("contentUrl")):
-        value = {**value, "sha256": digest} if "sha256" in value else {**value, "digest": {"sha256": digest}}
-    return {key: _resealed(one, before, after, data, digest, rows) for key, one in value.items()}
-
-
 def _sealed_with(change: Callable[[Path], None]) -> Damage:
     def damage(root: Path) -> None:
         path = shard(root)
         change(path)
-        sealed(root, path)
+        seal(root, path, (snapshot(root), commit(root), root / CROISSANT, root / STATEMENT))
 
     return damage
-
-
-def _column(name: str, value: Any, type_: pa.DataType | None = None) -> Callable[[Path], None]:
-    """Every row of the file with ``value`` in a column."""
-
-    def change(table: pa.Table) -> pa.Table:
-        place, field = table.schema.get_field_index(name), table.schema.field(name)
-        values = pa.array([value] * table.num_rows, type_ or field.type)
-        return table.set_column(place, field if type_ is None else pa.field(name, type_), values)
-
-    return _table(change)
-
-
-def _not_text(table: pa.Table) -> pa.Table:
-    """A text column whose bytes are no UTF-8."""
-    place = table.schema.get_field_index("domain")
-    values = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary()).view(pa.string())
-    return table.set_column(place, table.schema.field(place), values)
 
 
 _ENTRY = {"idx": 0, "val": 1.0}
@@ -244,21 +170,24 @@ def _shards() -> Iterator[tuple[str, Damage]]:
     yield "shard cut to 1000 bytes", _in("shard", _cut(1000))
     yield "shard longer by a byte", _in("shard", lambda path: path.write_bytes(path.read_bytes() + b"\0"))
     for column in ("identity", "subject_keys.list.element", "image.bytes", "soft_label.list.element.val", "camera"):
-        yield f"a byte flipped in a page of {column}", _in("shard", _flipped(page_of(column)))
-    yield "a byte flipped in the footer", _in("shard", _flipped(lambda data: len(data) - 200))
-    yield "a byte flipped in the footer's length", _in("shard", _flipped(lambda data: len(data) - 6))
-    yield "a byte flipped in the magic", _in("shard", _flipped(lambda data: len(data) - 1))
+        yield f"a byte flipped in a page of {column}", _in("shard", flipped(page_of(column)))
+    yield "a byte flipped in the footer", _in("shard", flipped(lambda data: len(data) - 200))
+    yield "a byte flipped in the footer's length", _in("shard", flipped(lambda data: len(data) - 6))
+    yield "a byte flipped in the magic", _in("shard", flipped(lambda data: len(data) - 1))
     yield "another shard's bytes", lambda root: shard(root).write_bytes(shard(root, 1).read_bytes())
     source = parquet.encode(source_rows(4)).to_pybytes()
     yield "a shard of another kind", _in("shard", _holding(source))
     yield "a stranger's shard of another kind", _sealed_with(_holding(source))
-    yield "a stranger's shard without a column", _sealed_with(_table(lambda table: table.drop_columns(["identity"])))
-    yield "a stranger's shard without metadata", _sealed_with(_table(lambda t: t.replace_schema_metadata(None), False))
-    yield "a stranger's shard of text cameras", _sealed_with(_column("camera", "3", pa.string()))
-    yield "a stranger's shard of bytes that are no text", _sealed_with(_table(_not_text))
+    yield "a stranger's shard without a column", _sealed_with(rewritten(lambda table: table.drop_columns(["identity"])))
+    yield (
+        "a stranger's shard without metadata",
+        _sealed_with(rewritten(lambda t: t.replace_schema_metadata(None), False)),
+    )
+    yield "a stranger's shard of text cameras", _sealed_with(filled_column("camera", "3", pa.string()))
+    yield "a stranger's shard of bytes that are no text", _sealed_with(rewritten(not_text))
     for name, (column, value) in _STRANGE_VALUES.items():
-        yield f"a stranger's rows with {name}", _sealed_with(_column(column, value))
-    yield "fewer rows than the log says", _in("shard", _table(lambda table: table.slice(1)))
+        yield f"a stranger's rows with {name}", _sealed_with(filled_column(column, value))
+    yield "fewer rows than the log says", _in("shard", rewritten(lambda table: table.slice(1)))
 
 
 def _records() -> Iterator[tuple[str, Damage]]:
@@ -327,11 +256,11 @@ def _filled(run: Json, value: Any) -> None:
 
 
 def _erasures() -> Iterator[tuple[str, Damage]]:
-    yield "erasures of other columns", _in(ERASURES, _table(lambda table: table.drop_columns(["rows"]), False))
-    yield "erasures of one more row", _in(ERASURES, _table(lambda table: pa.concat_tables([table, table]), False))
-    yield "a table of rows without pictures that has fewer", _in(META, _table(lambda table: table.slice(1)))
-    yield "a byte flipped in the table without pictures", _in(META, _flipped(page_of("identity")))
-    yield "a byte flipped in the rejects", _in("rejects", _flipped(page_of("reason")))
+    yield "erasures of other columns", _in(ERASURES, rewritten(lambda table: table.drop_columns(["rows"]), False))
+    yield "erasures of one more row", _in(ERASURES, rewritten(lambda table: pa.concat_tables([table, table]), False))
+    yield "a table of rows without pictures that has fewer", _in(META, rewritten(lambda table: table.slice(1)))
+    yield "a byte flipped in the table without pictures", _in(META, flipped(page_of("identity")))
+    yield "a byte flipped in the rejects", _in("rejects", flipped(page_of("reason")))
     yield (
         "a file beside the shards",
         lambda root: shutil.copy(shard(root), root / "data/000077-0123456789abcdef.parquet"),
