@@ -58,16 +58,9 @@ def annotate(
         mend(annotated.storage, annotated.snapshot)
         return annotated
     recorded = _record(source, settings, plan) | (record or {})
-    run = DatasetRun.start(
-        output_uri,
-        "annotation",
-        plan.plan_id,
-        {shard: rows.num_rows for shard, rows in plan.shards.items()},
-        run=recorded,
-        append=True,
-    )
-    pending = run.pending()
-    to_do = {shard: plan.shards[shard] for shard in pending}
+    shard_rows = {shard: rows.num_rows for shard, rows in plan.shards.items()}
+    run = DatasetRun.start(output_uri, "annotation", plan.plan_id, shard_rows, run=recorded, append=True)
+    to_do = {shard: plan.shards[shard] for shard in run.pending()}
     images = sum(rows.num_rows for rows in to_do.values())
     print(
         f"annotations: {images} images in {len(to_do)} shards to do, {plan.already_done} known already, "

@@ -99,7 +99,7 @@ def run_shards(
     try:
         with stop_between_steps() as stop:
             try:
-                _feed(actors, dict(sorted(shards.items())), progress, stop)
+                _Feed(actors, dict(sorted(shards.items())), progress).run(stop)
             except RayError:
                 stop.check()  # the signal may have reached Ray's processes too
                 raise
@@ -152,58 +152,70 @@ def _run_patiently(worker: ShardWorker, shard: int, plan: pa.Table) -> Iterator[
         yield from worker.run(shard, plan)
 
 
-def _feed(actors: list[Any], waiting: dict[int, pa.Table], progress: Progress | None, stop: StopRequest) -> None:
-    """Keep one shard on each actor that is up until all are done; advance ``progress`` by what they yield.
-
-    Where a stop is asked for, the shards in hand are dropped.
+class _Feed:
+    """Keeps one shard on each actor that is up until all are done, and tells ``progress`` what they yield.
 
     An actor that is not placed yet gets no shard (it only tells an autoscaler what is wanted). A retried
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
     """
-    import ray
-    from ray.exceptions import ActorUnavailableError
 
-    queue = deque(waiting)
-    left = {shard: plan.num_rows for shard, plan in waiting.items()}
-    coming_up = {actor.ready.remote(): actor for actor in actors}
-    running: dict[Any, tuple[Any, int]] = {}
-    interruptions = Counter[int]()
+    def __init__(self, actors: list[Any], waiting: Mapping[int, pa.Table], progress: Progress | None) -> None:
+        self._plans, self._progress = waiting, progress
+        self._queue = deque(waiting)
+        self._left = {shard: plan.num_rows for shard, plan in waiting.items()}
+        self._coming_up = {actor.ready.remote(): actor for actor in actors}
+        self._running: dict[Any, tuple[Any, int]] = {}
+        self._interruptions = Counter[int]()
 
-    def start_next(actor: Any) -> None:
-        if not queue:
+    def run(self, stop: StopRequest) -> None:
+        """Until all is done; where a stop is asked for, the shards in hand are dropped."""
+        import ray
+
+        while self._running or self._queue:
+            events: list[Any] = ray.wait([*self._running, *self._coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
+            stop.check()
+            for event in events:
+                if event in self._coming_up:
+                    ray.get(event)
+                    self._start_next(self._coming_up.pop(event))
+                else:
+                    self._take(event)
+
+    def _start_next(self, actor: Any) -> None:
+        import ray
+
+        if not self._queue:
             # Its place may be what an actor that died needs in order to come back with its shard.
             ray.kill(actor)
             return
-        shard = queue.popleft()
-        running[actor.run.options(num_returns="streaming").remote(shard, waiting[shard])] = (actor, shard)
+        shard = self._queue.popleft()
+        stream = actor.run.options(num_returns="streaming").remote(shard, self._plans[shard])
+        self._running[stream] = (actor, shard)
 
-    while running or queue:
-        events: list[Any] = ray.wait([*running, *coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
-        stop.check()
-        for event in events:
-            if event in coming_up:
-                ray.get(event)
-                start_next(coming_up.pop(event))
-                continue
-            actor, shard = running[event]
-            try:
-                done = min(left[shard], int(ray.get(next(event))))
-            except StopIteration:
-                del running[event]
-                start_next(actor)
-                continue
-            except ActorUnavailableError:
-                # Not now: its node was lost, say, and the actor is on its way back. Whoever is free takes the shard.
-                interruptions[shard] += 1
-                if interruptions[shard] > RESTARTS:
-                    raise
-                del running[event]
-                queue.appendleft(shard)
-                coming_up[actor.ready.remote()] = actor
-                continue
-            left[shard] -= done
-            if progress is not None:
-                progress.advance(done)
+    def _take(self, stream: Any) -> None:
+        """What a shard's actor says next: rows that are done, that all are, or that it is away."""
+        import ray
+        from ray.exceptions import ActorUnavailableError
+
+        actor, shard = self._running[stream]
+        try:
+            done = min(self._left[shard], int(ray.get(next(stream))))
+        except StopIteration:
+            del self._running[stream]
+            self._start_next(actor)
+            return
+        except ActorUnavailableError:
+            # Not now: its node was lost, say, and the actor is on its way back. Whoever is free takes the shard.
+            self._interruptions[shard] += 1
+            if self._interruptions[shard] > RESTARTS:
+                raise
+            del self._running[stream]
+            self._queue.appendleft(shard)
+            self._coming_up[actor.ready.remote()] = actor
+            return
+        self._left[shard] -= done
+        if self._progress is not None:
+            self._progress.advance(done)
 
 
 def _first_line(text: str) -> str:
