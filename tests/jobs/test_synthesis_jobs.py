@@ -43,7 +43,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def without_ray() -> Iterator[None]:
     """Shards one after another in this process: how they come to actors is the same for every kind of job."""
     here = mock.patch.object(synthesis_job, "synthesize", partial(synthesize, runner=run_shards_here))
-    with here, mock.patch.object(synthesis_job, "ray_session", lambda *_, **__: nullcontext()):
+    with here, mock.patch.object(synthesis_job, "ray_session", return_value=nullcontext()):
         yield
 
 
