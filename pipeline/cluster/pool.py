@@ -7,6 +7,7 @@ and the commit (once each, in `manifests.store`), so an actor that dies costs th
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -22,6 +23,8 @@ from pipeline.cluster.stop_bell import LOOK_SECONDS
 from pipeline.progress import Progress
 
 RESTARTS = 3
+AWAY_SECONDS = 120.0
+"""How long an actor may be away: Ray takes half a minute and more to find that a node is lost."""
 
 
 class ShardWorker(Protocol):
@@ -166,6 +169,7 @@ class _Feed:
         self._coming_up = {actor.ready.remote(): actor for actor in actors}
         self._running: dict[Any, tuple[Any, int]] = {}
         self._interruptions = Counter[int]()
+        self._away_since: dict[Any, float] = {}
 
     def run(self, stop: StopRequest) -> None:
         """Until all is done; where a stop is asked for, the shards in hand are dropped."""
@@ -176,10 +180,30 @@ class _Feed:
             stop.check()
             for event in events:
                 if event in self._coming_up:
-                    ray.get(event)
-                    self._start_next(self._coming_up.pop(event))
+                    self._greet(event)
                 else:
                     self._take(event)
+
+    def _greet(self, event: Any) -> None:
+        """An actor is up, or still away."""
+        import ray
+        from ray.exceptions import ActorUnavailableError
+
+        actor = self._coming_up.pop(event)
+        try:
+            ray.get(event)
+        except ActorUnavailableError as error:
+            self._wait_for(actor, error)
+            return
+        self._away_since.pop(actor, None)
+        self._start_next(actor)
+
+    def _wait_for(self, actor: Any, error: Exception) -> None:
+        """Ask an actor that is away once more, in a moment; raises the ``error`` that said so if that goes on."""
+        if time.monotonic() - self._away_since.setdefault(actor, time.monotonic()) > AWAY_SECONDS:
+            raise error
+        time.sleep(1.0)
+        self._coming_up[actor.ready.remote()] = actor
 
     def _start_next(self, actor: Any) -> None:
         import ray
@@ -204,14 +228,14 @@ class _Feed:
             del self._running[stream]
             self._start_next(actor)
             return
-        except ActorUnavailableError:
+        except ActorUnavailableError as error:
             # Not now: its node was lost, say, and the actor is on its way back. Whoever is free takes the shard.
             self._interruptions[shard] += 1
             if self._interruptions[shard] > RESTARTS:
                 raise
             del self._running[stream]
             self._queue.appendleft(shard)
-            self._coming_up[actor.ready.remote()] = actor
+            self._wait_for(actor, error)
             return
         self._left[shard] -= done
         if self._progress is not None:

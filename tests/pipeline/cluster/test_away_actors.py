@@ -1,0 +1,84 @@
+"""Actors that Ray calls unavailable for a while, played by stand-ins: no node is lost for the sake of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import ray
+from ray.exceptions import ActorUnavailableError
+
+from manifests.stopping import StopRequest
+from pipeline.cluster import pool
+from pipeline.cluster.pool import RESTARTS, _Feed
+
+PLANS = {number: pa.table({"row": [0, 1]}) for number in range(3)}
+
+
+class Actor:
+    """Is away for the first ``times`` things that it is asked, then does what it is asked."""
+
+    def __init__(self, times: int, away_in_run: bool = False) -> None:
+        self.times, self.away_in_run, self.done = times, away_in_run, list[int]()
+        self.ready = SimpleNamespace(remote=lambda: iter([self._ready]))
+        self.run = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._run))
+
+    def _absent(self) -> None:
+        if self.times:
+            self.times -= 1
+            raise ActorUnavailableError("the node is gone", None)
+
+    def _ready(self) -> bool:
+        if not self.away_in_run:
+            self._absent()
+        return True
+
+    def _run(self, shard: int, plan: pa.Table) -> Iterator[Any]:
+        def rows() -> int:
+            if self.away_in_run:
+                self._absent()
+            self.done.append(shard)
+            return plan.num_rows
+
+        return iter([rows])
+
+
+class Seen:
+    """Counts rows as the progress line does."""
+
+    rows = 0
+
+    def advance(self, count: int) -> None:
+        self.rows += count
+
+
+@pytest.fixture(autouse=True)
+def _played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are iterators of what is to be called; any is there at once, in the order that they came."""
+    monkeypatch.setattr(ray, "wait", lambda events, **_: (list(events)[:1], list(events)[1:]))
+    monkeypatch.setattr(ray, "get", lambda event: (next(event) if isinstance(event, Iterator) else event)())
+    monkeypatch.setattr(ray, "kill", lambda actor: None)
+    monkeypatch.setattr(pool.time, "sleep", lambda seconds: None)
+
+
+@pytest.mark.parametrize("away_in_run", [False, True])
+def test_what_an_actor_had_in_hand_is_done_once(away_in_run: bool) -> None:
+    actors = [Actor(RESTARTS, away_in_run), Actor(0)]
+    seen: Any = Seen()
+    _Feed(actors, PLANS, seen).run(StopRequest())
+    assert sorted([*actors[0].done, *actors[1].done]) == [0, 1, 2]
+    assert seen.rows == 6
+
+
+def test_a_shard_whose_actor_goes_away_each_time_ends_the_run() -> None:
+    with pytest.raises(ActorUnavailableError):
+        _Feed([Actor(RESTARTS + 1, away_in_run=True)], PLANS, None).run(StopRequest())
+
+
+def test_an_actor_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "AWAY_SECONDS", 0.0)
+    with pytest.raises(ActorUnavailableError):
+        _Feed([Actor(10**6)], PLANS, None).run(StopRequest())
