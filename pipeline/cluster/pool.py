@@ -23,8 +23,9 @@ from pipeline.cluster.stop_bell import LOOK_SECONDS
 from pipeline.progress import Progress
 
 RESTARTS = 3
-AWAY_SECONDS = 120.0
-"""How long an actor may be away: Ray takes half a minute and more to find that a node is lost."""
+AWAY_SECONDS = 40.0
+"""How long an actor may be away: Ray takes up to half a minute to find that a node is lost, and where the head is lost it
+ends the process after a minute, with no word that we could say."""
 
 
 class ShardWorker(Protocol):
