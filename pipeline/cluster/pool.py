@@ -24,8 +24,8 @@ from pipeline.progress import Progress
 
 RESTARTS = 3
 AWAY_SECONDS = 40.0
-"""How long an actor may be away: Ray takes up to half a minute to find that a node is lost, and where the head is lost it
-ends the process after a minute, with no word that we could say."""
+"""How long an actor may be away: Ray takes up to half a minute to find that a node is lost, and where the head is lost
+it ends the process after a minute, before we could say a word."""
 
 
 class ShardWorker(Protocol):
