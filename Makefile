@@ -37,8 +37,8 @@ test-portable: export ATEN_CPU_CAPABILITY = default
 test-portable: export ONEDNN_MAX_CPU_ISA = AVX2
 test-portable: export NPY_DISABLE_CPU_FEATURES = X86_V3 X86_V4 AVX512_ICL AVX512_SPR
 test-portable: setup
-	$(BIN)/python -m pytest tests/pipeline/recipes tests/pipeline/reid tests/pipeline/test_losses.py \
-		tests/pipeline/test_precision.py $$(ls tests/pipeline/test_*quality.py)
+	$(BIN)/python -m pytest tests/pipeline/generators/recipes tests/pipeline/reid tests/pipeline/generators/test_losses.py \
+		tests/pipeline/common/test_precision.py tests/pipeline/measures tests/pipeline/experiments/test_transfer_quality.py
 
 # Faults on purpose (20 minutes) and hostile input (10): `make chaos CHAOS="--only kills --minutes 2"`, `make fuzz FUZZ=...`.
 chaos: setup

@@ -25,10 +25,10 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import json_text
+from manifests.common.json_text import json_text
+from pipeline.common.settings import JobSettings, run_job
 from pipeline.reid.evaluation import Features, Numbers, measure, similarities
 from pipeline.reid.reranking import reranked
-from pipeline.settings import JobSettings, run_job
 
 PEOPLE, CAMERAS, CHUNK = 3060, 15, 64
 People = tuple[Features, Numbers, Numbers]

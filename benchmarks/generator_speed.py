@@ -21,14 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import json_text
-from pipeline.fingerprint import environment
-from pipeline.generator import load_generator, save_generator
-from pipeline.precision import Precision
-from pipeline.recipes.ptgan import PTGAN, PTGANSettings
-from pipeline.settings import JobSettings, run_job
-from pipeline.training import Training, TrainingSettings
-from pipeline.training_data import DomainData, UnpairedDomains
+from manifests.common.json_text import json_text
+from pipeline.common.environment import environment
+from pipeline.common.precision import Precision
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
+from pipeline.generators.trained import load_generator, save_generator
+from pipeline.generators.training.loop import Training, TrainingSettings
+from pipeline.training.data import DomainData, UnpairedDomains
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 

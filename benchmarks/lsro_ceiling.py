@@ -20,11 +20,12 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests.json_text import json_text
-from pipeline.benchmark.gaps import FEW_IMAGES, POSES, Arm
-from pipeline.benchmark.settings import BenchmarkSettings
-from pipeline.benchmark.worlds import MEASURED, set_uri
+from manifests.common.json_text import json_text
 from pipeline.cluster.benchmark import reid_steps
+from pipeline.common.settings import run_job
+from pipeline.experiments.benchmark.gaps import FEW_IMAGES, POSES, Arm
+from pipeline.experiments.benchmark.settings import BenchmarkSettings
+from pipeline.experiments.benchmark.worlds import MEASURED, set_uri
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings, mixed_batches, spread_choice
 from pipeline.reid.model import ReidModel
@@ -32,7 +33,6 @@ from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.reid.sets import LabelledImages, TrainingSets, load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
-from pipeline.settings import run_job
 
 RESULTS = Path(__file__).parent / "results" / "lsro_ceiling.json"
 

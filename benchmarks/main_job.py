@@ -25,21 +25,21 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.common.json_text import json_text
 from manifests.errors import UserError
-from manifests.json_text import json_text
-from manifests.store import DatasetRun
-from pipeline.annotations import AnnotationSettings
+from manifests.writing.run import DatasetRun
+from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.embedded_default import prepare_embedded_sources
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
-from pipeline.generator import load_generator
-from pipeline.plan import SynthesisSettings
-from pipeline.plan_kinds import TranslationSettings
-from pipeline.settings import JobSettings, run_job
-from pipeline.synthesis import STAGE, SynthesisWorker
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.generators.trained import load_generator
+from pipeline.synthesis.kinds import TranslationSettings
+from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.worker import STAGE, SynthesisWorker
 
 
 class Settings(JobSettings):

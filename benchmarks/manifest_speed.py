@@ -27,13 +27,15 @@ from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from manifests import parquet, soft_labels
-from manifests.card import SAMPLES_META
-from manifests.json_text import json_text
-from manifests.schema import SYNTHETIC_SCHEMA
-from manifests.soft_labels import ClassMap, LabelColumns, expand
-from manifests.store import Dataset, DatasetRun, open_dataset
-from pipeline.settings import JobSettings, run_job
+from manifests.common.json_text import json_text
+from manifests.describing.card import SAMPLES_META
+from manifests.disk import parquet
+from manifests.format import soft_labels
+from manifests.format.schema import SYNTHETIC_SCHEMA
+from manifests.format.soft_labels import ClassMap, LabelColumns, expand
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset, DatasetRun
+from pipeline.common.settings import JobSettings, run_job
 
 Seconds = dict[str, float]
 

@@ -21,14 +21,14 @@ from pydantic import Field
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from manifests.common.json_text import json_text
 from manifests.errors import UserError
-from manifests.json_text import json_text
-from pipeline.images import draw_contact_sheet, encode
-from pipeline.recipes import find_recipe
-from pipeline.settings import JobSettings, run_job
+from pipeline.common.images import draw_contact_sheet, encode
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.experiments.toyworld_trial import ToyTrial
+from pipeline.generators.recipes import find_recipe
+from pipeline.generators.training.loop import TrainingSettings
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
-from pipeline.toyworld_trial import ToyTrial
-from pipeline.training import TrainingSettings
 
 # Recipe, and the weight of CycleGAN's identity mapping as a share of the cycle's (the paper: half).
 SYSTEMS: dict[str, tuple[str, float]] = {

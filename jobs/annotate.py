@@ -11,19 +11,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 from pydantic import Field
 
-from manifests.inputs import open_input
-from pipeline.annotations import AnnotationSettings
+from manifests.reading.inputs import open_input
+from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
+from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
-from pipeline.lineage import LineageSettings
-from pipeline.outcome import check_outcome
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
+from pipeline.synthesis.lineage import LineageSettings
 
 
 class Settings(AnnotationSettings, ClusterSettings, LineageSettings):

@@ -18,21 +18,21 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 from pydantic import Field
 
-from pipeline.benchmark.gaps import GAPS, find_gaps
-from pipeline.benchmark.page import write_results
-from pipeline.benchmark.settings import BenchmarkSettings
 from pipeline.cluster.benchmark import benchmark_nodes, benchmark_records
 from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
-from pipeline.devices import check_device
-from pipeline.fingerprint import environment
-from pipeline.settings import run_job
+from pipeline.common.devices import check_device
+from pipeline.common.environment import environment
+from pipeline.common.settings import run_job
+from pipeline.experiments.benchmark.gaps import GAPS, find_gaps
+from pipeline.experiments.benchmark.page import write_results
+from pipeline.experiments.benchmark.settings import BenchmarkSettings
 
 
 class Settings(BenchmarkSettings):

@@ -14,20 +14,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 import torch
 from pydantic import Field
 
-from pipeline.comparison.page import write_comparison
-from pipeline.comparison.systems import SYSTEMS, find_systems
-from pipeline.comparison.trial import Trial
-from pipeline.comparison.world import Laboratory
-from pipeline.settings import JobSettings, run_job
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.experiments.comparison.page import write_comparison
+from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
+from pipeline.experiments.comparison.trial import Trial
+from pipeline.experiments.comparison.world import Laboratory
+from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
-from pipeline.training_cameras import camera_pairs
 
 
 class Settings(JobSettings):

@@ -15,20 +15,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 import torch
 from pydantic import ConfigDict, Field
 
+from manifests.common.json_text import write_json
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.json_text import write_json
-from pipeline.devices import Device, check_device
+from manifests.reading.inputs import open_input
+from pipeline.common.devices import Device, check_device
+from pipeline.common.settings import run_job
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
-from pipeline.settings import run_job
 
 
 class Settings(RetrievalSettings):

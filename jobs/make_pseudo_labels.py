@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -19,12 +19,12 @@ import numpy as np
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from pipeline.images import resize, resize_mask
-from pipeline.progress import Progress
-from pipeline.row_images import PICTURE, image_of
-from pipeline.settings import JobSettings, run_job
-from pipeline.teachers import Teachers
+from manifests.reading.inputs import open_input
+from pipeline.annotation.shipped.teachers import Teachers
+from pipeline.common.images import resize, resize_mask
+from pipeline.common.progress import Progress
+from pipeline.common.row_images import PICTURE, image_of
+from pipeline.common.settings import JobSettings, run_job
 
 HEIGHT, WIDTH = 128, 64
 

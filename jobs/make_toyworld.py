@@ -8,13 +8,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 from pydantic import Field
 
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
 
 

@@ -12,21 +12,21 @@ from typing import Any, Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 from pydantic import Field
 
 from manifests.errors import UserError
-from pipeline.lineage import LineageSettings, telling
-from pipeline.lineage_events import LineageRun
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
 from pipeline.sources.files import SPLITS, Split
 from pipeline.sources.ingest import ingest, make_plan, summarize
 from pipeline.sources.layout import Layout, ScanOptions
 from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance
+from pipeline.synthesis.lineage import LineageSettings, telling
+from pipeline.synthesis.lineage_events import LineageRun
 
 
 class Settings(LineageSettings):
@@ -82,7 +82,7 @@ def _check_terms(layout: Layout, settings: Settings) -> None:
 
 
 def _run_record(settings: Settings, provenance: Provenance) -> dict[str, Any]:
-    from pipeline.fingerprint import environment  # imports torch: only once there is something to record
+    from pipeline.common.environment import environment  # imports torch: only once there is something to record
 
     return {
         "job": "prepare_source",

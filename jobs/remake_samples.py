@@ -18,7 +18,7 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -26,13 +26,13 @@ import numpy as np
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
-from manifests.schema import ROW_ID
-from manifests.storage import open_storage
-from pipeline.recorded_inputs import Elsewhere
-from pipeline.remaking import Remade, remake
-from pipeline.settings import JobSettings, run_job
+from manifests.format.schema import ROW_ID
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.storage.whole_files import open_storage
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.synthesis.recorded_inputs import Elsewhere
+from pipeline.synthesis.remaking import Remade, remake
 
 
 class Settings(JobSettings):

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -23,10 +23,10 @@ import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from pipeline.devices import Device, check_device
+from pipeline.common.devices import Device, check_device
+from pipeline.common.settings import run_job
 from pipeline.reid.model import load_reid
-from pipeline.scoring import ScoreSettings, open_scoring, score
-from pipeline.settings import run_job
+from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
 
 
 class Settings(ScoreSettings):

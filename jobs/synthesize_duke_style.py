@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -20,9 +20,9 @@ from pydantic import Field, model_validator
 
 from pipeline.cluster.embedded_default import prepare_embedded_sources
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
-from pipeline.inspection import translation_sheet
-from pipeline.plan_kinds import TRANSLATION, TranslationSettings
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
+from pipeline.synthesis.kinds import TRANSLATION, TranslationSettings
+from pipeline.synthesis.sheets import translation_sheet
 
 
 class Settings(AnnotatedJobSettings, TranslationSettings):

@@ -14,16 +14,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
 from pydantic import Field
 
 from pipeline.cluster.synthesis_job import SynthesisJobSettings, run_synthesis_job
-from pipeline.inspection import people_sheet
-from pipeline.plan_kinds import PEOPLE, PeopleSettings
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
+from pipeline.synthesis.kinds import PEOPLE, PeopleSettings
+from pipeline.synthesis.sheets import people_sheet
 
 
 class Settings(SynthesisJobSettings, PeopleSettings):

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -29,19 +29,19 @@ import yaml
 from pydantic import Field, create_model
 
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
+from manifests.reading.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
-from pipeline.data_parallel import Workers
-from pipeline.recipes import RECIPES, find_recipe
-from pipeline.recipes.base import Recipe
-from pipeline.recipes.camstyle import CamStyle
+from pipeline.common.settings import JobSettings, run_job
+from pipeline.generators.batches.cameras import camera_pairs
+from pipeline.generators.recipes import RECIPES, find_recipe
+from pipeline.generators.recipes.base import Recipe
+from pipeline.generators.recipes.camstyle import CamStyle
+from pipeline.generators.training.loop import TrainingSettings
+from pipeline.generators.training.run import TrainingRun
 from pipeline.reid.model import load_reid
-from pipeline.settings import JobSettings, run_job
-from pipeline.training import TrainingSettings
-from pipeline.training_cameras import camera_pairs
-from pipeline.training_run import TrainingRun
+from pipeline.training.workers import Workers
 
 
 class TrainJob(TrainingSettings):

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -24,8 +24,7 @@ import torch
 from pydantic import Field, model_validator
 
 from manifests.errors import UserError
-from pipeline.checkpoints import file_sha256, resolve
-from pipeline.pose_data import (
+from pipeline.annotation.shipped.pose_data import (
     PoseCrops,
     RealCrop,
     as_training_crops,
@@ -35,9 +34,10 @@ from pipeline.pose_data import (
     render_crops,
     save_crops,
 )
-from pipeline.pose_evaluation import measure, ship_pose_tiny
-from pipeline.pose_training import WEIGHTS, PoseTrainer, PoseTrainingSettings
-from pipeline.settings import JobSettings, run_job
+from pipeline.annotation.shipped.pose_evaluation import measure, ship_pose_tiny
+from pipeline.annotation.shipped.pose_training import WEIGHTS, PoseTrainer, PoseTrainingSettings
+from pipeline.checkpoints import file_sha256, resolve
+from pipeline.common.settings import JobSettings, run_job
 
 
 class Settings(PoseTrainingSettings, JobSettings):

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -23,12 +23,12 @@ import torch
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.inputs import open_input
+from manifests.reading.inputs import open_input
+from pipeline.checkpoints.cards import absolute
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
-from pipeline.data_parallel import Workers
-from pipeline.images import LARGEST_SIDE
-from pipeline.model_cards import absolute
+from pipeline.common.images import LARGEST_SIDE
+from pipeline.common.settings import JobSettings, run_job
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import FILE_NAME
@@ -37,7 +37,7 @@ from pipeline.reid.result import CARD
 from pipeline.reid.run import ReidRun
 from pipeline.reid.training import ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings
-from pipeline.settings import JobSettings, run_job
+from pipeline.training.workers import Workers
 
 
 class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettings, AugmentationSettings):

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -23,14 +23,14 @@ import torch
 from pydantic import Field
 
 from manifests.errors import UserError
+from pipeline.annotation.masks import load_segmenter
+from pipeline.annotation.poses import PoseEstimator, load_pose_estimator
+from pipeline.annotation.shipped.segmenter_evaluation import measure_drawn, measure_real, true_keypoints
+from pipeline.annotation.shipped.segmenter_training import SegmentationData, SegmenterTraining, train_segmenter
+from pipeline.annotation.shipped.teachers import Teachers
+from pipeline.annotation.shipped.toyworld_samples import ToySamples, evaluation_samples, is_varied, training_samples
 from pipeline.checkpoints import load_state, save_state, ship
-from pipeline.foreground import load_segmenter
-from pipeline.pose import PoseEstimator, load_pose_estimator
-from pipeline.segmenter_evaluation import measure_drawn, measure_real, true_keypoints
-from pipeline.segmenter_training import SegmentationData, SegmenterTraining, train_segmenter
-from pipeline.settings import JobSettings, run_job
-from pipeline.teachers import Teachers
-from pipeline.toyworld_samples import ToySamples, evaluation_samples, is_varied, training_samples
+from pipeline.common.settings import JobSettings, run_job
 
 
 class Settings(JobSettings):

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from manifests.stopping import stop_quietly
+    from manifests.common.stopping import stop_quietly
 
     stop_quietly()  # what follows takes seconds to import
 
@@ -19,13 +19,13 @@ import torch
 from pydantic import Field
 
 from pipeline.checkpoints import WEIGHTS_FOLDER, load_metadata, load_state, ship
-from pipeline.generator import FILE_NAME
-from pipeline.networks.blocks import Upsampling
-from pipeline.recipes.ptgan import PTGAN, PTGANSettings
-from pipeline.settings import run_job
+from pipeline.common.settings import run_job
+from pipeline.experiments.toyworld_trial import LICENCE, ToyTrial
+from pipeline.generators.networks.blocks import Upsampling
+from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
+from pipeline.generators.trained import FILE_NAME
+from pipeline.generators.training.loop import TrainingSettings
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
-from pipeline.toyworld_trial import LICENCE, ToyTrial
-from pipeline.training import TrainingSettings
 
 NAME = "ptgan_market_like_to_duke_like"
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from manifests.stopping import report_stop, stop_quietly, stop_raises
+from manifests.common.stopping import report_stop, stop_quietly, stop_raises
 
 if __name__ == "__main__":
     stop_quietly()  # what follows takes a second to import

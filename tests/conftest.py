@@ -9,7 +9,7 @@ from multiprocessing.context import ForkServerContext
 import pytest
 from hypothesis import settings
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.browser import chromium
 from tests.toy_inputs import ToySources, make_sources, write_annotations
 
@@ -32,8 +32,8 @@ def untrained_generator(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PTGAN generator with its first random weights: real code, worthless pictures."""
     import torch
 
-    from pipeline.generator import save_generator
-    from pipeline.recipes.ptgan import PTGAN, PTGANSettings
+    from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
+    from pipeline.generators.trained import save_generator
 
     recipe = PTGAN(PTGANSettings(ngf=8, blocks=1, ndf=8))
     network = recipe.build(torch.Generator().manual_seed(0), (128, 64))["source_to_target"]
@@ -57,7 +57,11 @@ def local_ray() -> Iterator[str]:
 def forkserver() -> ForkServerContext:
     """Processes forked from one server that has imported what they need: tens of milliseconds each."""
     server = multiprocessing.get_context("forkserver")
-    workers = ["tests.manifests.kill_worker", "tests.pipeline.test_data_parallel", "tests.pipeline.reid.test_workers"]
+    workers = [
+        "tests.manifests.writing.kill_worker",
+        "tests.pipeline.training.test_workers",
+        "tests.pipeline.reid.test_workers",
+    ]
     server.set_forkserver_preload([*workers, "pandas", "PIL.PngImagePlugin", "torch.utils.tensorboard"])
     return server
 

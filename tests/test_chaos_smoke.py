@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.chaos import kills
 from tests.chaos.__main__ import main
 from tests.chaos.bench import Bench

@@ -10,8 +10,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "torchvision", "ray", "mmpose", "mmengine", "mmcv", "segment_anything")
-WITHOUT_TORCH = ("manifests.store", "pipeline.checkpoints", "pipeline.pose", "pipeline.sources.toyworld")
-WITH_TORCH = ("pipeline.foreground", "pipeline.synthesis", "pipeline.training")
+WITHOUT_TORCH = (
+    "manifests.writing.run",
+    "pipeline.checkpoints",
+    "pipeline.annotation.poses",
+    "pipeline.sources.toyworld",
+)
+WITH_TORCH = ("pipeline.annotation.masks", "pipeline.synthesis.worker", "pipeline.generators.training.loop")
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.schema import ANNOTATION_SCHEMA
-from manifests.store import DatasetRun, open_dataset
+from manifests.format.schema import ANNOTATION_SCHEMA
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import DatasetRun
 
 
 class ToySources(NamedTuple):
@@ -41,7 +42,7 @@ def make_sources(folder: Path) -> ToySources:
 
 def write_annotations(sources: ToySources, uri: str) -> str:
     """The truth about every market-like image in the place of what the shipped models would find, in their names."""
-    from pipeline.annotations import AnnotationSettings, model_digests
+    from pipeline.annotation.annotations import AnnotationSettings, model_digests
 
     folder = sources.world / "market-like"
     drawn = pq.read_table(folder / "ground_truth" / "annotations.parquet").to_pylist()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from manifests.attestation import STATEMENT
-from manifests.card import CARD, SAMPLES_META, card_is_ours, write_inspection_files
 from manifests.commands.arguments import add_uri
-from manifests.croissant import CROISSANT
-from manifests.dataset import open_dataset
+from manifests.describing.attestation import STATEMENT
+from manifests.describing.card import CARD, SAMPLES_META, card_is_ours, write_inspection_files
+from manifests.describing.croissant import CROISSANT
+from manifests.reading.dataset import open_dataset
 
 HELP = "write card, index, Croissant metadata and provenance statement again"
 

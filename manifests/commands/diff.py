@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from manifests.commands.arguments import add_json
-from manifests.dataset import open_dataset
-from manifests.diff import diff
-from manifests.diff_text import as_text
-from manifests.json_text import lenient_json
+from manifests.common.json_text import lenient_json
+from manifests.reading.dataset import open_dataset
+from manifests.showing.diff import diff
+from manifests.showing.diff_text import as_text
 
 HELP = "what differs between two data sets of one kind"
 

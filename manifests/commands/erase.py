@@ -10,12 +10,12 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from manifests.card import CARD
 from manifests.commands.arguments import add_json
-from manifests.erase import ErasedDataset, ErasureReport, erase
-from manifests.json_text import lenient_json
-from manifests.subjects import Request
-from manifests.training_cards import Model
+from manifests.common.json_text import lenient_json
+from manifests.describing.card import CARD
+from manifests.erasing.erase import ErasedDataset, ErasureReport, erase
+from manifests.erasing.models import Model
+from manifests.erasing.traces import Request
 
 HELP = "remove all that comes from a person or an image"
 

@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 from manifests.commands.arguments import add_json, add_uri, positive
-from manifests.dataset import Dataset, open_dataset
+from manifests.common.json_text import lenient_json
 from manifests.errors import UserError
 from manifests.exports.folder import Exported
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501
 from manifests.exports.webdataset import SHARD_BYTES, export_webdataset
-from manifests.json_text import lenient_json
+from manifests.reading.dataset import Dataset, open_dataset
 
 HELP = "write Market-1501 folders, tar shards, or a folder for the Hugging Face Hub"
 _FORMATS = ("market1501", "webdataset", "huggingface")

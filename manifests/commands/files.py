@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from manifests.commands.arguments import add_uri
-from manifests.dataset import open_dataset
+from manifests.reading.dataset import open_dataset
 
 HELP = "the Parquet files of the newest snapshot"
 

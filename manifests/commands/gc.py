@@ -9,8 +9,8 @@ import argparse
 from dataclasses import asdict
 
 from manifests.commands.arguments import add_json, add_uri
-from manifests.gc import GRACE_HOURS, KEPT_SNAPSHOTS, collect_garbage
-from manifests.json_text import lenient_json
+from manifests.common.json_text import lenient_json
+from manifests.writing.gc import GRACE_HOURS, KEPT_SNAPSHOTS, collect_garbage
 
 HELP = "delete files that nothing refers to any more"
 

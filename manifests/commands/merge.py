@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from manifests.commands.arguments import add_json
-from manifests.json_text import lenient_json
-from manifests.merge import DUPLICATE, merge
+from manifests.common.json_text import lenient_json
+from manifests.writing.merge import DUPLICATE, merge
 
 HELP = "one data set out of several of a kind"
 

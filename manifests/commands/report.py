@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from manifests.commands.arguments import add_json, add_uri, natural
-from manifests.dataset import open_dataset
-from manifests.json_text import lenient_json
-from manifests.report import write_report
+from manifests.common.json_text import lenient_json
+from manifests.reading.dataset import open_dataset
+from manifests.showing.report import write_report
 
 HELP = "a self-contained page: pictures, counts, scores, provenance"
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 
 from manifests.commands.arguments import add_json, add_uri, natural, positive
-from manifests.dataset import Dataset, open_dataset
 from manifests.errors import UserError
-from manifests.query import query, rows_where
-from manifests.show import as_json, as_table, as_text, draw_sheet
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.query import query, rows_where
+from manifests.showing.show import as_json, as_table, as_text, draw_sheet
 
 HELP = "counts, sizes, scores and a sample of rows; answers to SQL; pictures"
 

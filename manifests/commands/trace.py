@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from manifests.chain_text import as_text
 from manifests.commands.arguments import add_json, add_uri
-from manifests.dataset import open_dataset
-from manifests.json_text import lenient_json
-from manifests.trace import trace
+from manifests.common.json_text import lenient_json
+from manifests.reading.dataset import open_dataset
+from manifests.showing.trace import trace
+from manifests.showing.trace_text import as_text
 
 HELP = "the chain behind one row: source images, models, settings, seed, label"
 

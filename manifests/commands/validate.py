@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from manifests.checking.validate import validate
 from manifests.commands.arguments import add_json, add_uri
-from manifests.validate import validate
 
 HELP = "check everything that must hold of a data set"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from manifests.dataset import Dataset
+from manifests.common.pictures import PictureError, open_picture
 from manifests.errors import UserError
-from manifests.pictures import PictureError, open_picture
-from manifests.schema import SPLITS
+from manifests.format.schema import SPLITS
+from manifests.reading.dataset import Dataset
 
 _ROW_ID = re.compile(r"[0-9a-f]{32}")
 _STEM = re.compile(r"(bounding_box_train|query|bounding_box_test)/(-1|[0-9]{4,})_c[0-9]+s[0-9]+_[0-9]{6,}_[0-9]{2,}")

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from manifests.dataset import Dataset
+from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
 from manifests.errors import UserError
-from manifests.query import RowNumbers
-from manifests.statements import INTENDED_USE, STATEMENTS, terms
+from manifests.reading.dataset import Dataset
+from manifests.reading.query import RowNumbers
 
 NOTE = "README.md"
 

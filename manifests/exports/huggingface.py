@@ -11,17 +11,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from manifests.attestation import STATEMENT
-from manifests.card import CARD, SAMPLES_META
-from manifests.croissant import CROISSANT
-from manifests.dataset import Dataset
-from manifests.erasures import ERASURES, read_log
+from manifests.checking.faults import Report
+from manifests.checking.metadata import check_metadata
+from manifests.describing.attestation import STATEMENT
+from manifests.describing.card import CARD, SAMPLES_META
+from manifests.describing.croissant import CROISSANT
+from manifests.disk.records import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
+from manifests.disk.run_form import load_run
 from manifests.errors import UserError
 from manifests.exports.folder import Exported, new_folder
-from manifests.faults import Report
-from manifests.log import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
-from manifests.metadata_checks import check_metadata
-from manifests.run_form import load_run
+from manifests.reading.dataset import Dataset
+from manifests.reading.erasure_log import ERASURES, read_log
 
 _BEFORE_PUBLISHING = (
     f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "

@@ -10,8 +10,8 @@ A name such as ``0002_c1s1_000451_03.jpg`` gives person, camera, sequence, frame
   rows, they are s0 and the row's number, so that no name is one of the real set.
 - Files keep the format that the images have: a PNG is called ``.png``.
 
-``labels.parquet`` has a row for each image: where it came from, and its soft label as `manifests.soft_labels.expand`
-takes it.
+``labels.parquet`` has a row for each image: where it came from, and its soft label as
+`manifests.format.soft_labels.expand` takes it.
 
 Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
@@ -23,13 +23,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from manifests import parquet
-from manifests.dataset import Dataset
+from manifests.disk import parquet
 from manifests.exports.file_names import stem_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
-from manifests.query import RowNumbers, metadata
-from manifests.schema import ROW_ID, SCHEMAS
+from manifests.format.schema import ROW_ID, SCHEMAS
+from manifests.reading.dataset import Dataset
+from manifests.reading.query import RowNumbers, metadata
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 LABELS, IDENTITIES = "labels.parquet", "identities.parquet"
@@ -152,6 +152,6 @@ _HOW_TO_READ = [
     "Names such as `0002_c1s1_000451_03.jpg` give person, camera, sequence, frame and box. 0000 is nobody in "
     "particular, -1 is junk, c0 a camera that is not known, s0 no recording. "
     f"`{IDENTITIES}` translates numbers to identities and classes; `{LABELS}` has identity, camera, soft label and "
-    "origin of every file. `manifests.soft_labels.expand` gives dense soft labels, "
+    "origin of every file. `manifests.format.soft_labels.expand` gives dense soft labels, "
     "`manifests.exports.torchreid.register` hands the folder to torchreid.",
 ]

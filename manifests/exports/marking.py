@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from manifests.derivation import SOFTWARE
-from manifests.schema import DIGITAL_SOURCE_TYPE
+from manifests.format.schema import DIGITAL_SOURCE_TYPE
+from manifests.reading.runs import SOFTWARE
 
 _NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.dataset import Dataset
-from manifests.log import FileEntry
-from manifests.query import RowNumbers
-from manifests.shard_reading import open_shard
-from manifests.storage import Storage, open_storage
+from manifests.disk.records import FileEntry
+from manifests.disk.shard_reading import open_shard
+from manifests.reading.dataset import Dataset
+from manifests.reading.query import RowNumbers
+from manifests.storage.whole_files import Storage, open_storage
 
 
 class RowGroups:

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from manifests.dataset import Dataset
+from manifests.common.pictures import PictureError, check_digest
+from manifests.disk.shard_reading import Shard
 from manifests.errors import UserError
 from manifests.exports.file_names import suffix_of
 from manifests.exports.marking import mark_synthetic
-from manifests.pictures import PictureError, check_digest
-from manifests.query import RowNumbers, rows_where
-from manifests.schema import ROW_ID
-from manifests.shard_reading import Shard
+from manifests.format.schema import ROW_ID
+from manifests.reading.dataset import Dataset
+from manifests.reading.query import RowNumbers, rows_where
 
 _BATCH = 100
 

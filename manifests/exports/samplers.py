@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from manifests.soft_labels import NO_LABEL
+from manifests.format.soft_labels import NO_LABEL
 
 
 class IdentitySampler:

@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
-from manifests.dataset import Dataset, open_dataset
+from manifests.common.pictures import PictureError, check_digest, load_picture
 from manifests.errors import UserError
 from manifests.exports.row_groups import RowGroups
 from manifests.exports.rows import chosen_rows
 from manifests.exports.samplers import IdentitySampler, RowGroupSampler
-from manifests.label_checks import check_classes, check_sum, check_values
-from manifests.pictures import PictureError, check_digest, load_picture
-from manifests.query import metadata
-from manifests.schema import SCHEMAS
-from manifests.soft_labels import NO_LABEL, ClassMap
+from manifests.format.label_checks import check_classes, check_sum, check_values
+from manifests.format.schema import SCHEMAS
+from manifests.format.soft_labels import NO_LABEL, ClassMap
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.query import metadata
 
 __all__ = ["IdentitySampler", "ReIDDataset", "RowGroupSampler", "dense_labels"]
 
@@ -58,7 +58,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
 
     Raises:
         UserError: there is no closed data set at ``uri``, it holds no images or is labelled over other ``classes``, or
-            ``where`` (SQL, as for `manifests.query.rows_where`) makes no sense or chooses no row.
+            ``where`` (SQL, as for `manifests.reading.query.rows_where`) makes no sense or chooses no row.
         ValueError: a column is not there.
 
     Reading a row raises UserError where its picture is not the one that its digest names.

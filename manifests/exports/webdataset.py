@@ -13,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from manifests.dataset import Dataset
+from manifests.common.json_text import lenient_json
 from manifests.exports.file_names import key_of, split_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
-from manifests.json_text import lenient_json
-from manifests.query import PICTURES
-from manifests.schema import ROW_ID
+from manifests.format.schema import ROW_ID
+from manifests.reading.dataset import Dataset
+from manifests.reading.query import PICTURES
 
 SHARD_BYTES = 256 << 20
 CLASSES = "classes.json"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from manifests.attempt import attempt
-from manifests.dataset import Dataset
-from manifests.inputs import open_input
-from manifests.settling import mend
-from manifests.store import DatasetRun, open_dataset
-from pipeline.annotations import (
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.inputs import open_input
+from manifests.writing.attempt import attempt
+from manifests.writing.run import DatasetRun
+from manifests.writing.settling import mend
+from pipeline.annotation.annotations import (
     STAGE,
     AnnotationPlan,
     AnnotationSettings,
@@ -18,14 +18,14 @@ from pipeline.annotations import (
     open_annotations,
     plan_annotations,
 )
+from pipeline.checkpoints.cards import describe_model
 from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
-from pipeline.fingerprint import environment
-from pipeline.lineage import telling
-from pipeline.lineage_events import LineageRun
-from pipeline.model_cards import describe_model
-from pipeline.progress import Progress
+from pipeline.common.environment import environment
+from pipeline.common.progress import Progress
+from pipeline.synthesis.lineage import telling
+from pipeline.synthesis.lineage_events import LineageRun
 
 
 def annotate(

@@ -12,21 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from manifests.store import open_dataset
-from pipeline.annotations import AnnotationSettings
-from pipeline.benchmark.gaps import BASELINE, Arm, Gap
-from pipeline.benchmark.records import ArmRecord, find_record, write_record
-from pipeline.benchmark.settings import BenchmarkSettings, arm_folder, gap_folder, images_uri, seed_folder
-from pipeline.benchmark.worlds import MEASURED, Measured, draw_world, prepare_sets, set_uri
+from manifests.reading.dataset import open_dataset
+from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.graph import Node
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import prepare_synthesis, synthesize
 from pipeline.cluster.train import write_camstyle_card
-from pipeline.comparison.systems import SYSTEMS
-from pipeline.plan_kinds import KINDS, PEOPLE, POSES, Kind
-from pipeline.recipes import find_recipe
-from pipeline.recipes.base import Recipe
+from pipeline.experiments.benchmark.gaps import BASELINE, Arm, Gap
+from pipeline.experiments.benchmark.records import ArmRecord, find_record, write_record
+from pipeline.experiments.benchmark.settings import BenchmarkSettings, arm_folder, gap_folder, images_uri, seed_folder
+from pipeline.experiments.benchmark.worlds import MEASURED, Measured, draw_world, prepare_sets, set_uri
+from pipeline.experiments.comparison.systems import SYSTEMS
+from pipeline.generators.batches.cameras import camera_pairs
+from pipeline.generators.recipes import find_recipe
+from pipeline.generators.recipes.base import Recipe
+from pipeline.generators.training.loop import TrainingSettings
+from pipeline.generators.training.run import TrainingRun
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.evaluation import Retrieval
 from pipeline.reid.mixing import MixSettings
@@ -35,9 +37,7 @@ from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.reid.run import ReidRun
 from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTrainingSettings
-from pipeline.training import TrainingSettings
-from pipeline.training_cameras import camera_pairs
-from pipeline.training_run import TrainingRun
+from pipeline.synthesis.kinds import KINDS, PEOPLE, POSES, Kind
 
 
 @dataclass(frozen=True)

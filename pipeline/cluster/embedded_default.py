@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from manifests.dataset import Dataset
-from pipeline.fingerprint import environment
+from manifests.reading.dataset import Dataset
+from pipeline.common.environment import environment
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from manifests.common.stopping import GO_ON, keeping
 from manifests.errors import UserError
-from manifests.stopping import GO_ON, keeping
 from pipeline.cluster.resources import stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
 from pipeline.cluster.stop_bell import StopBell, wait_for_tasks

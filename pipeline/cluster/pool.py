@@ -1,7 +1,7 @@
 """The engine: a few long-lived actors, shards of a plan handed to whoever is free.
 
 Ray gives placement, processes, retries and object transport; what belongs to us is the plan (which shards)
-and the commit (once each, in `manifests.store`), so an actor that dies costs the shard in hand and no more.
+and the commit (once each, in `manifests.writing.run`), so an actor that dies costs the shard in hand and no more.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from manifests.common.stopping import GO_ON, StopRequest, stop_between_steps
 from manifests.errors import PassingError, UserError
-from manifests.stopping import GO_ON, StopRequest, stop_between_steps
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, wait_for_placement
 from pipeline.cluster.session import ClusterSettings, ask_for_nodes, cluster_nodes
 from pipeline.cluster.stop_bell import LOOK_SECONDS
-from pipeline.progress import Progress
+from pipeline.common.progress import Progress
 
 RESTARTS = 3
 AWAY_SECONDS = 40.0

@@ -15,8 +15,8 @@ from pydantic import Field
 from manifests.errors import UserError
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.starting import join, start_local
-from pipeline.devices import check_device
-from pipeline.settings import JobSettings
+from pipeline.common.devices import check_device
+from pipeline.common.settings import JobSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 

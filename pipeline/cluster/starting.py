@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from manifests.stopping import SIGNALS, Stopped, not_for_children
+from manifests.common.stopping import SIGNALS, Stopped, not_for_children
 
 START_SECONDS = 300
 """How long the processes of a local Ray may take to come up."""

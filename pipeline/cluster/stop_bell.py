@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from manifests.stopping import GO_ON, Stopped, StopRequest, sharing, stop_between_steps
+from manifests.common.stopping import GO_ON, Stopped, StopRequest, sharing, stop_between_steps
 
 SAVE_SECONDS = 20.0
 """How long the driver waits for what it told to stop: schedulers kill 30 seconds after SIGTERM."""

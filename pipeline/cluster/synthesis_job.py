@@ -1,6 +1,6 @@
 """What every synthesis job does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-A script says which kind it makes (`pipeline.plan_kinds`) and adds its settings; the rest is here.
+A script says which kind it makes (`pipeline.synthesis.kinds`) and adds its settings; the rest is here.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from pathlib import Path
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.store import Dataset, open_dataset
-from pipeline.annotations import AnnotationSettings, check_belonging, open_annotations
+from manifests.reading.dataset import open_dataset
+from manifests.reading.inputs import open_input
+from manifests.writing.run import Dataset
+from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
 from pipeline.cluster.annotate import annotate
+from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
-from pipeline.generator_set import GeneratorSet, open_generators
-from pipeline.images import RgbImage
-from pipeline.inspection import write_picture
-from pipeline.lineage import LineageSettings
-from pipeline.outcome import check_outcome
-from pipeline.plan import SynthesisSettings, select_people
-from pipeline.plan_kinds import Kind, check_kind
+from pipeline.common.images import RgbImage
+from pipeline.generators.trained_set import GeneratorSet, open_generators
+from pipeline.synthesis.kinds import Kind, check_kind
+from pipeline.synthesis.lineage import LineageSettings
+from pipeline.synthesis.plan import SynthesisSettings, select_people
+from pipeline.synthesis.sheets import write_picture
 
 DEMO = Path("runs/demo")
 Sheet = Callable[[Dataset, Dataset], RgbImage]

@@ -9,27 +9,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from manifests.attempt import attempt
-from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.soft_labels import ClassMap
-from manifests.store import DatasetRun, open_dataset
-from manifests.terms import Terms, combined, of_model
-from pipeline.annotations import Annotations, check_belonging
+from manifests.format.soft_labels import ClassMap
+from manifests.format.terms import Terms, combined, of_model
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.inputs import open_input
+from manifests.writing.attempt import attempt
+from manifests.writing.run import DatasetRun
+from pipeline.annotation.annotations import Annotations, check_belonging
 from pipeline.checkpoints import file_sha256, resolve
+from pipeline.checkpoints.cards import absolute, describe_model
 from pipeline.cluster.pool import ShardRunner, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
-from pipeline.fingerprint import environment
-from pipeline.generator_set import GeneratorSet, open_generators
-from pipeline.images import encode, resize
-from pipeline.labelling import check_label_rule
-from pipeline.lineage import telling
-from pipeline.lineage_events import LineageRun
-from pipeline.model_cards import absolute, describe_model
-from pipeline.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
-from pipeline.plan_kinds import (
+from pipeline.common.environment import environment
+from pipeline.common.images import encode, resize
+from pipeline.common.precision import resolve_precision
+from pipeline.common.progress import Progress
+from pipeline.generators.trained_set import GeneratorSet, open_generators
+from pipeline.synthesis.inputs import check_draws
+from pipeline.synthesis.kinds import (
     CAMERAS,
     PEOPLE,
     TRANSLATION,
@@ -39,11 +38,12 @@ from pipeline.plan_kinds import (
     check_kind,
     kind_of,
 )
-from pipeline.precision import resolve_precision
-from pipeline.progress import Progress
-from pipeline.synthesis import STAGE, SynthesisInputs, SynthesisWorker
-from pipeline.target_styles import measure_styles, spread_images
-from pipeline.views import check_draws
+from pipeline.synthesis.labelling import check_label_rule
+from pipeline.synthesis.lineage import telling
+from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.synthesis.target_styles import measure_styles, spread_images
+from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
 
 SIZE_IMAGES = 32
 
@@ -193,7 +193,7 @@ def synthesize(
     """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session,
     unless ``runner`` is `run_shards_here`.
 
-    ``lineage`` is told of the run (`pipeline.lineage`).
+    ``lineage`` is told of the run (`pipeline.synthesis.lineage`).
 
     Raises:
         UserError: the output holds another plan's run, the stage cannot be placed, a worker keeps failing.

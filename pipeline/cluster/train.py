@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
+from manifests.common.json_text import write_json
+from manifests.common.stopping import GO_ON, Stopped
 from manifests.errors import UserError
-from manifests.json_text import write_json
-from manifests.stopping import GO_ON, Stopped
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
 from pipeline.cluster.stop_bell import STOPPED, StopBell, wait_for_tasks, wait_for_thread
-from pipeline.data_parallel import Workers
+from pipeline.training.workers import Workers
 
 STAGE = "train"
 RETRIES = 3

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from manifests.soft_labels import NO_LABEL
+from manifests.format.soft_labels import NO_LABEL
+from pipeline.common.settings import JobSettings
 from pipeline.reid.sets import LabelledImages
-from pipeline.settings import JobSettings
-from pipeline.training_data import Columns, Crop, DomainData, crop_together, random_generator
+from pipeline.training.data import Columns, Crop, DomainData, crop_together, random_generator
 
 _STREAM, _ORDER_STREAM = 400, 401
 

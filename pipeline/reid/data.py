@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.soft_labels import ClassMap
-from pipeline.images import resize
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.inputs import open_input
+from pipeline.common.images import resize
+from pipeline.common.row_images import PICTURE, image_of
 from pipeline.reid.evaluation import DISTRACTOR, JUNK
-from pipeline.row_images import PICTURE, image_of
 
 _PART = 1024
 _SOURCE = [*PICTURE, "identity", "camera", "split", "role"]

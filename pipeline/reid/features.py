@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from manifests.errors import UserError
-from manifests.store import open_dataset
-from pipeline.finite import naming
-from pipeline.progress import Progress
+from manifests.reading.dataset import open_dataset
+from pipeline.common.finite import naming
+from pipeline.common.progress import Progress
 from pipeline.reid.data import count_posed, stream_people, stream_posed
 from pipeline.reid.evaluation import Features, Numbers
 from pipeline.reid.fusion import Fusion, fuse_poses

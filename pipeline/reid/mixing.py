@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from manifests.errors import UserError
+from pipeline.common.settings import JobSettings
 from pipeline.reid.batches import AugmentationSettings, Draw, LabelledBatches, Order, Shuffled
 from pipeline.reid.sets import TrainingSets
 from pipeline.reid.triplet import PeopleAndImages, TripletSettings
-from pipeline.settings import JobSettings
-from pipeline.training_data import random_generator
+from pipeline.training.data import random_generator
 
 _CHOICE_STREAM = 410
 

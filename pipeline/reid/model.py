@@ -14,15 +14,15 @@ from pydantic import Field
 from torch import Tensor
 
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap
-from pipeline.checkpoint_download import file_sha256
-from pipeline.checkpoint_state import save_state
+from manifests.format.soft_labels import ClassMap
 from pipeline.checkpoints import resolve
-from pipeline.finite import NotFiniteError
-from pipeline.images import resize
-from pipeline.network_files import NetworkMetadata, Side, load_network, read_metadata
+from pipeline.checkpoints.download import file_sha256
+from pipeline.checkpoints.network_files import NetworkMetadata, Side, load_network, read_metadata
+from pipeline.checkpoints.state import save_state
+from pipeline.common.finite import NotFiniteError
+from pipeline.common.images import resize
+from pipeline.common.tensors import to_signed
 from pipeline.reid.network import PARTS, NetworkSettings, ReidNetwork
-from pipeline.tensors import to_signed
 
 FILE_NAME = "reid.safetensors"
 Images = NDArray[np.uint8]

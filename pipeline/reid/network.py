@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, resnet50
 
 from manifests.errors import UserError
-from pipeline.checkpoint_state import load_state
 from pipeline.checkpoints import resolve
-from pipeline.settings import JobSettings
+from pipeline.checkpoints.state import load_state
+from pipeline.common.settings import JobSettings
 
 PARTS = 6
 """Horizontal stripes of local max pooling."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from manifests.json_text import write_json
-from pipeline.fingerprint import environment
+from manifests.common.json_text import write_json
+from pipeline.common.environment import environment
 from pipeline.reid.model import FILE_NAME, ReidModel, load_reid, save_reid
 from pipeline.reid.sets import TrainingSets
 from pipeline.reid.training import ReidTraining

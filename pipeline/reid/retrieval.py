@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from manifests.errors import UserError
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
+from pipeline.common.settings import JobSettings
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
 from pipeline.reid.features import Embedded, embed_people, embed_poses, with_poses
 from pipeline.reid.fusion import Fusion
 from pipeline.reid.model import ReidModel
 from pipeline.reid.reranking import Reranking, reranked
-from pipeline.settings import JobSettings
 
 
 class RetrievalSettings(JobSettings):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manifests.store import open_dataset
-from pipeline.data_parallel import ALONE, Workers
-from pipeline.devices import check_device
+from manifests.reading.dataset import open_dataset
+from pipeline.common.devices import check_device
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.model import ReidModel
@@ -17,6 +16,7 @@ from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.sets import load_sets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings
+from pipeline.training.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Training sets of a ReID network: images of one or several manifests with dense labels over one numbering of people.
 
 A real image is labelled one-hot, a generated one as its row says. A person is a name within a data set (see
-`manifests.numbering`): a generated image of somebody has the class of their real images, and people of one name in two
-data sets stay two.
+`manifests.writing.numbering`): a generated image of somebody has the class of their real images, and people of one name
+in two data sets stay two.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.dataset import Dataset
 from manifests.errors import UserError
-from manifests.inputs import open_input
-from manifests.numbering import Renaming, unite
-from manifests.relabel import relabel
-from manifests.soft_labels import ClassMap, LabelColumns, expand, one_hot
-from manifests.terms import UNSTATED
-from pipeline.digests import content_id, subject_key
+from manifests.format.soft_labels import ClassMap, LabelColumns, expand, one_hot
+from manifests.format.terms import UNSTATED
+from manifests.reading.dataset import Dataset
+from manifests.reading.inputs import open_input
+from manifests.writing.numbering import Renaming, unite
+from manifests.writing.relabel import relabel
+from pipeline.common.digests import content_id, subject_key
+from pipeline.common.row_images import PICTURE
 from pipeline.reid.data import decode_images, in_splits
-from pipeline.row_images import PICTURE
 
 _TERMS = ["licence", "consent_basis"]
 _SUBJECTS = {"source": ["dataset_id", "identity"], "synthetic": ["subject_keys"]}

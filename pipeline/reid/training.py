@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from manifests.stopping import GO_ON, Stopped, stop_between_steps
-from pipeline.data_parallel import ALONE, Workers
-from pipeline.devices import Device
-from pipeline.finite import FiniteWatch, largest_gradient
-from pipeline.precision import Precision, resolve_precision
+from manifests.common.stopping import GO_ON, Stopped, stop_between_steps
+from pipeline.common.devices import Device
+from pipeline.common.precision import Precision, resolve_precision
+from pipeline.common.settings import JobSettings
+from pipeline.common.tensors import to_batch
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
 from pipeline.reid.triplet import TripletSettings, batch_hard
-from pipeline.settings import JobSettings
-from pipeline.tensors import to_batch
-from pipeline.training_log import TrainingLog, total
-from pipeline.training_state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.finite_watch import FiniteWatch, largest_gradient
+from pipeline.training.log import TrainingLog, total
+from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.workers import ALONE, Workers
 
 
 class ReidTrainingSettings(JobSettings):

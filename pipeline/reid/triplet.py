@@ -17,9 +17,9 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from manifests.exports.samplers import IdentitySampler
-from manifests.soft_labels import NO_LABEL
+from manifests.format.soft_labels import NO_LABEL
+from pipeline.common.settings import JobSettings
 from pipeline.reid.batches import Draw, Shuffled
-from pipeline.settings import JobSettings
 
 
 class TripletSettings(JobSettings):

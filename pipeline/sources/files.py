@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from manifests.errors import UserError
-from pipeline.images import MAX_BYTES
+from pipeline.common.images import MAX_BYTES
 
 Split = Literal["train", "query", "gallery"]
 Role = Literal["person", "distractor", "junk"]

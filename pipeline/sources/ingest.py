@@ -13,12 +13,13 @@ from typing import Any
 import cv2
 import polars as pl
 
-from manifests.attempt import attempt
+from manifests.common.json_text import json_text
 from manifests.errors import UserError
-from manifests.json_text import json_text
-from manifests.store import Dataset, DatasetRun, open_dataset
-from pipeline.digests import plan_digest
-from pipeline.progress import Progress
+from manifests.reading.dataset import open_dataset
+from manifests.writing.attempt import attempt
+from manifests.writing.run import Dataset, DatasetRun
+from pipeline.common.digests import plan_digest
+from pipeline.common.progress import Progress
 from pipeline.sources.files import SPLITS, SourceFile, Split
 from pipeline.sources.layout import Layout, ScanOptions
 from pipeline.sources.layouts import scan

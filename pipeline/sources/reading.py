@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.schema import REJECT_SCHEMA, SOURCE_SCHEMA
-from pipeline import images
-from pipeline.digests import content_id
-from pipeline.progress import Progress
+from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA
+from pipeline.common import images
+from pipeline.common.digests import content_id
+from pipeline.common.progress import Progress
 from pipeline.sources.files import SourceFile
 
 STAGE = "prepare_source"

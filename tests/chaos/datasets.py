@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from manifests.checking.validate import validate
 from manifests.errors import UserError
-from manifests.schema import ROW_ID
-from manifests.store import open_dataset
-from manifests.validate import validate
+from manifests.format.schema import ROW_ID
+from manifests.reading.dataset import open_dataset
 
 
 class Found(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifests.__main__ import main
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.chaos.bench import Bench
 from tests.chaos.commands import Ended, Forked, strike, timed
 from tests.chaos.datasets import compare_folders, digests, look

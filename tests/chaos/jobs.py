@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.reid.model import save_reid
 from pipeline.reid.network import NetworkSettings, build_network

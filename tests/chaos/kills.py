@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.chaos.bench import Bench
 from tests.chaos.commands import Forked, strike, timed
 from tests.chaos.datasets import look

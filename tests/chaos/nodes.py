@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from manifests.schema import ROW_ID
-from manifests.store import open_dataset
+from manifests.format.schema import ROW_ID
+from manifests.reading.dataset import open_dataset
 from tests.chaos.bench import Bench
 from tests.chaos.commands import ROOT, Ended, Started, environment, python
 from tests.chaos.datasets import look

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.chaos.bench import Bench
 from tests.chaos.commands import Forked, environment, strike, timed
 from tests.chaos.datasets import Found, look

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from manifests.__main__ import main
-from manifests.names import subject_key
-from manifests.schema import ROW_ID
-from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
+from manifests.format.names import subject_key
+from manifests.format.schema import ROW_ID
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import open_dataset
 from tests.chaos.bench import Bench
 from tests.chaos.commands import Forked, strike, timed
 from tests.chaos.datasets import Found, compare_folders, digests, look

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from manifests.store import DatasetRun, ShardSink
+from manifests.writing.run import DatasetRun, ShardSink
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, reject_rows, synthetic_rows
 
 SHARD_ROWS = dict.fromkeys(range(8), 6)

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from manifests.schema import ANNOTATION_SCHEMA
-from manifests.storage import open_storage
-from manifests.store import DatasetRun, open_dataset
-from pipeline.annotations import Annotations
-from pipeline.images import encode_mask
+from manifests.format.schema import ANNOTATION_SCHEMA
+from manifests.reading.dataset import open_dataset
+from manifests.storage.whole_files import open_storage
+from manifests.writing.run import DatasetRun
+from pipeline.annotation.annotations import Annotations
+from pipeline.common.images import encode_mask
 from tests.fuzz.mutations import mutated_bytes
 from tests.fuzz.target import REFUSALS, Reader, Target
 from tests.manifests.manifest_rows import annotation_rows, sha

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from pipeline.checkpoint_table import WEIGHTS_FOLDER, shipped
-from pipeline.generator_set import PAIRS_FILE, open_generators
-from pipeline.model_cards import describe_model
+from pipeline.checkpoints.cards import describe_model
+from pipeline.checkpoints.table import WEIGHTS_FOLDER, shipped
+from pipeline.generators.trained_set import PAIRS_FILE, open_generators
 from tests.fuzz.mutations import mutated_json
 from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs

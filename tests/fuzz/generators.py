@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pipeline.checkpoints import load_metadata
-from pipeline.generator import load_generator
-from pipeline.generator_set import open_generators
+from pipeline.generators.trained import load_generator
+from pipeline.generators.trained_set import open_generators
 from tests.fuzz.mutations import mutated_bytes, mutated_values
 from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 from tests.pipeline.tiny_generators import save_tiny

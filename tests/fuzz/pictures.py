@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from pipeline.images import MAX_PIXELS, decode, decode_mask, encode, encode_mask
+from pipeline.common.images import MAX_PIXELS, decode, decode_mask, encode, encode_mask
 from tests.fuzz.mutations import mutated_bytes
 from tests.fuzz.target import REFUSALS, Reader, Target
 

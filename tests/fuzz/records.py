@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from manifests.erase import erase
-from manifests.erasures import ERASURES, read_log
-from manifests.gc import collect_garbage
-from manifests.log import RUN, CommitRecord, commit_path, snapshot_path
-from manifests.storage import Storage, open_storage
-from manifests.store import DatasetRun, open_dataset
-from manifests.subjects import Request
-from manifests.validate import validate
+from manifests.checking.validate import validate
+from manifests.disk.records import RUN, CommitRecord, commit_path, snapshot_path
+from manifests.erasing.erase import erase
+from manifests.erasing.traces import Request
+from manifests.reading.dataset import open_dataset
+from manifests.reading.erasure_log import ERASURES, read_log
+from manifests.storage.whole_files import Storage, open_storage
+from manifests.writing.gc import collect_garbage
+from manifests.writing.run import DatasetRun
 from tests.fuzz.mutations import mutated_bytes, mutated_json
 from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 from tests.manifests.manifest_rows import CLASSES, FOOTER, PLAN_ID, reject_rows, synthetic_rows

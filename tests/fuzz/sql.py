@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from manifests.dataset import Dataset
-from manifests.query import query, rows_where
-from manifests.store import DatasetRun, open_dataset
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.query import query, rows_where
+from manifests.writing.run import DatasetRun
 from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, synthetic_rows
 

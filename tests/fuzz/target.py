@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis.strategies import SearchStrategy
 
 from manifests.errors import UserError
-from pipeline.images import ImageError
+from pipeline.common.images import ImageError
 
 REFUSALS: tuple[type[BaseException], ...] = (UserError, ImageError)
 """How a reader says that it does not take what it was given."""

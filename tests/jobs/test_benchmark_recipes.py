@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.benchmark.gaps import FEW_IMAGES
+from pipeline.experiments.benchmark.gaps import FEW_IMAGES
 from tests.jobs.in_process import JOBS, run
 
 JOB = "benchmark_recipes.py"

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from manifests.errors import UserError
-from pipeline.comparison import effects, world
-from pipeline.comparison.page import MEANINGS
-from pipeline.comparison.systems import SYSTEMS, find_systems
-from pipeline.generation_quality import train_camera_classifier
-from pipeline.recipes import RECIPES
-from pipeline.settings import parse_settings
-from pipeline.transfer_quality import train_judge
-
-from .test_train_generator import load_job
+from pipeline.common.settings import parse_settings
+from pipeline.experiments.comparison import effects, world
+from pipeline.experiments.comparison.page import MEANINGS
+from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
+from pipeline.experiments.transfer_quality import train_judge
+from pipeline.generators.recipes import RECIPES
+from pipeline.measures.sets import train_camera_classifier
+from tests.jobs.test_train_generator import load_job
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources

@@ -12,16 +12,17 @@ import pytest
 
 import jobs.evaluate_reid as job
 from manifests.errors import UserError
-from manifests.schema import SYNTHETIC_SCHEMA
-from manifests.store import DatasetRun, open_dataset
+from manifests.format.schema import SYNTHETIC_SCHEMA
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import DatasetRun
+from pipeline.common.row_images import PICTURE
+from pipeline.common.settings import parse_settings
 from pipeline.reid.evaluation import evaluate
 from pipeline.reid.features import Embedded, PoseFeatures, embed_people, with_poses
 from pipeline.reid.fusion import fuse_poses
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
-from pipeline.row_images import PICTURE
-from pipeline.settings import parse_settings
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.layout import ScanOptions
 from pipeline.sources.layouts import get_layout

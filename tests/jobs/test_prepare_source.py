@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from manifests.errors import UserError
-from pipeline import images
-from pipeline.settings import parse_settings
+from pipeline.common import images
+from pipeline.common.settings import parse_settings
 from pipeline.sources.layouts import LAYOUTS
 from tests.jobs import in_process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.dataset import Dataset
+from manifests.reading.dataset import Dataset
 from pipeline.cluster.synthesize import prepare_synthesis
 from tests.conftest import ToySources
 from tests.manifests.run_records import rewrite_record

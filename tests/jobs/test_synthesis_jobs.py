@@ -16,15 +16,15 @@ from unittest import mock
 import polars as pl
 import pytest
 
-from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
-from manifests.validate import validate
+from manifests.checking.validate import validate
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import open_dataset
 from pipeline.cluster import synthesis_job
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import synthesize
 from pipeline.reid.model import load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
-from pipeline.remaking import remake
+from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
 from tests.jobs.in_process import JOBS, run
 from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses

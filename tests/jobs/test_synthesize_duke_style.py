@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from manifests.store import open_dataset
-from manifests.validate import validate
+from manifests.checking.validate import validate
+from manifests.reading.dataset import open_dataset
 from tests.conftest import ToySources
 from tests.jobs.in_process import JOBS, run
 

@@ -15,14 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
-from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
-from manifests.store import DatasetRun, open_dataset
-from pipeline.digests import subject_key
-from pipeline.generator import load_generator
+from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import DatasetRun
+from pipeline.common.digests import subject_key
+from pipeline.common.settings import parse_settings
+from pipeline.generators.trained import load_generator
+from pipeline.generators.training.source import load_domain
 from pipeline.reid.model import save_reid
 from pipeline.reid.network import NetworkSettings, build_network
-from pipeline.settings import parse_settings
-from pipeline.training_source import load_domain
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources

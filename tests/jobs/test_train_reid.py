@@ -12,13 +12,13 @@ import pytest
 
 import jobs.train_reid as job
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap
-from manifests.store import open_dataset
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import open_dataset
+from pipeline.common.settings import parse_settings
 from pipeline.reid.data import stream_people
 from pipeline.reid.model import load_reid
 from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.sets import load_sets
-from pipeline.settings import parse_settings
 from tests.manifests.people_rows import people_synthetic, write
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from manifests.store import Dataset, DatasetRun, open_dataset
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset, DatasetRun
 from tests.faulty_proxy import FaultyProxy
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, reject_rows, synthetic_rows
 from tests.s3_server import S3Server

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from manifests.__main__ import main
-from manifests.dataset import open_dataset
-from manifests.erase import erase
+from manifests.erasing.erase import erase
+from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.exports.torch import ReIDDataset
-from manifests.soft_labels import ClassMap
-from manifests.subjects import Request
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import open_dataset
 from pipeline.reid.data import count_posed, stream_posed
 from pipeline.reid.sets import load_sets
 from tests.manifests.manifest_rows import sha

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import parquet
-from manifests.log import snapshot_path
-from manifests.storage import open_storage
-from manifests.store import Snapshot
+from manifests.disk import parquet
+from manifests.disk.records import snapshot_path
+from manifests.storage.whole_files import open_storage
+from manifests.writing.run import Snapshot
 from tests.manifests.manifest_rows import source_rows
 from tests.manifests.shard_damage import filled_column, flipped, not_text, page_of, rewritten, seal
 

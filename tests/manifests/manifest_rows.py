@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from manifests.names import subject_key
-from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA
-from manifests.soft_labels import ClassMap, lsr
+from manifests.format.names import subject_key
+from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA
+from manifests.format.soft_labels import ClassMap, lsr
 
 PLAN_ID = "ab" * 32
 CLASSES = ClassMap.of(["0002", "0007", "0011"])

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import soft_labels
-from manifests.dataset import Dataset, open_dataset
-from manifests.names import subject_key
-from manifests.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA, Kind
-from manifests.soft_labels import ClassMap
-from manifests.storage import open_storage
-from manifests.store import DatasetRun
-from manifests.terms import Terms, combined
+from manifests.format import soft_labels
+from manifests.format.names import subject_key
+from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA, Kind
+from manifests.format.soft_labels import ClassMap
+from manifests.format.terms import Terms, combined
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.storage.whole_files import open_storage
+from manifests.writing.run import DatasetRun
 from tests.manifests.manifest_rows import mask, name, picture, sha
 
 

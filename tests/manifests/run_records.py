@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from manifests.dataset import Dataset, open_dataset
-from manifests.log import RUN, dump, snapshot_path
+from manifests.disk.records import RUN, dump, snapshot_path
+from manifests.reading.dataset import Dataset, open_dataset
 
 
 def rewrite_record(uri: str, change: Callable[[dict[str, Any]], None]) -> Dataset:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests import parquet
+from manifests.disk import parquet
 
 
 def flipped(place: Callable[[bytes], int]) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pytest
 
-from manifests.store import Dataset
+from manifests.writing.run import Dataset
 
 HUGGING_FACE = """
     import datasets, sys

@@ -10,19 +10,20 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from manifests import run_record
 from manifests.__main__ import main
-from manifests.claims import claim_path
-from manifests.erase import Request, erase
+from manifests.checking.validate import validate
+from manifests.disk import run_record
+from manifests.disk.claims import claim_path
+from manifests.disk.records import snapshot_path
+from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.exports.torch import ReIDDataset
-from manifests.log import snapshot_path
-from manifests.merge import merge
-from manifests.rows import fetch_rows, index_rows
-from manifests.schema import QUALITY, SCHEMA_VERSION, SCHEMAS, VERSION_KEY, Kind
-from manifests.soft_labels import ClassMap, expand
-from manifests.store import Dataset, DatasetRun, open_dataset
-from manifests.validate import validate
+from manifests.format.schema import QUALITY, SCHEMA_VERSION, SCHEMAS, VERSION_KEY, Kind
+from manifests.format.soft_labels import ClassMap, expand
+from manifests.reading.dataset import open_dataset
+from manifests.reading.rows import fetch_rows, index_rows
+from manifests.writing.merge import merge
+from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, sha, synthetic_rows
 from tests.manifests.write_version_fixture import FIXTURES
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from manifests.schema import SCHEMA_VERSION, Kind
-from manifests.store import DatasetRun
+from manifests.format.schema import SCHEMA_VERSION, Kind
+from manifests.writing.run import DatasetRun
 from tests.manifests.manifest_rows import (
     FOOTER,
     PLAN_ID,

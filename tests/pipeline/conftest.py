@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manifests.store import open_dataset
+from manifests.reading.dataset import open_dataset
 from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
 from tests.pipeline.tiny_synthesis import Trained

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manifests.dataset import Dataset, open_dataset
-from manifests.store import DatasetRun
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.writing.run import DatasetRun
 
 Rows = list[dict[str, Any]]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.generator import save_generator
-from pipeline.generator_set import PAIRS_FILE, pair_name
-from pipeline.networks.blocks import initialize
-from pipeline.recipes import find_recipe
+from pipeline.generators.networks.blocks import initialize
+from pipeline.generators.recipes import find_recipe
+from pipeline.generators.trained import save_generator
+from pipeline.generators.trained_set import PAIRS_FILE, pair_name
 
 SIZE = 64, 32
 TINY = {"ngf": 4, "ndf": 4, "blocks": 1, "noise_size": 8}

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from manifests.dataset import Dataset
-from manifests.soft_labels import ClassMap
-from manifests.store import DatasetRun, open_dataset
-from manifests.validate import validate
+from manifests.checking.validate import validate
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.writing.run import DatasetRun
 from pipeline.cluster.synthesize import Synthesis, run_record
-from pipeline.plan import SynthesisSettings
-from pipeline.plan_kinds import CameraSettings, PeopleSettings, PoseSettings, TranslationSettings
-from pipeline.synthesis import SynthesisWorker
+from pipeline.synthesis.kinds import CameraSettings, PeopleSettings, PoseSettings, TranslationSettings
+from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.worker import SynthesisWorker
 
 CUT = {"precision": "float32", "batch_size": 4, "shard_size": 5}
 Trained = Callable[[str], str]

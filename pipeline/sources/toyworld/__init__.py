@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from .gait import COCO as COCO_KEYPOINTS
-from .render import ToySample, render_sample, render_variety
-from .settings import CAMERAS, VERSION, DomainName, ToyWorldSettings
-from .world import TRUTH_SCHEMA, encode_mask, make_toyworld
+from pipeline.sources.toyworld.people.gait import COCO as COCO_KEYPOINTS
+from pipeline.sources.toyworld.render import ToySample, render_sample, render_variety
+from pipeline.sources.toyworld.settings import CAMERAS, VERSION, DomainName, ToyWorldSettings
+from pipeline.sources.toyworld.world import TRUTH_SCHEMA, encode_mask, make_toyworld
 
 __all__ = [
     "CAMERAS",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Floats
-from .randomness import generator
-from .raster import View
+from pipeline.sources.toyworld.arrays import Floats
+from pipeline.sources.toyworld.randomness import generator
+from pipeline.sources.toyworld.raster import View
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Floats
-from .cameras import Camera
-from .raster import bounds
+from pipeline.sources.toyworld.arrays import Floats
+from pipeline.sources.toyworld.cameras import Camera
+from pipeline.sources.toyworld.raster import bounds
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the camera's picture"""

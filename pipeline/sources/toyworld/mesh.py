@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats
+from pipeline.sources.toyworld.arrays import Floats
 
 COLUMNS = 12
 _ANGLES = np.linspace(0.0, 2 * np.pi, COLUMNS + 1, dtype=np.float32)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .randomness import generator
-from .render import STRANGERS
-from .settings import CAMERAS, ToyWorldSettings
+from pipeline.sources.toyworld.randomness import generator
+from pipeline.sources.toyworld.render import STRANGERS
+from pipeline.sources.toyworld.settings import CAMERAS, ToyWorldSettings
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 CHUNK = 320

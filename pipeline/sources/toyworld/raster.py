@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .arrays import Floats
-from .mesh import Mesh, cross
+from pipeline.sources.toyworld.arrays import Floats
+from pipeline.sources.toyworld.mesh import Mesh, cross
 
 NEAR, FAR = 0.05, 400.0
 _UP = np.array([0.0, 0.0, 1.0])

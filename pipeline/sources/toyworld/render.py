@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Floats, Picture
-from .body import dressed_mesh
-from .cameras import Camera, Light, make_light, make_response
-from .framing import Box, frame_person
-from .gait import Vector, coco_points, joints, place, sample_pose
-from .mesh import Mesh, join
-from .places import LINEAR, Scene, crop_scene, make_scene
-from .randomness import generator
-from .raster import View, bounds, draw, shadow
-from .sensor import decode, develop
-from .settings import ToyWorldSettings
-from .tailor import ATLAS_HEIGHT, draw_atlas
-from .wardrobe import Person, make_person
+from pipeline.sources.toyworld.arrays import Floats, Picture
+from pipeline.sources.toyworld.cameras import Camera, Light, make_light, make_response
+from pipeline.sources.toyworld.framing import Box, frame_person
+from pipeline.sources.toyworld.mesh import Mesh, join
+from pipeline.sources.toyworld.people.body import dressed_mesh
+from pipeline.sources.toyworld.people.gait import Vector, coco_points, joints, place, sample_pose
+from pipeline.sources.toyworld.people.tailor import ATLAS_HEIGHT, draw_atlas
+from pipeline.sources.toyworld.people.wardrobe import Person, make_person
+from pipeline.sources.toyworld.randomness import generator
+from pipeline.sources.toyworld.raster import View, bounds, draw, shadow
+from pipeline.sources.toyworld.scenery.places import LINEAR, Scene, crop_scene, make_scene
+from pipeline.sources.toyworld.sensor import decode, develop
+from pipeline.sources.toyworld.settings import ToyWorldSettings
 
 FINER = 1.5
 """Pixels drawn, to a side, for each pixel of the result."""

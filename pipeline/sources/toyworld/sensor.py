@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .arrays import Floats, Picture
-from .cameras import Response
+from pipeline.sources.toyworld.arrays import Floats, Picture
+from pipeline.sources.toyworld.cameras import Response
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 

@@ -23,14 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from manifests.common.json_text import json_text
+from manifests.common.stopping import GO_ON, keeping
 from manifests.errors import UserError
-from manifests.json_text import json_text
-from manifests.stopping import GO_ON, keeping
-from pipeline.processes import spawned
-
-from .plan import FOLDERS, Task, chunks, plan_world
-from .render import ToySample, render_sample
-from .settings import VERSION, ToyWorldSettings
+from pipeline.common.processes import spawned
+from pipeline.sources.toyworld.plan import FOLDERS, Task, chunks, plan_world
+from pipeline.sources.toyworld.render import ToySample, render_sample
+from pipeline.sources.toyworld.settings import VERSION, ToyWorldSettings
 
 Progress = Callable[[int, int], None]
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from manifests.schema import SCHEMAS, Kind
-from manifests.store import Dataset, DatasetRun, open_dataset
+from manifests.format.schema import SCHEMAS, Kind
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, picture, source_rows, synthetic_rows
 
 Change = Callable[[int, dict[str, Any]], None]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from manifests.disk.records import BrokenDatasetError
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501
 from manifests.exports.webdataset import export_webdataset
-from manifests.log import BrokenDatasetError
-from manifests.store import Dataset
+from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset
 
 EXPORTS: dict[str, Callable[[Dataset, str], Any]] = {

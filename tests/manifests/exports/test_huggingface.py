@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import DatasetCard
 
+from manifests.checking.validate import validate
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
-from manifests.store import Dataset, open_dataset
-from manifests.validate import validate
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset
 
 LOAD = """

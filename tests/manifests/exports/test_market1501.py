@@ -16,8 +16,9 @@ from PIL import Image
 
 from manifests.errors import UserError
 from manifests.exports.market1501 import export_market1501, number_identities
-from manifests.soft_labels import ClassMap, expand
-from manifests.store import Dataset, open_dataset
+from manifests.format.soft_labels import ClassMap, expand
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset
 from pipeline.sources.files import SourceFile
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.layout import ScanOptions

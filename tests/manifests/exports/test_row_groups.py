@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests import parquet
+from manifests.disk import parquet
+from manifests.disk.records import BrokenDatasetError
 from manifests.exports.row_groups import RowGroups
-from manifests.log import BrokenDatasetError
-from manifests.store import Dataset, open_dataset
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import synthetic_dataset
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests import parquet
+from manifests.disk import parquet
+from manifests.disk.records import BrokenDatasetError
 from manifests.errors import UserError
 from manifests.exports.rows import chosen_rows, image_file, read_rows
-from manifests.log import BrokenDatasetError
-from manifests.store import DatasetRun, open_dataset
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import DatasetRun
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset, with_image
 from tests.manifests.manifest_rows import PLAN_ID, annotation_rows
 

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from datasets import load_dataset
 
-from manifests.dataset import Dataset
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import LABELS, export_market1501
 from manifests.exports.torch import ReIDDataset
 from manifests.exports.webdataset import export_webdataset
+from manifests.reading.dataset import Dataset
 from tests.manifests.exports.export_rows import synthetic_dataset
 
 LICENCES, BASES = ("CC-BY-4.0", "CC-BY-NC-4.0 AND unstated"), ("informed consent", "unstated")

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, DistributedSampler
 
-from manifests import parquet
+from manifests.disk import parquet
 from manifests.errors import UserError
 from manifests.exports.torch import IdentitySampler, ReIDDataset, RowGroupSampler, dense_labels
-from manifests.soft_labels import ClassMap, expand
-from manifests.store import Dataset
+from manifests.format.soft_labels import ClassMap, expand
+from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import nobody, source_dataset, synthetic_dataset
 from tests.manifests.manifest_rows import CLASSES
 

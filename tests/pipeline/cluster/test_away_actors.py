@@ -11,7 +11,7 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError
 
-from manifests.stopping import StopRequest
+from manifests.common.stopping import StopRequest
 from pipeline.cluster import pool
 from pipeline.cluster.pool import RESTARTS, _Feed
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from manifests.soft_labels import ClassMap
-from pipeline.benchmark.gaps import DOMAINS
-from pipeline.benchmark.settings import BenchmarkSettings
+from manifests.format.soft_labels import ClassMap
 from pipeline.cluster import benchmark
 from pipeline.cluster.benchmark import Bench
+from pipeline.experiments.benchmark.gaps import DOMAINS
+from pipeline.experiments.benchmark.settings import BenchmarkSettings
 from pipeline.reid.sets import load_sets
 from tests.conftest import ToySources
 

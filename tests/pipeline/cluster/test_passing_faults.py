@@ -11,7 +11,7 @@ import pytest
 from manifests.errors import PassingError, UserError
 from pipeline.cluster.pool import _Actor, run_shards_here
 from pipeline.cluster.resources import StageResources
-from pipeline.progress import Progress
+from pipeline.common.progress import Progress
 
 PLAN = pa.table({"row": list(range(4))})
 

@@ -16,7 +16,7 @@ from manifests.errors import UserError
 from pipeline.cluster.pool import run_shards
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.session import ClusterSettings
-from pipeline.progress import Progress
+from pipeline.common.progress import Progress
 
 pytestmark = pytest.mark.ray
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests.dataset import Dataset
 from manifests.errors import UserError
+from manifests.reading.dataset import Dataset
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
-from pipeline.images import RgbImage
-from pipeline.plan_kinds import TRANSLATION, TranslationSettings
+from pipeline.common.images import RgbImage
+from pipeline.synthesis.kinds import TRANSLATION, TranslationSettings
 
 
 class Settings(AnnotatedJobSettings, TranslationSettings):

@@ -11,7 +11,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.cluster.train import train_on_workers
-from pipeline.data_parallel import Workers
+from pipeline.training.workers import Workers
 
 
 def started(folder: Path, workers: Workers) -> int:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches, erase
-
-from .test_training import people
+from tests.pipeline.reid.test_training import people
 
 
 def test_batches_are_functions_of_seed_and_step() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap, expand, lsro, one_hot
+from manifests.format.soft_labels import ClassMap, expand, lsro, one_hot
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings, mixed_batches, spread_choice
 from pipeline.reid.sets import LabelledImages, TrainingSets

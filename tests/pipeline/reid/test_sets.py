@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manifests.erase import erase
+from manifests.erasing.erase import erase
+from manifests.erasing.traces import Request
 from manifests.errors import UserError
-from manifests.names import subject_key
-from manifests.soft_labels import ClassMap
-from manifests.subjects import Request
+from manifests.format.names import subject_key
+from manifests.format.soft_labels import ClassMap
 from pipeline.reid.sets import LabelledImages, TrainingSets, load_sets
 from tests.manifests.people_rows import noise_rows, people_annotations, people_source, people_synthetic, write
 

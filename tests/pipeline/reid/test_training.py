@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap, expand, lsro, one_hot
-from pipeline.finite import NotFiniteError, first_not_finite
+from manifests.format.soft_labels import ClassMap, expand, lsro, one_hot
+from pipeline.common.finite import NotFiniteError, first_not_finite
 from pipeline.reid.batches import LabelledBatches
 from pipeline.reid.mixing import mixed_batches
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
@@ -22,7 +22,7 @@ from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
 from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings, soft_cross_entropy
 from pipeline.reid.triplet import TripletSettings
-from pipeline.training_data import Columns
+from pipeline.training.data import Columns
 from tests.pipeline.spoiled import spoil_file, spoiled
 
 SMALL = NetworkSettings(channels=4)

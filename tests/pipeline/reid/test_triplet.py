@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap
+from manifests.format.soft_labels import ClassMap
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings, batch_hard
-
-from .test_mixing import rows, sets
+from tests.pipeline.reid.test_mixing import rows, sets
 
 PLAIN = AugmentationSettings(padding=0, flip=0, erasing=0)
 

@@ -11,15 +11,14 @@ import torch.multiprocessing as processes
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from manifests.errors import UserError
-from manifests.soft_labels import ClassMap
-from pipeline.data_parallel import ALONE, Workers
+from manifests.format.soft_labels import ClassMap
 from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
 from pipeline.reid.sets import TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings
-
-from .test_training import people
+from pipeline.training.workers import ALONE, Workers
+from tests.pipeline.reid.test_training import people
 
 STEPS = 3
 SMALL = NetworkSettings(channels=4)

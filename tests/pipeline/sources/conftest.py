@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import images
+from pipeline.common import images
 
 Put = Callable[..., Path]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from pipeline.images import MAX_BYTES
+from pipeline.common.images import MAX_BYTES
 from pipeline.sources.files import SourceFile, SourceRoot, finish
 
 Put = Callable[..., Path]

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 
 from manifests.errors import UserError
-from manifests.store import Dataset, ShardSink, open_dataset
-from pipeline import images
+from manifests.reading.dataset import open_dataset
+from manifests.writing.run import Dataset, ShardSink
+from pipeline.common import images
 from pipeline.sources import ingest as ingest_module
 from pipeline.sources.ingest import Plan, ingest, make_plan, summarize
 from pipeline.sources.layouts import get_layout

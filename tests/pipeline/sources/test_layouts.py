@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
-from manifests.terms import laxer, strictest
+from manifests.format.terms import laxer, strictest
 from pipeline.sources import dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
 from pipeline.sources.layout import ScanOptions

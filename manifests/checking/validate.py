@@ -1,0 +1,279 @@
+"""What must hold of a data set, checked: its log, its files, and through `manifests.checking.rows` its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.checking.faults import Report
+from manifests.checking.metadata import check_metadata
+from manifests.checking.rows import RowContext, check_rows
+from manifests.checking.runs import check_run_record
+from manifests.checking.terms import RecordedTerms
+from manifests.common.json_text import json_text
+from manifests.describing.card import CARD, SAMPLES_META
+from manifests.disk.commits import COMMIT_NAME
+from manifests.disk.records import (
+    COMMITS,
+    BrokenDatasetError,
+    CommitRecord,
+    FileEntry,
+    Snapshot,
+    commit_path,
+    snapshot_path,
+)
+from manifests.disk.shard_reading import UNREADABLE
+from manifests.disk.shards import FILE_FOLDERS
+from manifests.errors import UserError, one_line
+from manifests.format.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
+from manifests.format.soft_labels import ClassMap
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.erasure_log import ERASURES, read_log
+from manifests.storage.whole_files import open_storage
+
+_BATCH_ROWS = 1000
+
+
+def validate(uri: str) -> Report:
+    """Check the newest snapshot at ``uri`` in full: every file and every row is read once.
+
+    Raises:
+        UserError: there is no closed data set, or a newer version of this package wrote it.
+    """
+    report = Report(open_storage(uri).uri)
+    try:
+        dataset = open_dataset(uri)
+    except BrokenDatasetError as error:
+        report.add("log", error.file, str(error))
+        return report
+    report.kind = dataset.kind
+    try:
+        records = _check_log(dataset, report)
+        _check_erasures(dataset, records, report)
+    except BrokenDatasetError as error:
+        report.add("log", error.file, str(error))
+        records = {}
+    classes = _classes(dataset, report)
+    terms = RecordedTerms(dataset)
+    ids: Counter[tuple[Any, ...]] = Counter()
+    with ThreadPoolExecutor() as pool:
+        for entry in dataset.snapshot.files:
+            record = records.get(entry.shard)
+            plans = (record.row_plans or (record.plan_id,)) if record else None
+            context = RowContext(dataset.kind, entry.path, classes, plans, pool, terms)
+            order: list[tuple[str, str]] = []
+            for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
+                keys = (batch.column(name).to_pylist() for name in ROW_KEY[dataset.kind])
+                ids.update(zip(*keys, strict=True))
+                check_rows(batch, context, report)
+                if dataset.kind == "synthetic":
+                    columns = (batch.column(name).to_pylist() for name in ("identity", "sample_id"))
+                    order += [(identity or "", name or "") for identity, name in zip(*columns, strict=True)]
+            _check_order(order, entry.path, report)
+    for entry in dataset.snapshot.rejects:
+        for _ in _checked_batches(dataset, entry, REJECT_SCHEMA, report):
+            pass
+    for key, times in ids.items():
+        if times > 1:
+            report.add("unique", "data", f"{times} rows have this id", str(key[0]))
+    _check_inspection_files(dataset, report)
+    check_metadata(dataset, report)
+    return report
+
+
+def _check_order(keys: list[tuple[str, str]], file: str, report: Report) -> None:
+    """Rows of a person lie together, so that fetching them reads little."""
+    for before, after in pairwise(keys):
+        if before > after:
+            report.add("order", file, "rows are not sorted by (identity, sample_id)", after[1])
+            return
+
+
+def _check_log(dataset: Dataset, report: Report) -> dict[int, CommitRecord]:
+    """Run record, commit records, snapshot and listing against each other; the records by shard."""
+    snapshot, storage = dataset.snapshot, dataset.storage
+    under_way = check_run_record(dataset, report)
+    records = {}
+    by_shard = {entry.shard: entry for entry in snapshot.files}
+    if len(by_shard) != len(snapshot.files):
+        report.add("log", "_snapshots", "two files claim the same shard")
+    rejects = {entry.shard: entry for entry in snapshot.rejects}
+    for shard, entry in by_shard.items():
+        path = commit_path(shard)
+        try:
+            record = CommitRecord.load(storage, path)
+        except UserError as error:
+            report.add("log", path, str(error))
+            continue
+        if record is None:
+            report.add("log", path, "missing commit record of a shard in the snapshot")
+            continue
+        records[shard] = record
+        if (record.data, record.rejects) != (entry, rejects.get(shard)):
+            report.add("log", path, "commit record and snapshot name different files for this shard")
+        if record.plan_id not in snapshot.plan_ids:
+            report.add("log", path, f"plan {record.plan_id[:12]} is not one of the snapshot's")
+        _check_conservation(record, path, report)
+    if len(records) == len(by_shard):
+        _check_sums(snapshot, records.values(), report)
+    if not under_way:
+        _check_listing(dataset, set(by_shard), report)
+    return records
+
+
+def _check_sums(snapshot: Snapshot, records: Collection[CommitRecord], report: Report) -> None:
+    """The records of all shards add up to what the snapshot says."""
+    planned = sum(record.planned for record in records)
+    kept = snapshot.rows + snapshot.rejected + snapshot.erased
+    if not planned == snapshot.planned == kept:
+        report.add(
+            "conservation",
+            "_snapshots",
+            f"planned {snapshot.planned} ({planned} by shard), written {snapshot.rows}, "
+            f"rejected {snapshot.rejected}, erased {snapshot.erased}",
+        )
+    reasons = Counter[str]()
+    for record in records:
+        reasons.update(record.reasons)
+    if +reasons != +Counter(snapshot.reasons):
+        report.add("conservation", "_snapshots", f"rejected for {snapshot.reasons}, {dict(reasons)} by shard")
+
+
+def _check_conservation(record: CommitRecord, path: str, report: Report) -> None:
+    rejected = record.rejects.rows if record.rejects else 0
+    if record.planned != record.data.rows + rejected + record.erased:
+        erased = f", erased {record.erased}" if record.erased else ""
+        report.add(
+            "conservation", path, f"planned {record.planned}, written {record.data.rows}, rejected {rejected}{erased}"
+        )
+    if sum(record.reasons.values()) != rejected:
+        report.add("conservation", path, f"{rejected} rejected rows, reasons for {sum(record.reasons.values())}")
+
+
+def _check_listing(dataset: Dataset, shards: set[int], report: Report) -> None:
+    """Nothing lies in the data set's folders that the snapshot does not name (an append may be under way else)."""
+    known = {entry.path for entry in (*dataset.snapshot.files, *dataset.snapshot.rejects)}
+    for folder in (*FILE_FOLDERS, COMMITS):
+        for entry in dataset.storage.list(folder):
+            record = COMMIT_NAME.fullmatch(entry.path)
+            if entry.path not in known and not (record and int(record[1]) in shards):
+                report.add("extra", entry.path, "not part of the snapshot")
+
+
+def _classes(dataset: Dataset, report: Report) -> ClassMap | None:
+    try:
+        return dataset.classes
+    except BrokenDatasetError as error:
+        report.add("classes", error.file, str(error))
+        return None
+
+
+def _checked_batches(dataset: Dataset, entry: FileEntry, schema: pa.Schema, report: Report) -> Iterator[pa.RecordBatch]:
+    """The rows of one file in batches, after its bytes, schema, metadata and row count were checked."""
+    report.files += 1
+    data = dataset.storage.read(entry.path)
+    if data is None:
+        report.add("missing", entry.path, "the snapshot names it and it is not there")
+        return
+    if len(data) != entry.bytes:
+        report.add("digest", entry.path, f"{len(data)} bytes, the snapshot says {entry.bytes}")
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        report.add("digest", entry.path, "its SHA-256 is not the snapshot's: the bytes have changed")
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        if not _schema_holds(parquet, schema, dataset, entry, report):
+            return
+        if parquet.metadata.num_rows != entry.rows:
+            report.add("rows", entry.path, f"{parquet.metadata.num_rows} rows, the snapshot says {entry.rows}")
+        if schema is not REJECT_SCHEMA:
+            report.rows += parquet.metadata.num_rows
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            batch.validate(full=True)
+            yield batch
+    except UNREADABLE as error:
+        report.add("unreadable", entry.path, one_line(error))
+
+
+def _schema_holds(
+    parquet: pq.ParquetFile, schema: pa.Schema, dataset: Dataset, entry: FileEntry, report: Report
+) -> bool:
+    found = parquet.schema_arrow
+    metadata = found.metadata or {}
+    version = metadata.get(VERSION_KEY, b"").decode(errors="replace")
+    try:
+        check_version(version, entry.path)
+    except UserError as error:
+        report.add("schema", entry.path, str(error))
+        return False
+    has_footer = schema is not REJECT_SCHEMA
+    schema = as_written(schema, version)
+    expected = dict(schema.metadata or {})
+    if has_footer:
+        expected |= {key.encode(): value.encode() for key, value in dataset.footer.items()}
+    for key in sorted(expected.keys() - {VERSION_KEY}):
+        if key == ClassMap.FOOTER_KEY.encode() and _names_its_classes(metadata.get(key), expected[key]):
+            continue
+        if metadata.get(key) != expected[key]:
+            say = "kind" if key == KIND_KEY else f"metadata {key.decode()!r}"
+            report.add("schema", entry.path, f"its {say} is not the one the data set has")
+    if found.equals(schema):
+        return True
+    theirs, ours = ({f"{field.name}: {field.type}" for field in one} for one in (found, schema))
+    difference = json_text({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
+    report.add("schema", entry.path, f"columns differ from schema {version}: {difference}")
+    return False
+
+
+def _names_its_classes(found: bytes | None, expected: bytes) -> bool:
+    """Whether a shard's class map is part of the data set's: it names the people on the shard, or all."""
+    try:
+        return found is not None and ClassMap.from_json(found.decode()).agrees_with(
+            ClassMap.from_json(expected.decode())
+        )
+    except ValueError:
+        return False
+
+
+def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:
+    """What was erased is logged, counted, and named by no older snapshot."""
+    snapshot = dataset.snapshot
+    erased = sum(record.erased for record in records.values())
+    if len(records) == len(snapshot.files) and erased != snapshot.erased:
+        report.add("conservation", "_snapshots", f"{snapshot.erased} rows erased, {erased} by shard")
+    if read_log(dataset.storage) != snapshot.erasures:
+        report.add("erasure", ERASURES, "it does not list the erasures that the snapshot does")
+    newest = max((entry.snapshot for entry in snapshot.erasures), default=0)
+    for number in Snapshot.numbers(dataset.storage):
+        if number < newest:
+            report.add("erasure", snapshot_path(number), f"it names what the erasure of snapshot {newest} took out")
+
+
+def _check_inspection_files(dataset: Dataset, report: Report) -> None:
+    card = dataset.storage.read(CARD)
+    if card is None:
+        report.add("missing", CARD, "the data set has no card")
+    elif not card.strip() or not _is_text(card):
+        report.add("metadata", CARD, "it holds no text: `describe --force` writes it anew")
+    try:
+        with dataset.storage.open(SAMPLES_META) as source:
+            rows = pq.ParquetFile(source).metadata.num_rows
+    except (UserError, *UNREADABLE) as error:
+        report.add("missing", SAMPLES_META, one_line(error))
+        return
+    if rows != dataset.snapshot.rows:
+        report.add("rows", SAMPLES_META, f"{rows} rows, the data set has {dataset.snapshot.rows}")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

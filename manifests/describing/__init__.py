@@ -1,0 +1,1 @@
+"""A data set in other people's languages: card, Croissant, in-toto statement."""

@@ -1,0 +1,140 @@
+"""What a person or another tool opens first: every row without its picture, a card, metadata, provenance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from manifests.describing.attestation import STATEMENT, statement
+from manifests.describing.croissant import CROISSANT, croissant
+from manifests.describing.markdown import quoted
+from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
+from manifests.disk import parquet
+from manifests.disk.records import dump
+from manifests.format.schema import SCHEMAS
+from manifests.reading.dataset import Dataset
+from manifests.reading.files import products
+from manifests.reading.summary import summarize
+
+SAMPLES_META = "samples_meta.parquet"
+CARD = "README.md"
+_PICTURES = ("image", "mask")
+_VALUES_SHOWN = 12
+_SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
+
+
+def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
+    """Write what lies beside the shards; the same snapshot and run record give the same bytes.
+
+    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
+    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
+    """
+    _write_samples_meta(dataset)
+    if card:
+        dataset.storage.write(CARD, _sealed(_card(dataset)).encode())
+    files = products(dataset, [SAMPLES_META])
+    dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
+    dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
+
+
+def card_is_ours(dataset: Dataset) -> bool:
+    """Whether the card that is there is as we wrote it, or there is none; of older versions nobody can tell."""
+    present = dataset.storage.read(CARD)
+    return present is None or is_sealed(present)
+
+
+def is_sealed(card: bytes) -> bool:
+    """Whether a card is as this package wrote it."""
+    text = card.decode(errors="replace")
+    return text == _sealed(text.rpartition(_SEAL)[0])
+
+
+def _sealed(text: str) -> str:
+    """``text`` with its digest below it, by which a change is seen."""
+    return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()} -->\n"
+
+
+def _write_samples_meta(dataset: Dataset) -> None:
+    schema = SCHEMAS[dataset.kind]
+    columns = [name for name in schema.names if name not in _PICTURES]
+    place: list[pa.Field[Any]] = [pa.field("file", pa.string()), pa.field("row", pa.int32())]
+    meta = pa.schema([*place, *(schema.field(name) for name in columns)])
+    with (
+        dataset.storage.writer(SAMPLES_META) as stream,
+        parquet.open_writer(stream, meta, dataset.footer) as writer,
+    ):
+        for entry, table in zip(dataset.snapshot.files, dataset.shards(columns), strict=True):
+            files = pa.array([entry.path] * table.num_rows, pa.string())
+            rows = pa.array(np.arange(table.num_rows, dtype=np.int32))
+            writer.write_table(pa.Table.from_arrays([files, rows, *table.columns], schema=meta))
+
+
+_FRONT_MATTER = """---
+pretty_name: {title}
+license: other
+license_name: terms-of-its-inputs
+task_categories: [image-classification]
+size_categories: [{size}]
+tags: [person-re-identification{tag}]
+configs:
+- config_name: default
+  data_files: data/*.parquet
+---
+"""
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
+"""Categories of the Hub by the number of rows that they end before."""
+
+
+def _card(dataset: Dataset) -> str:
+    """A Hugging Face data set card: what it is, how much of it, on what terms, how to open it."""
+    summary = summarize(dataset)
+    title = f"Person re-identification, {dataset.kind} rows"
+    tag = ", synthetic" if dataset.kind == "synthetic" else ""
+    lines = [
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary["rows"])),
+        f"# {title}\n",
+        STATEMENTS[dataset.kind] + "\n",
+        f"{summary['rows']} rows in {summary['files']} files, {summary['bytes'] / 1e6:.1f} MB; "
+        f"{summary['rejected']} of {summary['planned']} planned were rejected; "
+        f"{len(summary['identities'])} identities.\n",
+        *_erased(dataset),
+        "| column | value | rows |\n| --- | --- | --- |",
+        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary["counts"])),
+        f"\n## Intended use\n\n{INTENDED_USE}\n",
+        "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
+        *terms(dataset),
+        "\n## How to open it\n\n```python\nimport polars as pl\n"
+        'rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name are not read\n```\n',
+        "## Provenance\n\nSettings, models, inputs and counts are in `run.json`; the rows without pictures in "
+        "`samples_meta.parquet`; what was rejected, and why, in `rejects/`.\n",
+    ]
+    return "\n".join(lines)
+
+
+def _erased(dataset: Dataset) -> Iterator[str]:
+    """What was taken out after the rows were made."""
+    retired = dataset.classes.unnamed if dataset.classes is not None else ()
+    if dataset.snapshot.erasures:
+        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.parquet` says when).\n"
+    if retired:
+        yield (
+            f"Retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "
+            "so that all others keep theirs, and what labels put on them stands for nobody.\n"
+        )
+
+
+def _table(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
+    for name, values in counts.items():
+        shown = list(values.items())[:_VALUES_SHOWN]
+        yield from ((name, quoted(value), rows) for value, rows in shown)
+        if len(values) > len(shown):
+            yield name, f"{len(values) - len(shown)} more", sum(values.values()) - sum(rows for _, rows in shown)
+
+
+def _size(rows: int) -> str:
+    """The category of sizes that the Hub knows."""
+    return next((name for limit, name in _SIZES.items() if rows < limit), "n>10M")

@@ -1,0 +1,1 @@
+"""How a data set comes to lie safely: shards, commit records, snapshots, claims, the run's record."""

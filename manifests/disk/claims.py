@@ -1,0 +1,117 @@
+"""Who makes the next snapshot: one plan, or one erasure after another, never two at once.
+
+``_claims/N.json`` is created exclusively, before anything else is written, and never changed. Whoever it names alone
+makes snapshot N, so that the state a run builds on stays as it is until the run is closed: of two appends that begin
+together one gets the claim, and with it the shard numbers that follow, and the other is told. A claim names nobody.
+``docs/commit-protocol.md`` has the whole protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from manifests.disk.records import ERASING, RUN, BrokenDatasetError, Snapshot, dump, load
+from manifests.errors import UserError
+from manifests.format.schema import SCHEMA_VERSION, check_version
+from manifests.storage.whole_files import Storage
+
+CLAIMS = "_claims"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Snapshot ``number`` is to be made by the plan ``plan_id``, or by an erasure where that is None."""
+
+    number: int
+    plan_id: str | None = None
+    first_shard: int = 0
+    """The number on disk of the plan's first shard."""
+    shard_rows: Mapping[int, int] = field(default_factory=dict)
+    """Planned rows by the plan's shard numbers."""
+    schema_version: str = SCHEMA_VERSION
+
+    def take(self, storage: Storage) -> Claim:
+        """Create it unless there is one for its number; the one that is there then."""
+        value = {"schema_version": self.schema_version, "plan_id": self.plan_id, "first_shard": self.first_shard}
+        rows = {str(shard): rows for shard, rows in sorted(self.shard_rows.items())}
+        if storage.create(claim_path(self.number), dump({**value, "shard_rows": rows})):
+            return self
+        present = Claim.load(storage, self.number)
+        if present is None:
+            raise gone(storage)
+        return present
+
+    @classmethod
+    def load(cls, storage: Storage, number: int) -> Claim | None:
+        """Who makes snapshot ``number``, or None where nobody has begun.
+
+        Raises:
+            UserError: a newer major version made the claim.
+            BrokenDatasetError: it is there and cannot be read.
+        """
+        path = claim_path(number)
+        value = load(storage, path)
+        if value is None:
+            return None
+        check_version(str(value.get("schema_version", "")), storage.locate(path))
+        try:
+            plan_id = str(value["plan_id"]) if value["plan_id"] is not None else None
+            rows = {int(shard): int(rows) for shard, rows in value["shard_rows"].items()}
+            return cls(number, plan_id, int(value["first_shard"]), rows, value["schema_version"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenDatasetError(f"{storage.locate(path)} is no claim: {error!r}", path) from None
+
+
+def claim_path(number: int) -> str:
+    """Where the claim of snapshot ``number`` lies."""
+    return f"{CLAIMS}/{number}.json"
+
+
+def next_number(snapshot: Snapshot | None) -> int:
+    """The number of the snapshot that follows."""
+    return snapshot.number + 1 if snapshot is not None else 1
+
+
+def gone(storage: Storage) -> UserError:
+    """What a run says whose claim is no longer there."""
+    return UserError(f"the run at {storage.uri} is gone, its folder was removed: run the same command again")
+
+
+def unfinished_plan(storage: Storage, snapshot: Snapshot | None, state: Mapping[str, Any] | None) -> str | None:
+    """The plan that was begun and not closed yet, if any; ``state`` is what ``run.json`` holds.
+
+    Older versions made no claims: there ``run.json`` alone says it.
+    """
+    claim = Claim.load(storage, next_number(snapshot))
+    if claim is not None:
+        return claim.plan_id
+    plan_id = recorded_plan(state)
+    return plan_id if snapshot is None or plan_id not in snapshot.plan_ids else None
+
+
+def recorded_plan(state: Mapping[str, Any] | None) -> str | None:
+    """The plan of the last run that ``run.json`` tells of."""
+    plan = (state or {}).get("plan")
+    plan_id = plan.get("plan_id") if isinstance(plan, Mapping) else None
+    return plan_id if isinstance(plan_id, str) else None
+
+
+def erasure_interrupted(storage: Storage, snapshot: Snapshot, state: Mapping[str, Any] | None) -> bool:
+    """Whether an erasure was begun and has made no snapshot yet. Of older versions ``run.json`` says it, until all is
+    done."""
+    claim = Claim.load(storage, snapshot.number + 1)
+    if claim is not None:
+        return claim.plan_id is None
+    return not snapshot.runs and (state or {}).get("status") == ERASING
+
+
+def refuse_interrupted_erasure(storage: Storage, snapshot: Snapshot | None) -> None:
+    """Nothing else goes on before it is done: what was to be erased is still there.
+
+    Raises:
+        UserError: an erasure was begun and not finished.
+    """
+    if snapshot is not None and erasure_interrupted(storage, snapshot, load(storage, RUN)):
+        raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")

@@ -1,0 +1,252 @@
+"""The small JSON files that say what belongs to a data set: commit records, snapshots, the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from manifests.common.json_text import lenient_json
+from manifests.common.strict_json import Count, Digest, Number, Text, parse_json, validated
+from manifests.errors import UserError, one_line
+from manifests.format.schema import Kind, check_version, is_newer
+from manifests.storage.whole_files import Storage
+
+RUN = "run.json"
+COMMITS = "_commits"
+SNAPSHOTS = "_snapshots"
+ERASING = "erasing"
+"""Status of a data set's run while rows are taken out of it; set first, cleared last."""
+MEND = "put back a copy of the file, or make the data set again"
+"""What can be done about a damaged file."""
+_DERIVED = ("rows", "rejected", "erased")
+"""What a snapshot's file says for people's sake; it follows from the rest."""
+
+
+class BrokenDatasetError(UserError):
+    """A data set's own log or files cannot be trusted: ``file`` is what is wrong."""
+
+    def __init__(self, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One Parquet file: its path in the data set, its size in bytes, its digest, its rows, its shard."""
+
+    path: Annotated[str, Field(strict=True, pattern=r"^(data|rejects)/[0-9]{6,19}-[0-9a-f]{16}\.parquet$")]
+    """No other path is read, so that no reader is led elsewhere."""
+    bytes: Count
+    sha256: Digest
+    rows: Count
+    shard: Count
+
+    def __post_init__(self) -> None:
+        # The rest of the name is the digest's only where no erasure wrote the file (see `manifests.disk.shards`).
+        if not self.path.partition("/")[2].startswith(f"{self.shard:06d}-"):
+            raise ValueError("the file's name is not that of its shard")
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What one erasure took out of a data set; whom is in ``keys`` alone (see `manifests.reading.erasure_log`)."""
+
+    time: Text
+    snapshot: Count
+    """The snapshot that it made."""
+    keys: tuple[Text, ...]
+    rows: Count
+    rejects: Count
+
+
+@dataclass(frozen=True)
+class CommitRecord:
+    """One finished shard: ``planned = data.rows + (rejects.rows if rejects else 0) + erased``."""
+
+    plan_id: Text
+    shard: Count
+    planned: Count
+    data: FileEntry
+    rejects: FileEntry | None
+    reasons: dict[Text, Count]
+    """Rejected rows by reason."""
+    stats: dict[Text, Number]
+    """What the worker measured (seconds by stage, say)."""
+    erased: Count = 0
+    """Rows and rejected rows that were erased after the commit."""
+    row_plans: tuple[Text, ...] = ()
+    """Plans that made the rows where this one only collected them (a merge)."""
+
+    @property
+    def path(self) -> str:
+        """Where the record lies."""
+        return commit_path(self.shard)
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """What it names."""
+        return (self.data, self.rejects) if self.rejects else (self.data,)
+
+    def to_json(self) -> bytes:
+        return dump(asdict(self))
+
+    @classmethod
+    def load(cls, storage: Storage, path: str) -> CommitRecord | None:
+        """The record at ``path``, or None.
+
+        Raises:
+            BrokenDatasetError: it is there and is no commit record.
+        """
+        value = load(storage, path)
+        if value is None:
+            return None
+        # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
+        version = str(value.pop("schema_version", ""))
+        try:
+            return validated(_RECORD, value, lenient=is_newer(version))
+        except ValueError as error:
+            raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error}; {MEND}", path) from None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of the data set: exactly the files that belong to it."""
+
+    number: Count
+    kind: Kind
+    schema_version: Text
+    created: Text
+    plan_ids: tuple[Text, ...]
+    files: tuple[FileEntry, ...]
+    rejects: tuple[FileEntry, ...]
+    planned: Count
+    reasons: dict[Text, Count]
+    footer: dict[Text, Text]
+    erasures: tuple[Erasure, ...] = ()
+    runs: tuple[dict[str, Any], ...] = ()
+    """The record of each run, oldest first, as it was closed: what ``run.json`` must say. None of older versions."""
+
+    @property
+    def named(self) -> dict[str, FileEntry]:
+        """Every file that belongs to this state, by path."""
+        return {entry.path: entry for entry in (*self.files, *self.rejects)}
+
+    @property
+    def rows(self) -> int:
+        """Rows written."""
+        return sum(entry.rows for entry in self.files)
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be read or made."""
+        return sum(entry.rows for entry in self.rejects)
+
+    @property
+    def erased(self) -> int:
+        """Rows and rejected rows that were there once: ``planned = rows + rejected + erased``."""
+        return sum(entry.rows + entry.rejects for entry in self.erasures)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What became of the planned rows, for ``run.json``."""
+        return {
+            "planned": self.planned,
+            "written": self.rows,
+            "rejected": self.rejected,
+            "erased": self.erased,
+            "reasons": self.reasons,
+        }
+
+    def to_json(self) -> bytes:
+        return dump({**asdict(self), "rows": self.rows, "rejected": self.rejected, "erased": self.erased})
+
+    @classmethod
+    def numbers(cls, storage: Storage) -> list[int]:
+        """The numbers of the snapshots that are there, in order."""
+        paths = (re.fullmatch(rf"{SNAPSHOTS}/([0-9]+)\.json", entry.path) for entry in storage.list(SNAPSHOTS))
+        return sorted(int(match[1]) for match in paths if match)
+
+    @classmethod
+    def newest(cls, storage: Storage) -> Snapshot | None:
+        """The newest snapshot, or None before a run was ever closed.
+
+        Raises:
+            UserError: a newer major version wrote it.
+            BrokenDatasetError: it is there and cannot be read.
+        """
+        numbers = cls.numbers(storage)
+        if not numbers:
+            return None
+        try:
+            return cls.load(storage, numbers[-1])
+        except BrokenDatasetError:
+            # An erasure purges the old snapshots as soon as there is a new one.
+            later = cls.numbers(storage)[-1:]
+            if later == numbers[-1:]:
+                raise
+            return cls.load(storage, later[0])
+
+    @classmethod
+    def load(cls, storage: Storage, number: int) -> Snapshot:
+        """Snapshot ``number``; raises as `newest`."""
+        path = snapshot_path(number)
+        value = load(storage, path)
+        where = storage.locate(path)
+        if value is None:
+            raise BrokenDatasetError(f"{where} vanished while it was read", path)
+        version = str(value.get("schema_version", ""))
+        check_version(version, where)
+        derived = {name: value.pop(name) for name in _DERIVED if name in value}
+        try:
+            snapshot = validated(_SNAPSHOT, value, lenient=is_newer(version))
+            if snapshot.number != number:
+                raise ValueError(f"it says of itself that it is number {snapshot.number}")
+            for name, said in derived.items():
+                if type(said) is not int or said != getattr(snapshot, name):
+                    raise ValueError(f"{name} is {one_line(repr(said))}, its files say {getattr(snapshot, name)}")
+        except ValueError as error:
+            raise BrokenDatasetError(f"{where} is no snapshot: {error}; {MEND}", path) from None
+        return snapshot
+
+
+_RECORD, _SNAPSHOT = TypeAdapter(CommitRecord), TypeAdapter(Snapshot)
+
+
+def commit_path(shard: int, attempt: int = 0) -> str:
+    """Where the commit record of ``shard`` lies; that of a later attempt where the files of those before are gone."""
+    return f"{COMMITS}/{shard:06d}.{attempt}.json" if attempt else f"{COMMITS}/{shard:06d}.json"
+
+
+def snapshot_path(number: int) -> str:
+    """Where snapshot ``number`` lies."""
+    return f"{SNAPSHOTS}/{number}.json"
+
+
+def dump(value: Mapping[str, Any]) -> bytes:
+    """JSON for people and programs alike: indented, sorted keys, UTF-8.
+
+    A NaN that an older version left in a record becomes null: it must not stand in the way of an erasure.
+    """
+    return (lenient_json(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def load(storage: Storage, path: str) -> dict[str, Any] | None:
+    """The JSON object at ``path``, or None where there is no file.
+
+    Raises:
+        BrokenDatasetError: the file holds something else.
+    """
+    data = storage.read(path)
+    if data is None:
+        return None
+    try:
+        value = parse_json(data)
+    except ValueError as error:
+        raise BrokenDatasetError(f"{storage.locate(path)} is not JSON: {error}; {MEND}", path) from None
+    if not isinstance(value, dict):
+        raise BrokenDatasetError(f"{storage.locate(path)} holds no JSON object; {MEND}", path)
+    return value

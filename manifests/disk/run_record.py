@@ -1,0 +1,148 @@
+"""``run.json``: what a run is to write, how it began, how often it was taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from manifests.disk.claims import recorded_plan
+from manifests.disk.records import RUN, BrokenDatasetError, Snapshot
+from manifests.errors import UserError
+from manifests.format.schema import SCHEMA_VERSION, Kind, check_version, same_columns
+from manifests.format.soft_labels import ClassMap
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is to write: rows by the plan's shard numbers, which begin at ``first_shard`` on disk."""
+
+    plan_id: str
+    kind: Kind
+    first_shard: int
+    shard_rows: dict[int, int]
+    footer: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``run.json`` says of it."""
+        return {
+            "plan_id": self.plan_id,
+            "first_shard": self.first_shard,
+            "shard_rows": {str(shard): rows for shard, rows in sorted(self.shard_rows.items())},
+        }
+
+    @classmethod
+    def parse(cls, state: Mapping[str, Any], where: str) -> RunPlan:
+        check_version(str(state.get("schema_version", "")), where)
+        try:
+            plan = state["plan"]
+            shard_rows = {int(shard): int(rows) for shard, rows in plan["shard_rows"].items()}
+            first = int(plan["first_shard"])
+            return cls(plan["plan_id"], state["kind"], first, shard_rows, dict(state["footer"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenDatasetError(f"{where} is no run record: {error!r}", RUN) from None
+
+
+def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that begins now."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": plan.kind,
+        "status": "running",
+        "started": now(),
+        "plan": plan.to_json(),
+        "footer": plan.footer,
+        "run": dict(run),
+        "resumed": [],
+    }
+
+
+def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's record with one more attempt: when, and what differs from the first."""
+    changed = {key: value for key, value in fresh["run"].items() if state.get("run", {}).get(key) != value}
+    resumed = [*state.get("resumed", []), {"time": fresh["started"], "changed": changed}]
+    kept = {key: value for key, value in state.items() if key not in ("reason", "closed")}
+    return {**kept, "status": "running", "resumed": resumed}
+
+
+def closed_runs(snapshot: Snapshot, state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The record of every run that ``snapshot`` closed, oldest first.
+
+    Snapshots of older versions have none: there they are what ``run.json``, whose content is ``state``, says.
+    """
+    if snapshot.runs or state is None:
+        return list(snapshot.runs)
+    last = {key: value for key, value in state.items() if key != "earlier_runs"}
+    return [one for one in (*state.get("earlier_runs", []), last) if recorded_plan(one) in snapshot.plan_ids]
+
+
+def closed_state(snapshot: Snapshot, state: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What ``run.json`` says when no run is under way: a function of the snapshot, but for those of older versions."""
+    *earlier, last = closed_runs(snapshot, state) or [{}]
+    known = {key: value for key, value in last.items() if key != "reason"}
+    closed = {**known, "status": "complete", "counts": snapshot.counts}
+    return {**closed, "earlier_runs": earlier} if earlier else closed
+
+
+def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
+    key = ClassMap.FOOTER_KEY
+    theirs, ours = ((one.kind, one.shard_rows, one.footer.get(key)) for one in (present, plan))
+    if theirs != ours:
+        raise UserError(f"the run at {uri} has the same plan id but other shards or classes: choose another folder")
+
+
+def check_columns(kind: Kind, version: str, uri: str) -> None:
+    """Refuse to add shards to those of an older version that have other columns: tools that read a folder of Parquet
+    files take the columns of the first for those of all.
+
+    Raises:
+        UserError: they have.
+    """
+    if not same_columns(kind, version):
+        raise UserError(
+            f"{uri} was written by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards have "
+            "other columns: write to another folder, and unite the two with `python -m manifests merge`"
+        )
+
+
+def check_begun_now(kind: Kind, state: Mapping[str, Any], uri: str) -> None:
+    """Refuse to go on with a run of an older version whose shards have other columns.
+
+    Raises:
+        UserError: they have.
+    """
+    version = str(state.get("schema_version", ""))
+    if not same_columns(kind, version):
+        raise UserError(
+            f"the run at {uri} was begun by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards "
+            "have other columns: finish it with that release, or choose another folder"
+        )
+
+
+def appended(plan: RunPlan, snapshot: Snapshot, uri: str) -> RunPlan:
+    """``plan`` with its shards numbered after those of ``snapshot``.
+
+    Raises:
+        UserError: its rows do not fit those that are there.
+    """
+    key = ClassMap.FOOTER_KEY
+    if plan.kind != snapshot.kind:
+        raise UserError(f"{uri} holds {snapshot.kind} rows: {plan.kind} rows cannot be appended")
+    if plan.footer.get(key) != snapshot.footer.get(key):
+        raise UserError(f"{uri} numbers its classes otherwise: append rows labelled with its own class map")
+    check_columns(snapshot.kind, snapshot.schema_version, uri)
+    first = max((entry.shard for entry in snapshot.files), default=-1) + 1
+    # All shards of a data set say the same, also where an older version wrote the first of them.
+    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
+
+
+def closed_plan(plan: RunPlan, snapshot: Snapshot, state: Mapping[str, Any] | None) -> RunPlan:
+    """``plan``, which is part of ``snapshot``, with the numbers that its shards have there."""
+    plans = (one["plan"] for one in closed_runs(snapshot, state) if recorded_plan(one) == plan.plan_id)
+    first = next((int(one.get("first_shard", 0)) for one in plans), 0)
+    return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

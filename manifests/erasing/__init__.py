@@ -1,0 +1,1 @@
+"""The traces of one person found, and removed so that no byte stays."""

@@ -1,0 +1,183 @@
+"""What a data set was made of and by: the runs that wrote it, read out of ``run.json``.
+
+A run record holds whatever its job put there. Here it has a shape; what it does not say is None or empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.reading.dataset import Dataset
+
+SOFTWARE = "reid-synth"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that went into a run: images of a data set, or a folder, with the terms they came on."""
+
+    name: str
+    role: str
+    uri: str | None
+    digest: str | None
+    """`Dataset.digest` of a data set."""
+    licence: str | None
+    consent: str | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model whose work is in the rows."""
+
+    name: str
+    role: str
+    sha256: str
+    recipe: str | None
+    licence: str | None
+    trained_on: Any
+    """A sentence, or the training sets by role, as its card has it."""
+    uri: str | None
+    set_uri: str | None
+    """What the job was given: ``uri`` itself, or the folder of all pairs of cameras."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: when, by which job and software, from what; times are ISO 8601 with their offset."""
+
+    plan_id: str
+    schema_version: str | None
+    job: str
+    started: str | None
+    closed: str | None
+    settings: Mapping[str, Any]
+    settings_sha256: str | None
+    inputs: tuple[Input, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    annotators: tuple[Checkpoint, ...]
+    """The models that found masks and poses of the source images."""
+    environment: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    """Figures of the whole data set (FID, say), where the job measured any."""
+    diagram: tuple[Mapping[str, Any], ...] = ()
+    """Reliability against truth on people kept apart, bar by bar, where the job calibrated it."""
+
+
+def runs(dataset: Dataset) -> list[Run]:
+    """The runs whose rows are in the data set, oldest first; one that goes on meanwhile does not show.
+
+    Before a run that merged data sets stand the runs that made them.
+    """
+    state = dataset.run
+    found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
+    return [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
+
+
+def _merged(state: Mapping[str, Any]) -> Iterator[Run]:
+    """The runs of the data sets that a run merged, and of those that they were merged from."""
+    for dataset in _mappings(_mapping(state.get("run")).get("merged")):
+        for one in _mappings(dataset.get("runs")):
+            yield from (*_merged(one), _run(one))
+
+
+def _run(state: Mapping[str, Any]) -> Run:
+    run = _mapping(state.get("run"))
+    return Run(
+        plan_id=str(_mapping(state.get("plan")).get("plan_id", "")),
+        schema_version=_text(state, "schema_version"),
+        job=str(run.get("job", "unknown")),
+        started=_text(state, "started"),
+        closed=_text(state, "closed"),
+        settings=_mapping(run.get("settings")),
+        settings_sha256=_text(run, "settings_sha256"),
+        inputs=tuple(_inputs(run)),
+        checkpoints=tuple(_checkpoints(run.get("checkpoints"))),
+        annotators=tuple(_checkpoints(_annotators(run))),
+        environment=_environment(run),
+        scores=_mapping(run.get("scores")),
+        diagram=tuple(filter(_is_bar, _mappings(_mapping(run.get("calibration")).get("diagram")))),
+    )
+
+
+def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
+    annotations = _mapping(run.get("annotations"))
+    for one in [*_mappings(run.get("inputs")), *([{"role": "annotations", **annotations}] if annotations else [])]:
+        role = _text(one, "role") or "source"
+        yield Input(
+            name=_text(one, "id") or role,
+            role=role,
+            uri=_text(one, "uri"),
+            digest=_text(one, "digest"),
+            licence=_text(one, "licence"),
+            consent=_text(one, "consent"),
+        )
+
+
+def _checkpoints(models: Any) -> Iterator[Checkpoint]:
+    for one in _mappings(models):
+        if isinstance(one.get("sha256"), str) and one["sha256"]:
+            role = _text(one, "role") or "model"
+            yield Checkpoint(
+                name=_text(one, "name") or role,
+                role=role,
+                sha256=one["sha256"],
+                recipe=_text(one, "recipe"),
+                licence=_text(one, "licence"),
+                trained_on=training_sets(one.get("trained_on")),
+                uri=_text(one, "uri"),
+                set_uri=_text(one, "set_uri"),
+            )
+
+
+def training_sets(said: Any) -> str | dict[str, dict[str, Any]] | None:
+    """What a record or card says of a model's training: a sentence as it is; training sets by role, in each the names
+    of data sets, licences, bases and people as lists of texts, where it gives them; None for anything else."""
+    if isinstance(said, str):
+        return said
+    parts = {role: part for role, part in _mapping(said).items() if isinstance(part, Mapping)}
+    return {role: {**part, **_lists(part)} for role, part in parts.items()} or None
+
+
+def _lists(part: Mapping[str, Any]) -> dict[str, list[str]]:
+    names = ("dataset_ids", "licences", "consent_bases", "subjects")
+    lists = {name: part[name] if isinstance(part[name], list) else [] for name in names if name in part}
+    return {name: [one for one in values if isinstance(one, str)] for name, values in lists.items()}
+
+
+def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run ran on: texts and figures, and the versions of libraries."""
+    said = _mapping(run.get("environment"))
+    plain = {name: one for name, one in said.items() if isinstance(one, str | int | float) and name != "libraries"}
+    texts: dict[str, Any] = {
+        name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain
+    }
+    libraries = _mapping(said.get("libraries"))
+    return {**plain, **texts, **({"libraries": dict(libraries)} if libraries else {})}
+
+
+def _is_bar(bar: Mapping[str, Any]) -> bool:
+    numbers = [bar.get(name) for name in ("low", "high", "reliability", "share")]
+    right = bar.get("right", "")
+    return all(isinstance(one, int | float) for one in numbers) and isinstance(right, int | float | None)
+
+
+def _annotators(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each model of the annotations in the form of a checkpoint."""
+    roles = (("segmenter", "segmenter", "segmenter_sha256"), ("pose model", "pose_model", "pose_sha256"))
+    pairs = list(_mappings(_mapping(run.get("annotations")).get("models")))
+    return [{"role": role, "name": one.get(name), "sha256": one.get(key)} for one in pairs for role, name, key in roles]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    return None if found is None else str(found)

@@ -1,0 +1,98 @@
+"""Pages for people: one HTML file that holds all it shows, asks nobody for anything, and runs no script.
+
+A template extends ``page.html``, which brings the style sheet, light and dark, and a content security policy under
+which a browser fetches nothing. Every value is escaped: names come from whoever made the data.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from manifests.common.json_text import lenient_json
+from manifests.errors import UserError
+from manifests.storage.whole_files import open_storage
+
+_HERE = Path(__file__).parent
+
+
+def render_page(template: Path, **values: Any) -> str:
+    """The page that ``template`` makes of ``values``."""
+    folders = FileSystemLoader([template.parent, _HERE])
+    jinja = Environment(
+        loader=folders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
+    style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
+    return jinja.get_template(template.name).render(style=style, **values)
+
+
+def write_page(output: str, text: str) -> str:
+    """Write a page to the path or URI ``output``, whole or not at all; returns where it lies.
+
+    Raises:
+        UserError: ``output`` names no file, or cannot be written.
+    """
+    folder, slash, name = output.rpartition("/")
+    if not PurePosixPath(name).suffix:
+        raise UserError(f"{output or 'the output'} names no file: give one that ends in .html")
+    storage = open_storage(folder or slash or ".")
+    storage.write(name, text.encode("utf-8", "replace"))
+    return storage.locate(name)
+
+
+def data_uri(data: bytes, media_type: str) -> str:
+    """``data`` as an address that holds it."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def amount(value: int) -> str:
+    """A count, its thousands set apart."""
+    return f"{value:,}"
+
+
+def figure(value: float) -> str:
+    """A measured value in three figures."""
+    if not math.isfinite(value):
+        return "–"
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}").replace("-", "−")
+
+
+def size(count: int) -> str:
+    """A number of bytes in the unit that people think in."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def moment(text: str) -> str:
+    """An ISO time as people write it; anything else as it is."""
+    try:
+        return f"{datetime.fromisoformat(text):%d %B %Y, %H:%M %Z}".strip().lstrip("0")
+    except ValueError:
+        return text
+
+
+def plain(value: object) -> str:
+    """A value of a JSON file as people read it: no quotes, no brackets, a dash for nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "–"
+    return value if isinstance(value, str) else "–" if value is None else lenient_json(value)
+
+
+def clip(value: object, most: int = 80) -> str:
+    """The text of ``value``, cut where it is longer than ``most``."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,74 @@
+"""Small pictures for the page: thumbnails, what a mask keeps, the limbs of a pose."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image, ImageFilter
+
+from manifests.common.pictures import PictureError, load_picture
+from manifests.format.skeleton import LEAST_SCORE, LIMB_HUES
+from manifests.showing.page import data_uri
+
+_BOX = (192, 192)
+_QUALITY = 82
+_AROUND = 0.28
+"""Brightness of what a mask leaves out."""
+
+
+class Limb(NamedTuple):
+    """A line from one joint to another, in pixels of the image, and its hue in degrees."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    hue: int
+
+
+def open_image(data: bytes | None) -> Image.Image | None:
+    """The picture as a thumbnail, RGB, its aspect kept; None where the bytes are none or are no sensible picture."""
+    if not data:
+        return None
+    try:
+        small = load_picture(data).convert("RGB")
+    except (PictureError, ValueError):
+        return None
+    small.thumbnail(_BOX, Image.Resampling.LANCZOS)
+    return small
+
+
+def encode(image: Image.Image) -> str:
+    """The picture as an address that holds it."""
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=_QUALITY, method=4)
+    return data_uri(stream.getvalue(), "image/webp")
+
+
+def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """``image`` as it is under ``mask`` (of any size), grey and dark around it, with a thin light edge between."""
+    scale = min(_BOX[0] / image.width, _BOX[1] / image.height)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    inside = mask.convert("L").resize(image.size, Image.Resampling.BILINEAR)
+    around = image.convert("L").point(lambda value: round(value * _AROUND)).convert("RGB")
+    shown = Image.composite(image, around, inside)
+    solid = inside.point(lambda value: 255 if value >= 128 else 0)
+    edge = Image.composite(Image.new("L", image.size, 0), solid, solid.filter(ImageFilter.MinFilter(3)))
+    shown.paste((255, 255, 255), mask=edge.point(lambda value: value * 3 // 4))
+    return shown
+
+
+def limbs(keypoints: Sequence[Mapping[str, Any]] | None) -> list[Limb]:
+    """The limbs whose two joints were seen, of 17 keypoints (``x``, ``y``, ``score``)."""
+    if not keypoints or len(keypoints) != 17:
+        return []
+    places = [(point["x"], point["y"], point["score"]) for point in keypoints]
+    seen = [None not in place and all(map(math.isfinite, place)) and place[2] >= LEAST_SCORE for place in places]
+    return [
+        Limb(*places[first][:2], *places[second][:2], hue)
+        for first, second, hue in LIMB_HUES
+        if seen[first] and seen[second]
+    ]

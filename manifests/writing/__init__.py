@@ -1,0 +1,1 @@
+"""Whatever adds rows: a run from its first claim to its snapshot, merging, relabelling, clearing out."""

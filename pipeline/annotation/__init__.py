@@ -1,0 +1,1 @@
+"""Pose and mask of a crop, and the rows that they become."""

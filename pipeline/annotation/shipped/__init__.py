@@ -1,0 +1,1 @@
+"""How the two small annotators that ship were trained and are measured."""

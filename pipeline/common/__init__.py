@@ -1,0 +1,1 @@
+"""Small tools that every stage shares: settings, progress, digests, devices, images, poses as pictures."""

@@ -1,0 +1,57 @@
+"""Between images as they are stored (uint8, channels last) and as the networks see them ([-1, 1], channels first)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.common.finite import NotFiniteError
+
+
+def to_signed(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory; converted on ``device``."""
+    pixels = torch.as_tensor(images).to(device, non_blocking=True)
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+def to_batch(columns: Mapping[str, NDArray[Any]], device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Columns as a recipe's batch has them: images travel as uint8, masks as bool, all else as it is."""
+    batch: dict[str, Tensor] = {}
+    for name, column in columns.items():
+        if column.dtype == np.uint8:
+            batch[name] = to_signed(column, device)
+        elif column.dtype == np.bool_:
+            batch[name] = torch.as_tensor(column).to(device).float().unsqueeze(1)
+        else:
+            batch[name] = torch.as_tensor(column).to(device)
+    return batch
+
+
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8, rounded to nearest; values beyond the range are clipped.
+
+    Raises:
+        NotFiniteError: a value is not finite, and so no colour.
+    """
+    finite = finite_rows(images)
+    if not finite.all():
+        raise NotFiniteError(f"the pixels of {(~finite).sum()} of {len(finite)} images are not finite")
+    return clipped(images)
+
+
+def finite_rows(images: Tensor) -> NDArray[np.bool_]:
+    """(N,) bool of images (N, ...): whether all values of each are finite."""
+    found: NDArray[np.bool_] = images.detach().isfinite().flatten(1).all(dim=1).cpu().numpy()
+    return found
+
+
+def clipped(images: Tensor) -> NDArray[np.uint8]:
+    """As `to_uint8`, with no promise of what becomes of values that are not finite."""
+    pixels = images.detach().float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    array: NDArray[np.uint8] = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    return array

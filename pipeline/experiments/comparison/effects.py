@@ -1,0 +1,202 @@
+"""What a trained generator does, measured by the gap it aims at, on people that no training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.annotation.canonical_poses import place_pose
+from pipeline.common.images import RgbImage, draw_contact_sheet
+from pipeline.common.skeletons import draw_skeleton
+from pipeline.experiments.comparison.world import Laboratory
+from pipeline.experiments.transfer_quality import measure_transfer
+from pipeline.generators.recipes.base import Recipe
+from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
+from pipeline.generators.trained import FILE_NAME, Generator, load_generator, save_generator
+from pipeline.measures.sets import camera_accuracy, frechet_distance, measure_generation
+from pipeline.training.data import Columns, DomainData, random_generator
+
+Images = NDArray[np.uint8]
+NOISE_IMAGES = 600
+TESTED = 200
+SHOWN = 12
+_NEAR = 0.1
+
+
+@dataclass(frozen=True)
+class Effect:
+    """``figures`` by name; ``picture``: what stands in the lines is said by ``lines``."""
+
+    figures: Mapping[str, float]
+    picture: RgbImage
+    lines: tuple[str, ...]
+
+
+Measure = Callable[[Laboratory, Recipe, Path], Effect]
+
+
+def measure_people(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
+    """Random people: distance to real ones (half or less of an untrained generator's), variety, the asked camera."""
+    assert isinstance(recipe, GanLsro)
+    generator, cameras = load_generator(trained), list(getattr(recipe.settings, "cameras", ()))
+    asked = np.arange(NOISE_IMAGES) % max(1, len(cameras))
+    noise = draw_noise(recipe.settings, NOISE_IMAGES, random_generator(lab.seed, 700))
+    columns: Columns = {"noise": noise, "camera": asked.astype(np.int64)}
+    made = generator.generate(columns)
+    untrained = _untrained(lab, recipe, trained).generate(columns)
+    real = lab.train["source"].images
+    quality, before = (measure_generation(lab.reid, images, real) for images in (made, untrained))
+    figures = {
+        "fid": quality.fid,
+        "fid_untrained": before.fid,
+        "fid_real": quality.real_fid,
+        "coverage": quality.coverage,
+        "coverage_real": quality.real_coverage,
+        "diversity": quality.diversity,
+        "diversity_real": quality.real_diversity,
+    }
+    if cameras:
+        figures["camera_accuracy"] = camera_accuracy(lab.camera_classifier, made, np.array(cameras)[asked])
+        figures["camera_accuracy_real"] = _real_cameras(lab)
+    rows = [made[start : start + SHOWN] for start in (0, SHOWN)]
+    return _effect(lab, figures, {"generated": rows[0], "more": rows[1], "real": real[:: len(real) // SHOWN]})
+
+
+def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
+    """Into other cameras: is the asked one named, is the person still found; the same of the untouched images."""
+    data = lab.tested(TESTED)
+    assert data.cameras is not None
+    sources, asked, made = [], [], []
+    for path, source, target, column in _camera_generators(recipe, trained):
+        rows = np.flatnonzero(data.cameras != target if source is None else data.cameras == source)
+        if not len(rows):
+            continue
+        columns = {"source": data.images[rows]}
+        if column is not None:
+            columns["camera"] = np.full(len(rows), column, np.int64)
+        made.append(load_generator(path).generate(columns))
+        sources.append(rows)
+        asked.append(np.full(len(rows), target))
+    rows, images, wanted = np.concatenate(sources), np.concatenate(made), np.concatenate(asked)
+    before = data.take(rows)
+    figures = {
+        "camera_accuracy": camera_accuracy(lab.camera_classifier, images, wanted),
+        "camera_accuracy_untransferred": camera_accuracy(lab.camera_classifier, before.images, wanted),
+        "camera_accuracy_real": _real_cameras(lab),
+        "retrieval_source": lab.source_retrieval(images, before),
+        "retrieval": lab.retrieval(images, before),
+        "retrieval_untransferred": lab.retrieval(before.images, before),
+    }
+    shown = np.linspace(0, len(images) - 1, SHOWN).astype(int)
+    return _effect(lab, figures, {"source": before.images[shown], "as the other camera": images[shown]})
+
+
+def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
+    """Into the other domain: change inside and outside the true mask, is the person still found."""
+    source, target = lab.tested(TESTED), lab.tested(TESTED, "target")
+    made = load_generator(trained).translate(source.images)
+    quality = measure_transfer(source, made, target, lab.judge).as_dict()
+    figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
+    figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}
+    figures |= {
+        "retrieval_source": lab.source_retrieval(made, source),
+        "retrieval": lab.retrieval(made, source),
+        "retrieval_untransferred": lab.retrieval(source.images, source),
+    }
+    shown = np.linspace(0, len(made) - 1, SHOWN).astype(int)
+    lines = {"source": source.images[shown], "as the target": made[shown], "real target": target.images[shown]}
+    return _effect(lab, figures, lines)
+
+
+def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
+    """Into asked poses: are the joints where they were asked for, is the person still found."""
+    source = lab.tested(TESTED)
+    assert source.keypoints is not None
+    assert source.masks is not None
+    generator = load_generator(trained)
+    if "source" in generator.inputs:
+        poses = np.array(generator.settings["canonical_poses"], np.float32)
+        asked = np.stack([place_pose(poses[row % len(poses)], lab.height, lab.width) for row in range(len(source))])
+    else:
+        asked = source.keypoints
+    drawings = np.stack([draw_skeleton(pose, lab.height, lab.width) for pose in asked])
+    made = generator.generate({"source": source.images, "skeleton": drawings, "mask": source.masks})
+    reals = lab.train["source"].images
+    count = min(len(made), len(reals))
+    features = [lab.reid.pooled(images[:count]) for images in (reals[:: max(1, len(reals) // count)], made)]
+    figures = {
+        "pck": _pck(lab, made, asked),
+        "pck_real": _pck(lab, source.images, source.keypoints),
+        "pck_source": _pck(lab, source.images, asked),
+        "fid": frechet_distance(*features),
+        "retrieval_source": lab.source_retrieval(made, source),
+        "retrieval": lab.retrieval(made, source),
+        "retrieval_untransferred": lab.retrieval(source.images, source),
+    }
+    shown = np.linspace(0, len(made) - 1, SHOWN).astype(int)
+    return _effect(lab, figures, {"source": source.images[shown], "asked": drawings[shown], "generated": made[shown]})
+
+
+MEASURES: dict[str, Measure] = {
+    "few images": measure_people,
+    "cameras": measure_cameras,
+    "domains": measure_domains,
+    "poses": measure_poses,
+}
+
+
+def _pck(lab: Laboratory, images: Images, asked: NDArray[np.float32]) -> float:
+    """Share of asked joints that the pose estimator finds nearer than 0.1 of the larger side of the asked pose."""
+    found = lab.pose.estimate(list(images))
+    hits = []
+    for pose, points in zip(asked, found, strict=True):
+        seen = pose[:, 2] > 0
+        side = np.ptp(pose[seen, :2], axis=0).max() if seen.any() else 0.0
+        hits.append(np.linalg.norm(points[seen, :2] - pose[seen, :2], axis=1) < _NEAR * side)
+    return float(np.concatenate(hits).mean())
+
+
+def _real_cameras(lab: Laboratory) -> float:
+    data = lab.test["source"]
+    assert data.cameras is not None
+    return camera_accuracy(lab.camera_classifier, data.images, data.cameras)
+
+
+def _camera_generators(recipe: Recipe, trained: Path) -> list[tuple[Path, int | None, int, int | None]]:
+    """(weights, source camera or None for any other, target camera, value of the column ``camera`` or None)."""
+    if "camera" in recipe.inputs:
+        cameras = list(getattr(recipe.settings, "cameras", ()))
+        return [(trained, None, camera, index) for index, camera in enumerate(cameras)]
+    found: list[tuple[Path, int | None, int, int | None]] = []
+    for folder in sorted(path for path in trained.iterdir() if (path / FILE_NAME).is_file()):
+        first, second = (int(part) for part in folder.name.split("_"))
+        found.append((folder / FILE_NAME, first, second, None))
+        found.append((folder / "generator_back.safetensors", second, first, None))
+    return found
+
+
+def _untrained(lab: Laboratory, recipe: Recipe, trained: Path) -> Generator:
+    """The generator as it was before its first step."""
+    size = lab.height, lab.width
+    networks = recipe.build(torch.Generator().manual_seed(lab.seed), size)
+    path = trained / "untrained.safetensors"
+    save_generator(path, networks[recipe.exports["generator"]], recipe, *size)
+    return load_generator(path)
+
+
+def _effect(lab: Laboratory, figures: Mapping[str, float], lines: Mapping[str, Images]) -> Effect:
+    rows = [list(images[:SHOWN]) for images in lines.values()]
+    rounded = {name: round(float(value), 4) for name, value in figures.items()}
+    return Effect(rounded, draw_contact_sheet(rows, lab.height, lab.width), tuple(lines))
+
+
+def pair_data(data: DomainData, cameras: tuple[int, int]) -> dict[str, DomainData]:
+    """The images of two cameras as the two sets of a CycleGAN."""
+    assert data.cameras is not None
+    sets = [data.take(np.flatnonzero(data.cameras == camera)) for camera in cameras]
+    return dict(zip(("source", "target"), sets, strict=True))

@@ -1,0 +1,68 @@
+"""The systems as a table: what each is built on, what it adds, the gap it aims at, and a budget to show it on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from manifests.errors import UserError
+
+Gap = Literal["few images", "cameras", "domains", "poses"]
+_SMALL = {"ngf": 32, "blocks": 6, "ndf": 32, "upsampling": "resize"}
+# WGAN-GP moves the generator in every fifth step: too rarely for a budget like this.
+_QUICK_STAR = {**_SMALL, "objective": "least_squares", "critic_steps": 1, "learning_rate": 1e-3}
+# With a norm of each pixel no blob is left in an image; see `pipeline.generators.networks.blocks.PixelNorm`.
+_DOMAINS = {**_SMALL, "norm": "pixel"}
+# With the paper's pairs and l_3 = 2 the siamese term outweighs all others in a training as short as this.
+_SIAMESE = {**_DOMAINS, "negative_pairs": "real", "contrastive_weight": 0.5}
+# Without the person term people are lost in dark blobs.
+_PEOPLE_KEPT = {**_QUICK_STAR, "identity_weight": 10.0}
+# With the paper's norm and 10 for L1, texture that fools the discriminator drowns the clothes in so few steps: on a
+# world kept for tuning a ReID network knew 4% of the people again, 15% with the norm of each pixel, 21% with both.
+_COLOURS_KEPT = {**_SMALL, "norm": "pixel", "pixel_weight": 100.0}
+_PLAIN = {"ngf": 32, "ndf": 32, "upsampling": "resize"}
+_NOISE = {**_PLAIN, "augmentation": "translation"}
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the comparison. ``steps`` of ``batch_size`` are the full budget; ``settings`` are those that make
+    the recipe small enough for it, and nothing else."""
+
+    recipe: str
+    base: str
+    adds: str
+    gap: Gap
+    steps: int
+    batch_size: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    average_decay: float = 0.99
+
+
+SYSTEMS: dict[str, System] = {
+    system.recipe: system
+    for system in (
+        System("gan_lsro", "DCGAN", "people out of noise, labelled 1/K for all", "few images", 3000, 32, _NOISE, 0.995),
+        System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE, 0.995),
+        System("pix2pix", "conditional GAN", "pairs: skeleton and mask to image, L1", "poses", 1500, 8, _PLAIN),
+        System("cyclegan", "two GANs", "a cycle in place of pairs", "domains", 1400, 1, _DOMAINS, 0.995),
+        System("camstyle", "CycleGAN", "one for every two cameras, smoothed labels", "cameras", 1400, 1, _SMALL, 0.995),
+        System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 4, _PEOPLE_KEPT),
+        System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _DOMAINS, 0.995),
+        System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 1400, 1, _SIAMESE, 0.995),
+        System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _COLOURS_KEPT),
+    )
+}
+
+
+def find_systems(names: list[str]) -> list[System]:
+    """The systems of these names, in the table's order; all for no names.
+
+    Raises:
+        UserError: there is no such system.
+    """
+    unknown = sorted(set(names) - set(SYSTEMS))
+    if unknown:
+        raise UserError(f"unknown system {unknown[0]!r}; known: {', '.join(SYSTEMS)}")
+    return [system for name, system in SYSTEMS.items() if not names or name in names]

@@ -1,0 +1,1 @@
+"""What a recipe trains on: crops, pairs of images, cameras."""

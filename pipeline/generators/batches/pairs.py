@@ -1,0 +1,102 @@
+"""Batches of pairs: an image, and the image that should come out of it together with its pose and mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.errors import UserError
+from pipeline.annotation.canonical_poses import pose_distances
+from pipeline.common.skeletons import draw_skeleton
+from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together, epoch_row, random_generator
+
+Partners = list[NDArray[np.int64]]
+"""For each row of a set, the rows that may be the target when it is the source; none: it is no source."""
+
+_STREAM, _ORDER = 700, 701
+
+
+class PosePairs:
+    """Columns ``source``, ``target``, ``skeleton`` (the target's pose, drawn) and, where masks are known, ``mask``.
+
+    ``mask`` is the target's. Source and target are cut apart from each other, since generation has to move a person to
+    where a pose asks for them; both are mirrored or neither, since a bag on the left shoulder stays on the left one.
+    Drawing and mask follow from the keypoints and mask that moved with the target.
+    """
+
+    def __init__(self, data: DomainData, partners: Partners, height: int, width: int, seed: int) -> None:
+        if data.keypoints is None:
+            raise UserError("training by poses needs the keypoints of each image, and its training set knows none")
+        self.height, self.width, self.seed = height, width, seed
+        self.data = data.resized(round(height * LOAD_SCALE), round(width * LOAD_SCALE))
+        self.partners = partners
+        self.sources = np.array([row for row, found in enumerate(partners) if len(found)], np.int64)
+        if not len(self.sources):
+            raise UserError("no two training images make a pair: the same person has to be there twice")
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``."""
+        rng = random_generator(self.seed, _STREAM, step)
+        places = [epoch_row(self.seed, _ORDER, len(self.sources), step * size + place) for place in range(size)]
+        sources = self.sources[places]
+        targets = np.array([rng.choice(self.partners[row]) for row in sources], np.int64)
+        flips = rng.random(size) < 0.5
+        crops = [[self._crop(rng, flip) for flip in flips] for _ in range(2)]
+        if (sources == targets).all():
+            crops[1] = crops[0]
+        source, target = (
+            crop_together(self.data.take(rows), cut, self.height, self.width)
+            for rows, cut in zip((sources, targets), crops, strict=True)
+        )
+        return self._columns(source, target)
+
+    def preview(self, count: int) -> Columns:
+        """``count`` sources spread evenly over the set, whole, each with its first partner."""
+        places = np.linspace(0, len(self.sources) - 1, min(count, len(self.sources))).astype(np.int64)
+        sources = self.sources[places]
+        targets = np.array([self.partners[row][0] for row in sources], np.int64)
+        size = self.height, self.width
+        return self._columns(self.data.take(sources).resized(*size), self.data.take(targets).resized(*size))
+
+    def digests(self) -> dict[str, str]:
+        return {"source": self.data.digest()}
+
+    def _crop(self, rng: np.random.Generator, flip: bool) -> Crop:
+        room = self.data.images.shape[1] - self.height, self.data.images.shape[2] - self.width
+        return Crop(int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1)), bool(flip))
+
+    def _columns(self, source: DomainData, target: DomainData) -> Columns:
+        assert target.keypoints is not None
+        drawn = np.stack([draw_skeleton(points, self.height, self.width) for points in target.keypoints])
+        columns: Columns = {"source": source.images, "target": target.images, "skeleton": drawn}
+        if target.masks is not None:
+            columns["mask"] = target.masks
+        return columns
+
+
+def own_partners(data: DomainData) -> Partners:
+    """Each image with itself: its own pose and mask tell what it should be."""
+    return [np.array([row]) for row in range(len(data))]
+
+
+def identity_partners(data: DomainData) -> Partners:
+    """All ordered pairs of different images of one person."""
+    assert data.identities is not None
+    rows = {identity: np.flatnonzero(data.identities == identity) for identity in np.unique(data.identities)}
+    return [
+        rows[identity][rows[identity] != row] if identity >= 0 else np.empty(0, np.int64)
+        for row, identity in enumerate(data.identities)
+    ]
+
+
+def camera_partners(data: DomainData, source: int, target: int, nearest: int = 2) -> Partners:
+    """Images by the camera ``source`` with the ``nearest`` poses of the same person seen by the camera ``target``."""
+    assert data.cameras is not None
+    assert data.keypoints is not None
+    found: Partners = []
+    for row, others in enumerate(identity_partners(data)):
+        others = others[data.cameras[others] == target] if data.cameras[row] == source else others[:0]
+        apart = pose_distances(np.repeat(data.keypoints[row : row + 1], len(others), axis=0), data.keypoints[others])
+        order = np.argsort(apart, kind="stable")[:nearest]
+        found.append(others[order][np.isfinite(apart[order])])
+    return found

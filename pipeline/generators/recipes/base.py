@@ -1,0 +1,108 @@
+"""What a recipe is: settings, networks, one training step, pure generation, a label rule.
+
+A new system is a new file beside this one and one line in the table `pipeline.generators.recipes.RECIPES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.common.settings import JobSettings
+from pipeline.generators.networks.blocks import HistoryPool
+from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
+
+Batch = Mapping[str, Tensor]
+"""Columns by name. Images (N, 3, H, W) in [-1, 1], masks (N, 1, H, W) 0 or 1, all on the networks' device."""
+
+Size = tuple[int, int]
+"""Height and width of the images in pixels."""
+
+Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A camera's number, as rows hold it."""
+
+Need = Literal["masks", "keypoints", "identities", "cameras"]
+
+Terms = dict[str, Tensor]
+"""Weighted loss terms by name; the loss is their sum."""
+
+
+class RecipeSettings(JobSettings):
+    """The numbers of a paper; each field says where it comes from."""
+
+    learning_rate: float = Field(default=2e-4, gt=0, description="Adam's step size (every system here)")
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first moment decay (DCGAN, ICLR 2016)")
+    decay_from: float = Field(
+        default=0.5, ge=0, le=1, description="share of the steps after which the step size falls linearly to 0"
+    )
+
+
+@dataclass
+class StepContext:
+    """What a step may use beside networks and batch; nothing else is random or remembered."""
+
+    step: int
+    rng: np.random.Generator
+    pools: Mapping[str, HistoryPool] = field(default_factory=dict)
+
+
+class Recipe(ABC):
+    """One system of the literature. Instances hold settings only; networks and batches are passed in."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    settings_model: ClassVar[type[RecipeSettings]]
+    roles: ClassVar[tuple[str, ...]] = ("source", "target")
+    """The sets that it trains on."""
+    needs: frozenset[Need] = frozenset()
+    """What must be known of each training image beside its pixels."""
+    inputs: ClassVar[tuple[str, ...]] = ("source",)
+    """Batch columns that `generate` reads."""
+    players: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Who trains what: for each optimiser, by name, the networks it moves."""
+    pool_names: ClassVar[tuple[str, ...]] = ()
+    exports: ClassVar[Mapping[str, str]]
+    """What is kept after training: file stem -> name of the network that `generate` needs."""
+    label_rule: ClassVar[str]
+    """Default rule for generated rows, by its name in `manifests.format.soft_labels`."""
+
+    def __init__(self, settings: RecipeSettings | None = None) -> None:
+        self.settings = settings if settings is not None else self.settings_model()
+
+    def fitted(self, data: Mapping[str, DomainData]) -> Self:
+        """This recipe with the settings that follow from its training sets (which cameras there are, ...)."""
+        return self
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        """Where its batches come from, given the training set of each role."""
+        return UnpairedDomains(data["source"], data["target"], *size, seed)
+
+    @abstractmethod
+    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
+        """All networks for images of ``size``, initialised from ``generator`` alone."""
+
+    @abstractmethod
+    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        """One training step: yields ``(player, terms)`` in the order of the updates.
+
+        The loop minimises the sum of the terms over the player's networks before it asks for the next.
+        """
+
+    @abstractmethod
+    def build_generator(self, size: Size) -> nn.Module:
+        """The network of one export, uninitialised: what a trained file is loaded into."""
+
+    @abstractmethod
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1]: a pure function, row by row, of the arguments."""
+
+    @abstractmethod
+    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the picture grid by name, left to right: images or masks of the batch's rows."""

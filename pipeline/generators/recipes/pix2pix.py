@@ -1,0 +1,129 @@
+"""pix2pix: translation from pairs.
+
+Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, section 3, with
+least squares in place of the logarithm::
+
+    L_D = 1/2 E (D(x, y) - 1)^2 + 1/2 E D(x, G(x))^2        L_G = E (D(x, G(x)) - 1)^2 + 100 |y - G(x)|_1
+
+A ReID set has two kinds of pairs. `Pix2Pix`: x is the drawing of a pose and the person's mask, y the image they were
+taken from; the network makes up who it is. `Pix2PixCameras`: x is an image by one camera, y the same person in a near
+pose by another. What `Pix2Pix` makes has the pose and outline of a person and the clothes of nobody: its default label
+is the paper's, `lsro` and `teacher` are more honest. The paper's only noise was dropout at test time; there is none
+here, so an input has one output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from pipeline.generators.batches.pairs import PosePairs, camera_partners, own_partners
+from pipeline.generators.losses import least_squares, mean_absolute
+from pipeline.generators.networks.blocks import Upsampling, frozen, initialize
+from pipeline.generators.networks.discriminators import PatchDiscriminator
+from pipeline.generators.networks.unet import UNet
+from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.training.data import BatchSource, DomainData
+
+
+class Pix2PixSettings(RecipeSettings):
+    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (appendix 6.1.1)")
+    ndf: int = Field(
+        default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 6.1.2)"
+    )
+    upsampling: Upsampling = Field(
+        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
+    )
+    pixel_weight: float = Field(default=100.0, ge=0, description="weight of the L1 term (section 3.3)")
+
+
+class Pix2Pix(Recipe):
+    name = "pix2pix"
+    paper = "Isola et al., CVPR 2017"
+    settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixSettings
+    settings: Pix2PixSettings
+    roles = ("source",)
+    needs: frozenset[Need] = frozenset({"masks", "keypoints"})
+    inputs: ClassVar[tuple[str, ...]] = ("skeleton", "mask")
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "discriminator": ("discriminator",),
+        "generator": ("generator",),
+    }
+    exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
+    label_rule = "one_hot"
+    channels: ClassVar[int] = 4
+    """Of `condition`."""
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        if data["source"].masks is None:
+            raise UserError("pix2pix needs the mask of each image, and its training set knows none")
+        return PosePairs(data["source"], own_partners(data["source"]), *size, seed)
+
+    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
+        judge = PatchDiscriminator(self.settings.ndf, channels_in=3 + self.channels)
+        made = initialize(self.build_generator(size), generator)
+        return nn.ModuleDict({"generator": made, "discriminator": initialize(judge, generator)})
+
+    def build_generator(self, size: Size) -> nn.Module:
+        return UNet(size, self.channels, self.settings.ngf, self.settings.upsampling)
+
+    def condition(self, batch: Batch) -> Tensor:
+        """x: drawing and mask, (N, 4, H, W) in [-1, 1]."""
+        return torch.cat([batch["skeleton"], 2 * batch["mask"] - 1], dim=1)
+
+    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        judge, given, target = networks["discriminator"], self.condition(batch), batch["target"]
+        made = networks["generator"](given)
+        on_real = judge(torch.cat([given, target], dim=1))
+        on_fake = judge(torch.cat([given, made.detach().to(given.dtype)], dim=1))
+        yield (
+            "discriminator",
+            {"judge": 0.5 * (least_squares(on_real, real=True) + least_squares(on_fake, real=False))},
+        )
+        with frozen(judge):
+            on_fake = judge(torch.cat([given, made.to(given.dtype)], dim=1))
+        yield (
+            "generator",
+            {
+                "adversarial": least_squares(on_fake, real=True),
+                "pixels": self.settings.pixel_weight * mean_absolute(made, target),
+            },
+        )
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        made: Tensor = generator(self.condition(batch))
+        return made
+
+    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+        made = self.generate(networks["generator"], batch)
+        return {self.inputs[0]: batch[self.inputs[0]], "generated": made, "real": batch["target"]}
+
+
+class Pix2PixCamerasSettings(Pix2PixSettings):
+    source_camera: Camera = Field(default=1, description="number of the camera of x")
+    target_camera: Camera = Field(default=2, description="number of the camera of y")
+
+
+class Pix2PixCameras(Pix2Pix):
+    """The same from one camera to another: pairs are of one person in near poses."""
+
+    name = "pix2pix_cameras"
+    settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixCamerasSettings
+    settings: Pix2PixCamerasSettings
+    needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras"})
+    inputs: ClassVar[tuple[str, ...]] = ("source",)
+    channels: ClassVar[int] = 3
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        settings = self.settings
+        partners = camera_partners(data["source"], settings.source_camera, settings.target_camera)
+        return PosePairs(data["source"], partners, *size, seed)
+
+    def condition(self, batch: Batch) -> Tensor:
+        """x: an image, (N, 3, H, W) in [-1, 1]."""
+        return batch["source"]

@@ -1,0 +1,1 @@
+"""The training of any recipe: from manifests to weights with their card."""

@@ -1,0 +1,245 @@
+"""The one training loop: steps, precision, schedule, averaged weights, checkpoints, logs, taking up again.
+
+It knows no recipe: a recipe yields the loss terms of one player after the other, the loop minimises them. On a
+CPU, a run that was stopped and taken up again ends with the same bytes as one that was not, for equal settings,
+data, thread count and machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from manifests.common.stopping import GO_ON, Stopped, stop_between_steps
+from pipeline.common.devices import Device
+from pipeline.common.finite import first_not_finite
+from pipeline.common.images import LARGEST_SIDE
+from pipeline.common.precision import Precision, resolve_precision
+from pipeline.common.settings import JobSettings
+from pipeline.common.tensors import to_batch
+from pipeline.generators.networks.blocks import HistoryPool
+from pipeline.generators.recipes.base import Recipe, StepContext
+from pipeline.training.data import BatchSource, random_generator
+from pipeline.training.finite_watch import FiniteWatch, largest_gradient
+from pipeline.training.log import TrainingLog, total
+from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.workers import ALONE, Workers
+
+_STEP_STREAM = 200
+
+
+class TrainingSettings(JobSettings):
+    """How long and how a recipe is trained; the recipe's own numbers are its settings."""
+
+    steps: int = Field(default=20_000, ge=1, description="updates in all, of the player that moves most often")
+    batch_size: int = Field(default=1, ge=1, description="images of each domain in a step (the papers: 1)")
+    height: int = Field(default=256, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
+    width: int = Field(default=128, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
+    seed: int = Field(default=0, ge=0, description="weights, order, augmentation and history pool follow from it")
+    average_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="keep an exponential moving average of the generators; 0: off (the papers)"
+    )
+    precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
+    device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
+    checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints")
+    sample_every: int = Field(default=500, ge=1, description="steps between picture grids")
+    measure_every: int = Field(default=1000, ge=1, description="steps between measurements, where there are any")
+    sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
+
+
+class Training:
+    """One run of one recipe. `run` trains (or goes on) to the last step; the networks are then in ``networks``."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: BatchSource,
+        output: Path,
+        settings: TrainingSettings,
+        workers: Workers = ALONE,
+        measure: Callable[[Training], Mapping[str, float]] | None = None,
+    ) -> None:
+        """``measure`` is asked for figures now and then, which go to the log."""
+        workers.check(settings.batch_size)
+        self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
+        self.workers, self.measure = workers, measure
+        self.device = torch.device(settings.device)
+        self.dtype = resolve_precision(settings.precision, self.device)
+        weights = torch.Generator().manual_seed(settings.seed)
+        networks = recipe.build(weights, (settings.height, settings.width)).to(self.device)
+        self.networks: nn.ModuleDict = networks.to(memory_format=torch.channels_last)
+        self.averages = self._copy_exports() if settings.average_decay else None
+        self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
+        self.pools = {name: HistoryPool() for name in recipe.pool_names}
+        self.step = 0
+        self.watch = FiniteWatch(workers, output / "checkpoints")
+        self.data_sha256 = data.digests()
+        self.losses: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Train from the newest checkpoint under ``output``, or from the start.
+
+        Raises:
+            UserError: ``output`` holds a run with other settings or data, or a step is not finite.
+            Stopped: a signal came; the state is saved.
+        """
+        self._restore()
+        log = None
+        if self.workers.rank == 0:
+            log = TrainingLog(self.output, self.step, self.settings.steps, self.watch.settle)
+        try:
+            with stop_between_steps() as stop:
+                while self.step < self.settings.steps:
+                    terms = self._train_step()
+                    self.step += 1
+                    if log is not None:
+                        log.add(self.step, terms, self._learning_rate())
+                        self.losses = log.means
+                    last = self.step == self.settings.steps
+                    signum = self.workers.agree(stop.received, self.step)
+                    if last or signum or self.step % self.settings.checkpoint_every == 0:
+                        self._save()
+                    if log is not None and (last or self.step % self.settings.sample_every == 0):
+                        self._show(log)
+                    if log is not None and self.measure and (last or self.step % self.settings.measure_every == 0):
+                        log.measured(self.step, self.measure(self))
+                    if signum and not last:
+                        raise Stopped(signum, f"step {self.step} is kept in {self.output}; {GO_ON}")
+        finally:
+            if log is not None:
+                log.close()
+
+    def exported(self) -> dict[str, nn.Module]:
+        """The networks to keep, by file stem: averaged ones where an average was kept."""
+        kept = self.averages if self.averages is not None else self.networks
+        return {stem: kept[name] for stem, name in self.recipe.exports.items()}
+
+    def check_result(self) -> None:
+        """Look at what the trained networks make of some rows: finite weights alone do not say that it is finite.
+
+        Raises:
+            NotFiniteError: it is not; names the column of the picture grid.
+        """
+        self.watch.check_state(self.step, {f"the picture {name!r}": made for name, made in self._preview().items()})
+
+    def _show(self, log: TrainingLog) -> None:
+        columns = self._preview()
+        # What cannot be drawn stops the next step, or `check_result`: on every worker, where here is the first alone.
+        if first_not_finite(columns) is None:
+            log.show(self.step, columns)
+
+    def _train_step(self) -> dict[str, Tensor]:
+        columns = self.workers.share(self.data.batch(self.step, self.settings.batch_size))
+        self.watch.settle()  # the step before: the device was at it while this batch was drawn
+        batch = to_batch(columns, self.device)
+        mine = (self.workers.rank,) if self.workers.rank else ()
+        rng = random_generator(self.settings.seed, _STEP_STREAM, self.step, *mine)
+        moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
+        self._set_learning_rate()
+        seen: dict[str, Tensor] = {}
+        while True:
+            # Autocast covers the recipe's forward passes only; backward passes run as their forwards did.
+            with self._autocast():
+                move = next(moves, None)
+            if move is None:
+                break
+            player, terms = move
+            optimizer = self.optimizers[player]
+            optimizer.zero_grad(set_to_none=True)
+            total(terms).backward()
+            trained = [one for group in optimizer.param_groups for one in group["params"]]
+            self.workers.average_gradients(trained)
+            self.watch.see(player, terms, largest_gradient(trained))
+            optimizer.step()
+            seen |= terms
+        self._average()
+        self.watch.end_step(self.step + 1)
+        return seen
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _optimizer(self, names: tuple[str, ...]) -> torch.optim.Adam:
+        parameters = itertools.chain.from_iterable(self.networks[name].parameters() for name in names)
+        settings = self.recipe.settings
+        return torch.optim.Adam(parameters, settings.learning_rate, (settings.beta1, 0.999), fused=True)
+
+    def _learning_rate(self) -> float:
+        """Constant, then linear to 0 at the end (CycleGAN, appendix 7.1)."""
+        settings = self.recipe.settings
+        flat = settings.decay_from * self.settings.steps
+        left = (self.settings.steps - self.step) / max(self.settings.steps - flat, 1.0)
+        return settings.learning_rate * min(1.0, left)
+
+    def _set_learning_rate(self) -> None:
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+
+    def _copy_exports(self) -> nn.ModuleDict:
+        names = self.recipe.exports.values()
+        return nn.ModuleDict({name: copy.deepcopy(self.networks[name]) for name in names}).requires_grad_(False)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.averages is None:
+            return
+        # The average starts short, else the random first weights would stay in it for long.
+        decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
+        for name, average in self.averages.items():
+            # Running statistics too: averaged weights would not fit those of the last step.
+            current, kept = (
+                [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+                for network in (self.networks[name], average)
+            )
+            torch._foreach_lerp_(kept, current, 1 - decay)
+
+    @torch.no_grad()
+    def _preview(self) -> dict[str, Tensor]:
+        networks = nn.ModuleDict({**self.networks, **(self.averages or {})})
+        with self._autocast():
+            return self.recipe.preview(networks, to_batch(self.data.preview(self.settings.sample_count), self.device))
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be taken up again."""
+        free = {"checkpoint_every", "sample_every", "sample_count", "measure_every", "device"}
+        settings = self.settings.model_dump(mode="json", exclude=free)
+        recipe = {"recipe": self.recipe.name, **self.recipe.settings.model_dump(mode="json")}
+        recipe["workers"] = self.workers.count
+        return {**settings, **recipe, **{f"{name} data": sha for name, sha in self.data_sha256.items()}}
+
+    def _save(self) -> None:
+        self.watch.settle()
+        self.workers.average_buffers(self.networks)
+        state: dict[str, Any] = {
+            "identity": self._identity(),
+            "networks": self.networks.state_dict(),
+            "averages": None if self.averages is None else self.averages.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "pools": {name: self.workers.gather(pool.state_dict()) for name, pool in self.pools.items()},
+        }
+        self.watch.check_state(self.step, state)  # on every worker, so that all stop
+        if self.workers.rank == 0:
+            save_checkpoint(self.output / "checkpoints", self.step, state)
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self.output / "checkpoints", self.device)
+        if state is None:
+            return
+        check_same_run(state["identity"], self._identity(), self.output)
+        self.networks.load_state_dict(state["networks"])
+        if self.averages is not None:
+            self.averages.load_state_dict(state["averages"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, pool in self.pools.items():
+            pool.load_state_dict(state["pools"][name][self.workers.rank])
+        self.step = int(state["step"])
+        print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)

@@ -1,0 +1,1 @@
+"""Figures of whole synthetic data sets, as a ReID model sees them."""

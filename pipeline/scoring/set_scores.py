@@ -1,0 +1,99 @@
+"""How good a synthetic data set is as a set: distances to real images of the same look, means of its rows' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from manifests.format.schema import QUALITY_SCORES
+from manifests.reading.dataset import Dataset
+from manifests.reading.rows import fetch_rows, index_rows
+from pipeline.common.row_images import PICTURE
+from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
+from pipeline.reid.model import ReidModel
+from pipeline.scoring.source_people import decoded
+from pipeline.training.data import random_generator
+
+_TOLD = ("reliability", "identity_similarity", "foreground_fidelity", "pose_error")
+
+
+def row_means(dataset: Dataset) -> dict[str, float]:
+    """Means over the rows that have the score; ``rank_1``: share of rows whose own identity is the nearest."""
+    quality = dataset.scan().select(*(pl.col("quality").struct.field(name) for name in QUALITY_SCORES)).collect()
+    means = {name: quality.get_column(name).mean() for name in _TOLD}
+    means["rank_1"] = (quality.get_column("identity_rank") == 1).mean()
+    return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]
+
+
+def set_distances(
+    dataset: Dataset, sources: Sequence[Dataset], model: ReidModel, most: int, seed: int
+) -> dict[str, float]:
+    """FID, KID, coverage and diversity against real images of the same domain and split, ``_real`` ones between two
+    halves of these as the floor; FID and KID also for each domain (where there are several) and camera asked for.
+
+    All follow `measure_generation`: at most ``most`` generated and twice as many real images, chosen by ``seed``.
+    What has too few images of either has no entry.
+    """
+    made, real = _index([dataset]), _index(sources)
+    # A network knows the people it learned from: real images of others would lie further from everything.
+    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True)
+    found = _distances(([dataset], made), (sources, real), model, most, seed)
+    for column in ("domain", "camera"):
+        values = made.get_column(column).drop_nulls().unique().sort().to_list()
+        for value in values if column == "camera" or len(values) > 1 else ():
+            some = [frame.filter(pl.col(column) == value) for frame in (made, real)]
+            measured = _distances(([dataset], some[0]), (sources, some[1]), model, most, seed)
+            kept = {name: measured[name] for name in ("fid", "fid_real", "kid", "kid_real") if name in measured}
+            found |= {f"{name}_{column}_{value}": figure for name, figure in kept.items()}
+    return found
+
+
+_Chosen = tuple[Sequence[Dataset], pl.DataFrame]
+
+
+def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: int) -> dict[str, float]:
+    if made[1].height < LEAST_GENERATED or real[1].height < LEAST_REAL:
+        return {}
+    generated, originals = _images(*made, model, most, seed), _images(*real, model, 2 * most, seed)
+    measured = measure_generation(model, generated, originals, seed).as_dict()
+    return {
+        f"{name.removeprefix('real_')}_real" if name.startswith("real_") else name: value
+        for name, value in measured.items()
+        if name != "images"
+    }
+
+
+def _index(datasets: Sequence[Dataset]) -> pl.DataFrame:
+    """Domain, split, camera and place of every row: of synthetic ones the camera that was asked for, of real ones
+    people only."""
+    frames = [
+        pl.DataFrame(schema={"domain": pl.String, "split": pl.String, "camera": pl.Int32}).with_columns(
+            pl.lit(None, pl.Int32).alias(name) for name in ("file", "row", "dataset")
+        )
+    ]
+    for number, dataset in enumerate(datasets):
+        last = "target" if dataset.kind == "synthetic" else "role"
+        table = index_rows(dataset, ["domain", "split", "camera", last])
+        if not table.num_rows:
+            continue
+        frame = pl.DataFrame(pl.from_arrow(table)).with_columns(dataset=pl.lit(number, pl.Int32))
+        if last == "target":
+            frame = frame.with_columns(camera=pl.col("target").struct.field("camera"))
+        else:
+            frame = frame.filter(pl.col("role") == "person")
+        frames.append(frame.drop(last))
+    return pl.concat(frames)
+
+
+def _images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, most: int, seed: int) -> Images:
+    """At most ``most`` images of the rows of ``index``, at the model's size."""
+    chosen = np.sort(random_generator(seed, 610).permutation(index.height)[:most])
+    parts = []
+    for (number,), places in index[chosen].group_by("dataset", maintain_order=True):
+        table: pa.Table = places.select("file", "row").to_arrow()
+        dataset = datasets[int(number)]
+        parts.append(decoded(fetch_rows(dataset, table, PICTURE), dataset.uri, model))
+    return np.concatenate(parts)

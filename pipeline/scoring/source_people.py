@@ -1,0 +1,111 @@
+"""The people of source manifests as a ReID model sees them: whom a synthetic image can show, and strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.errors import UserError
+from manifests.reading.dataset import Dataset
+from pipeline.common.finite import naming
+from pipeline.common.progress import Progress
+from pipeline.common.row_images import PICTURE
+from pipeline.measures.identity import IdentityGallery
+from pipeline.reid.data import decode_images
+from pipeline.reid.model import ReidModel
+
+_COLUMNS = ("dataset_id", "identity", "split", "role")
+_PART = 256
+_LEAST_STRANGERS = 4
+
+
+@dataclass(frozen=True)
+class SourcePeople:
+    """``numbers`` of people in the gallery by data set and name, gallery ``rows`` of images by their SHA-256, and the
+    ``splits`` that the people are of."""
+
+    gallery: IdentityGallery
+    numbers: dict[tuple[str, str], int]
+    rows: dict[str, int]
+    splits: tuple[str, ...]
+
+
+def source_people(
+    sources: Sequence[Dataset], digests: Collection[str], model: ReidModel
+) -> tuple[SourcePeople, SourcePeople]:
+    """The people of the splits that the images of ``digests`` are in, and people for a calibration: those of the other
+    splits of the same manifests, whom no training saw, or the same people where there are none.
+
+    Raises:
+        UserError: an image of ``digests`` is in none of ``sources``, they show fewer than two people, or the model's
+            features of them are not finite.
+    """
+    wanted, missing = pa.array(sorted(digests), pa.string()), set(digests)
+    used: list[Dataset] = []
+    splits: set[str] = set()
+    for source in sources:
+        table = source.read(["image_sha256", "split"])
+        found = table.filter(pc.is_in(table.column("image_sha256"), value_set=wanted))
+        if found.num_rows:
+            used.append(source)
+            splits |= set(found.column("split").to_pylist())
+            missing -= set(found.column("image_sha256").to_pylist())
+    if missing:
+        raise UserError(
+            f"{len(missing)} images that rows were made from ({min(missing)[:12]}) are in none of "
+            f"{', '.join(one.uri for one in sources)}: name their source manifest with --source"
+        )
+    known = [source.read(["identity", "split", "role"]) for source in used]
+    others = {split for table in known for split in table.column("split").to_pylist()} - splits
+    strangers = sum(len(pc.unique(_people(table, others).column("identity"))) for table in known)
+    people = _embedded(used, splits, model)
+    return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+
+
+def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
+    """The images of rows of the data set at ``uri``, at the model's size (N, H, W, 3).
+
+    Raises:
+        UserError: one does not decode, or is another than its row says.
+    """
+    return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
+
+
+def _people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+    inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
+    person = pc.equal(table.column("role"), "person")
+    return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
+
+
+def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidModel) -> SourcePeople:
+    numbers: dict[tuple[str, str], int] = {}
+    rows: dict[str, int] = {}
+    features: list[NDArray[np.float32]] = []
+    identities: list[int] = []
+    known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
+    with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
+        for uri, part in _parts(sources, splits):
+            with naming(uri):
+                features.append(model.embed(decoded(part, uri, model)))
+            for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
+                person = row["dataset_id"], row["identity"]
+                rows[row["image_sha256"]] = len(identities)
+                identities.append(numbers.setdefault(person, len(numbers)))
+            progress.advance(part.num_rows)
+    if len(numbers) < 2:
+        raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")
+    gallery = IdentityGallery(np.concatenate(features), np.array(identities, np.int64))
+    return SourcePeople(gallery, numbers, rows, tuple(sorted(splits)))
+
+
+def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
+    for source in sources:
+        for shard in source.shards([*_COLUMNS, *PICTURE]):
+            table = _people(shard, splits)
+            for start in range(0, table.num_rows, _PART):
+                yield source.uri, table.slice(start, _PART)

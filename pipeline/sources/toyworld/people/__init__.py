@@ -1,0 +1,1 @@
+"""The people of the drawn world: bodies, how they walk, what they wear and carry."""

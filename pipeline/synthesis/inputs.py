@@ -1,0 +1,155 @@
+"""What a planned row is made from, as the generator sees it: image, asked pose, camera, noise, at its size.
+
+Noise comes from the row's own seed, the view of an image from the run's seed, the image and the number of the draw: a
+row does not depend on what else is made beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.errors import UserError
+from pipeline.annotation.annotations import Annotation
+from pipeline.annotation.canonical_poses import place_pose
+from pipeline.common.digests import content_seed
+from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
+from pipeline.common.skeletons import draw_skeleton
+from pipeline.generators.recipes.gan_lsro import GanLsroSettings, draw_noise
+from pipeline.generators.trained_set import GeneratorSet
+from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together, random_generator
+
+Size = tuple[int, int]
+NO_ANNOTATION = Annotation(None, None, None)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A pose that is asked for: keypoints (17, 3) in pixels of the image to be made; a mask where one is known."""
+
+    keypoints: NDArray[np.float32]
+    mask: BoolMask | None = None
+
+
+@dataclass
+class View:
+    """One planned row with its source, if it has one, at the generator's size.
+
+    ``mask`` and ``keypoints`` are those of ``image``, in its pixels.
+    """
+
+    plan: dict[str, Any]
+    source: dict[str, Any] | None = None
+    image: RgbImage | None = None
+    mask: BoolMask | None = None
+    keypoints: NDArray[np.float32] | None = None
+    pose: Pose | None = None
+
+
+def fit_view(
+    source: dict[str, Any], plan: dict[str, Any], image: RgbImage, known: Annotation, size: Size, seed: int
+) -> View:
+    """Bring an image and its annotation to ``size`` (height, width); ``seed`` is the run's.
+
+    Draw 0 is the whole image. A generator that reads images has no noise input, so each later draw sees another view:
+    the training augmentation (enlarge by 1.117, crop, mirror or not). The views of an image come in an order of chance,
+    none of them twice: the first `most_draws` of an image differ.
+    """
+    draw = plan["draw"]
+    sized = _resized(image, known, size if draw == 0 else _enlarged(size))
+    if draw > 0:
+        order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
+        sized = crop_together(sized, [_crop(int(order[draw - 1]), size)], *size)
+    return View(
+        plan,
+        source,
+        sized.images[0],
+        sized.masks[0] if sized.masks is not None else None,
+        sized.keypoints[0] if sized.keypoints is not None else None,
+    )
+
+
+def most_draws(size: Size) -> int:
+    """How many draws of one image at ``size`` (height, width) differ: the whole image and each other view of it."""
+    return 1 + _views(size)
+
+
+def check_draws(draws: int, size: Size) -> None:
+    """Refuse more draws of one image than there are views of it at ``size`` (height, width).
+
+    Raises:
+        UserError: ``draws`` are more.
+    """
+    most = most_draws(size)
+    if draws > most:
+        raise UserError(
+            f"--per-image {draws}: an image of {size[0]} x {size[1]} pixels has {most} views: ask for {most} at most"
+        )
+
+
+def _enlarged(size: Size) -> Size:
+    return round(size[0] * LOAD_SCALE), round(size[1] * LOAD_SCALE)
+
+
+def _places(size: Size) -> Size:
+    """In how many rows and columns the upper left corner of a crop may lie."""
+    enlarged = _enlarged(size)
+    return enlarged[0] - size[0] + 1, enlarged[1] - size[1] + 1
+
+
+def _views(size: Size) -> int:
+    return math.prod(_places(size)) * 2
+
+
+def _crop(view: int, size: Size) -> Crop:
+    """The crop of that number among all views."""
+    top, left, flip = np.unravel_index(view, (*_places(size), 2))
+    return Crop(int(top), int(left), bool(flip))
+
+
+def _resized(image: RgbImage, known: Annotation, size: Size) -> DomainData:
+    scale = np.array([size[1] / image.shape[1], size[0] / image.shape[0], 1.0], np.float32)
+    return DomainData(
+        images=resize(image, *size)[None],
+        masks=resize_mask(known.mask, *size)[None] if known.mask is not None else None,
+        keypoints=(known.keypoints * scale)[None] if known.keypoints is not None else None,
+    )
+
+
+def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: GeneratorSet, size: Size) -> Pose | None:
+    """The pose that a row asks for: its donor's, scaled to ``size``, or a canonical one; None if it asks for none."""
+    if donor is not None:
+        return Pose(donor.keypoints_at(*size), None if donor.mask is None else resize_mask(donor.mask, *size))
+    if plan["pose_class"] is None or "skeleton" not in generators.recipe.inputs:
+        return None
+    return Pose(place_pose(generators.canonical_poses[plan["pose_class"]], *size))
+
+
+def input_columns(views: Sequence[View], generators: GeneratorSet, size: Size) -> Columns:
+    """The columns that the generators read, a row for each view, as `Generator.generate` takes them."""
+    names = generators.recipe.inputs
+    return {name: np.stack([_input(name, view, generators, size) for view in views]) for name in names}
+
+
+def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArray[Any]:
+    """One row of one column."""
+    pose, plan = view.pose, view.plan
+    if name == "source" and view.image is not None:
+        return view.image
+    if name == "skeleton" and pose is not None:
+        return draw_skeleton(pose.keypoints, *size)
+    if name == "mask" and pose is not None and pose.mask is not None:
+        return pose.mask
+    if name == "camera":
+        return np.array(generators.cameras.index(plan["target_camera"]), np.int64)
+    if name == "pose_class":
+        return np.array(plan["pose_class"], np.int64)
+    settings = generators.recipe.settings
+    if name == "noise" and isinstance(settings, GanLsroSettings):
+        return draw_noise(settings, 1, random_generator(plan["seed"]))[0]
+    raise ValueError(f"{generators.recipe.name} reads {name!r}, and the plan's rows have none")

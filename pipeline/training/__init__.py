@@ -1,0 +1,1 @@
+"""What every training shares: its data, the order of rows, log, checkpoints, workers, the watch for NaN."""

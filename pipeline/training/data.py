@@ -1,0 +1,197 @@
+"""Training data in memory: uint8 crops of two domains with their masks and keypoints, and the batches drawn from them.
+
+Augmentation is CycleGAN's (resize to 1.117 x, crop, flip; ICCV 2017, appendix 7.1) and moves image, mask and
+keypoints together. Every draw comes from (seed, step) alone, so a batch can be made again without its past.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.common.images import resize, resize_mask
+from pipeline.common.keypoints import COCO_MIRROR
+
+LOAD_SCALE = 286 / 256
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class DomainData:
+    """Crops of one domain, all of one size.
+
+    ``images`` (N, H, W, 3) uint8 RGB; ``masks`` (N, H, W) bool, True on the person; ``keypoints`` (N, 17, 3) float32
+    x, y (pixels), score; ``identities`` (N,) int64 class numbers, -1 where unknown; ``cameras`` (N,) int64, as the set
+    numbers them, -1 where unknown. ``provenance`` (data set ids, digests, subject keys) goes into the generator's card.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_] | None = None
+    keypoints: NDArray[np.float32] | None = None
+    provenance: Mapping[str, Any] | None = None
+    identities: NDArray[np.int64] | None = None
+    cameras: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
+            raise ValueError(f"images must be (N, H, W, 3) uint8, got {self.images.shape} {self.images.dtype}")
+        if self.masks is not None and self.masks.shape != self.images.shape[:3]:
+            raise ValueError(f"masks must be {self.images.shape[:3]}, got {self.masks.shape}")
+        if self.keypoints is not None and self.keypoints.shape != (len(self), 17, 3):
+            raise ValueError(f"keypoints must be {(len(self), 17, 3)}, got {self.keypoints.shape}")
+        for name, column in (("identities", self.identities), ("cameras", self.cameras)):
+            if column is not None and column.shape != (len(self),):
+                raise ValueError(f"{name} must be {(len(self),)}, got {column.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def resized(self, height: int, width: int) -> DomainData:
+        """The same crops, masks and keypoints at another size."""
+        if self.images.shape[1:3] == (height, width):
+            return self
+        images = np.stack([resize(image, height, width) for image in self.images])
+        masks = None if self.masks is None else np.stack([resize_mask(m, height, width) for m in self.masks])
+        scale = np.array([width / self.images.shape[2], height / self.images.shape[1], 1.0], np.float32)
+        keypoints = None if self.keypoints is None else self.keypoints * scale
+        return replace(self, images=images, masks=masks, keypoints=keypoints)
+
+    def take(self, rows: NDArray[np.int64]) -> DomainData:
+        """Some of the rows, in the order asked for."""
+        kept = {name: getattr(self, name) for name in ("masks", "keypoints", "identities", "cameras")}
+        kept = {name: array[rows] for name, array in kept.items() if array is not None}
+        return replace(self, images=self.images[rows], **kept)
+
+    def digest(self) -> str:
+        """SHA-256, hex, over shapes and bytes of all arrays: names the data in the card and in checkpoints."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.masks, self.keypoints, self.identities, self.cameras):
+            if array is not None:
+                digest.update(repr((array.shape, array.dtype.str)).encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+class Crop(NamedTuple):
+    """Where one augmented sample lies in its enlarged image: top-left pixel, and whether it is mirrored."""
+
+    top: int
+    left: int
+    flip: bool
+
+
+def crop_together(data: DomainData, crops: list[Crop], height: int, width: int) -> DomainData:
+    """Cut and mirror each row of ``data`` by its `Crop`: image, mask and keypoints move as one.
+
+    Keypoints that fall outside keep their coordinates and get score 0.
+    """
+    images = np.stack([_cut(image, crop, height, width) for image, crop in zip(data.images, crops, strict=True)])
+    masks = None
+    if data.masks is not None:
+        masks = np.stack([_cut(mask, crop, height, width) for mask, crop in zip(data.masks, crops, strict=True)])
+    keypoints = None
+    if data.keypoints is not None:
+        moved = [_move(points, crop, height, width) for points, crop in zip(data.keypoints, crops, strict=True)]
+        keypoints = np.stack(moved)
+    return replace(data, images=images, masks=masks, keypoints=keypoints)
+
+
+def _cut(array: NDArray[Any], crop: Crop, height: int, width: int) -> NDArray[Any]:
+    part = array[crop.top : crop.top + height, crop.left : crop.left + width]
+    return part[:, ::-1] if crop.flip else part
+
+
+def _move(points: NDArray[np.float32], crop: Crop, height: int, width: int) -> NDArray[np.float32]:
+    moved = points - np.array([crop.left, crop.top, 0], np.float32)
+    if crop.flip:
+        moved[:, 0] = width - moved[:, 0]  # keypoints count from the corner of the first pixel
+        moved = moved[COCO_MIRROR]
+    outside = (moved[:, :2] < 0).any(axis=1) | (moved[:, :2] >= (width, height)).any(axis=1)
+    moved[outside, 2] = 0
+    return np.asarray(moved, dtype=np.float32)
+
+
+class BatchSource(Protocol):
+    """Where batches come from: each a function of its step, so that nothing need be remembered."""
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``: uint8 images, bool masks, numbers by column name."""
+
+    def preview(self, count: int) -> Columns:
+        """``count`` rows with the columns that the recipe's `preview` reads, always the same."""
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the data by role."""
+
+
+class UnpairedDomains:
+    """Batches of two domains that have nothing in common: column ``source`` and ``target`` and what goes with them.
+
+    Each domain is walked through in a new random order every epoch, whatever the batch size.
+    """
+
+    def __init__(self, source: DomainData, target: DomainData, height: int, width: int, seed: int) -> None:
+        self.height, self.width, self.seed = height, width, seed
+        enlarged = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
+        self.domains = {"source": source.resized(*enlarged), "target": target.resized(*enlarged)}
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``: uint8 images, bool masks, float32 keypoints by column name."""
+        columns: Columns = {}
+        for stream, (name, data) in enumerate(self.domains.items()):
+            rng = random_generator(self.seed, stream, step)
+            rows = [epoch_row(self.seed, stream, len(data), step * size + place) for place in range(size)]
+            part = data.take(np.array(rows, dtype=np.int64))
+            columns |= _columns(name, crop_together(part, self._crops(part, rng), self.height, self.width))
+        return columns
+
+    def preview(self, count: int) -> Columns:
+        """``count`` rows of each domain, evenly spread over it, whole and unmirrored: for pictures."""
+        columns: Columns = {}
+        for name, data in self.domains.items():
+            rows = np.linspace(0, len(data) - 1, min(count, len(data))).astype(np.int64)
+            columns |= _columns(name, data.take(rows).resized(self.height, self.width))
+        fewest = min(len(column) for column in columns.values())
+        return {name: column[:fewest] for name, column in columns.items()}
+
+    def digests(self) -> dict[str, str]:
+        return {name: data.digest() for name, data in self.domains.items()}
+
+    def _crops(self, data: DomainData, rng: np.random.Generator) -> list[Crop]:
+        room_y = data.images.shape[1] - self.height
+        room_x = data.images.shape[2] - self.width
+        return [
+            Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
+            for _ in range(len(data))
+        ]
+
+
+def random_generator(*key: int) -> np.random.Generator:
+    """A counter-based generator for a key of non-negative integers: equal keys give equal draws."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def epoch_row(seed: int, stream: int, rows: int, drawn: int) -> int:
+    """Which of ``rows`` is the ``drawn``-th: all of them in a new random order every epoch."""
+    return int(_order(seed, stream, drawn // rows, rows)[drawn % rows])
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, rows: int) -> NDArray[np.int64]:
+    return random_generator(seed, 100 + stream, epoch).permutation(rows)
+
+
+def _columns(name: str, data: DomainData) -> Columns:
+    columns: Columns = {name: data.images}
+    if data.masks is not None:
+        columns[f"{name}_mask"] = data.masks
+    if data.keypoints is not None:
+        columns[f"{name}_keypoints"] = data.keypoints
+    return columns

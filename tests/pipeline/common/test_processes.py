@@ -1,0 +1,37 @@
+"""Processes of our own: results in order, and an end at once where the block raises."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from manifests.common.stopping import Stopped
+from pipeline.common.processes import spawned
+
+
+def _begin(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+    time.sleep(600)
+
+
+def _stop_when_begun(folder: Path) -> None:
+    with spawned(_begin, [(folder, number) for number in range(9)], 2):
+        while not list(folder.iterdir()):
+            time.sleep(0.02)
+        raise Stopped
+
+
+def test_each_call_has_its_result() -> None:
+    with spawned(divmod, [(7, 2), (9, 4)], 1) as futures:
+        assert [future.result() for future in futures] == [(3, 1), (2, 1)]
+
+
+def test_a_stop_does_not_wait_for_calls_that_last(tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+    with pytest.raises(Stopped):
+        _stop_when_begun(tmp_path)
+    assert set(multiprocessing.active_children()) <= before
+    assert len(list(tmp_path.iterdir())) <= 2

@@ -1,0 +1,80 @@
+"""Settings from command line and YAML, and what a user reads when they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from manifests.errors import UserError
+from pipeline.common.settings import JobSettings, parse_settings, run_job
+
+
+class Example(JobSettings):
+    """An example."""
+
+    source: str = Field(description="where from")
+    per_image: int = Field(1, ge=1)
+    recipe: Literal["ptgan", "cyclegan"] = "ptgan"
+    cameras: list[int] = Field([])
+    dry_run: bool = False
+
+
+def test_command_line_overrides_yaml(tmp_path: Path) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text("source: a\nper-image: 3\ncameras: [4]\n")
+    parsed = parse_settings(Example, ["--config", str(config), "--source", "b", "--dry-run"])
+    assert parsed == Example(source="b", per_image=3, cameras=[4], dry_run=True)
+    assert parse_settings(Example, ["--source", "b", "--cameras", "1,2"]).cameras == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "--source is required"),
+        (["--source", "a", "--per-image", "0"], "--per-image: Input should be greater than or equal to 1"),
+        (["--source", "a", "--nonsense", "1"], "unrecognized arguments: --nonsense"),
+        (["--source", "a", "--recipe", "dcgan"], "ptgan"),
+        (["--config", "/nowhere.yaml"], "cannot read the configuration file /nowhere.yaml"),
+        (["--config"], "--config needs a value"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_settings(Example, arguments)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_yaml_key_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "job.yaml"
+    config.write_text("source: a\nworkerz: 3\n")
+    with pytest.raises(UserError, match="unknown setting 'workerz'"):
+        parse_settings(Example, [f"--config={config}"])
+
+
+def test_run_job_turns_a_user_error_into_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["jobs/example.py", "--source", "a"])
+
+    def main(settings: Example) -> None:
+        raise UserError(f"no folder {settings.source}")
+
+    with pytest.raises(SystemExit) as caught:
+        run_job(Example, main)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: no folder a\n"
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_numbers_are_finite(value: str) -> None:
+    class Rated(JobSettings):
+        """With a rate."""
+
+        rate: float = Field(1.0, gt=0)
+
+    with pytest.raises(UserError, match=r"^--rate: Input should be a (finite number|number|valid number)"):
+        parse_settings(Rated, ["--rate", value])

@@ -1,0 +1,80 @@
+"""The scores say what their names say, on pictures whose answer is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.measures.images import (
+    StyleStatistics,
+    masked_change,
+    pose_error,
+    structure_similarity,
+    style_features,
+    style_shift,
+)
+
+
+def noise(seed: int, low: int = 0, high: int = 256) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(low, high, (16, 8, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (64, 128), interpolation=cv2.INTER_LINEAR)
+
+
+def test_change_is_counted_inside_the_mask_only() -> None:
+    image = noise(0, 0, 200)
+    mask = np.zeros((128, 64), bool)
+    mask[32:96, 16:48] = True
+    changed = image.copy()
+    changed[mask] += 51
+    assert masked_change(image, changed, mask) == pytest.approx(0.2)
+    assert masked_change(image, changed, ~mask) == 0.0
+    assert masked_change(image, changed, np.zeros_like(mask)) is None
+
+
+def test_structure_survives_a_change_of_light_and_not_of_shape() -> None:
+    image, mask = noise(1, 40, 200), np.ones((128, 64), bool)
+    darker = (image * 0.5 + 20).astype(np.uint8)
+    same = structure_similarity(image, darker, mask)
+    other = structure_similarity(image, noise(2), mask)
+    assert same is not None
+    assert other is not None
+    assert same > 0.95
+    assert abs(other) < 0.3
+    assert structure_similarity(np.full_like(image, 9), image, mask) is None
+
+
+def test_style_features_are_cielab() -> None:
+    white = style_features(np.full((8, 8, 3), 255, np.uint8))
+    assert white == pytest.approx([100, 0, 0, 0, 0, 0], abs=0.5)
+    blue = style_features(np.full((8, 8, 3), (0, 0, 255), np.uint8))
+    assert blue[:3] == pytest.approx([32.3, 79.2, -107.9], abs=1.0)
+
+
+def test_style_shift_is_one_at_the_targets_centre_and_zero_where_it_began() -> None:
+    target = StyleStatistics.of([noise(seed, 0, 80) for seed in range(20)])
+    source = noise(99, 120, 256)
+    assert style_shift(source, source, target) == 0.0
+    assert style_shift(source, noise(50, 0, 80), target) > 0.5
+    assert style_shift(noise(51, 0, 80), source, target) < 0
+    with pytest.raises(ValueError, match="at least one"):
+        StyleStatistics.of([])
+
+
+def test_pose_error_is_a_share_of_the_height_over_the_joints_that_were_asked_for() -> None:
+    asked = np.zeros((17, 3), np.float32)
+    asked[:4, 2] = 1
+    found = asked.copy()
+    found[:2, 0] = 10  # two of four joints are ten pixels off
+    found[5:, :2] = 1000
+    found[:, 2] = 0  # unsure of all of them
+    assert pose_error(asked, found, 100) == pytest.approx(0.05)
+    assert pose_error(asked, asked, 100) == 0
+    assert pose_error(np.zeros((17, 3), np.float32), found, 100) is None
+
+
+def test_a_pose_found_nowhere_has_no_error() -> None:
+    asked, found = np.ones((17, 3), np.float32), np.ones((17, 3), np.float32)
+    assert pose_error(asked, found, 100) == 0
+    found[4, 0] = np.nan
+    assert pose_error(asked, found, 100) is None

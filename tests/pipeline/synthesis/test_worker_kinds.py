@@ -1,0 +1,176 @@
+"""Every kind through the worker: what its rows say, and bytes that depend on the row alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from manifests.errors import UserError
+from manifests.format.soft_labels import expand
+from manifests.reading.dataset import open_dataset
+from pipeline.annotation.annotations import Annotations, keypoint_array
+from pipeline.cluster.synthesize import prepare_synthesis
+from pipeline.common.digests import subject_key
+from pipeline.generators.trained_set import SINGLE
+from pipeline.synthesis.kinds import CameraSettings
+from tests.conftest import ToySources
+from tests.pipeline.tiny_generators import save_tiny, standing_poses
+from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
+
+
+@pytest.mark.parametrize("recipe", ["gan_lsro", "cgan", "camstyle", "camstyle_multidomain", "pngan", "pix2pix"])
+def test_a_row_does_not_depend_on_how_the_plan_is_cut(
+    recipe: str, toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    sets = []
+    # A smaller selection and other shards put each row beside others, at another place of its batch.
+    for number, changes in enumerate(({}, {"shard_size": 3}, {"shard_size": 100, "images": 9, "limit": 1})):
+        settings = settings_of(recipe)
+        settings = settings.model_copy(update={k: v for k, v in changes.items() if k in type(settings).model_fields})
+        job = prepare_synthesis(toy_sources.market, None, trained(recipe), settings, annotations_uri=toy_annotations)
+        sets.append(pixels(made(job, tmp_path / str(number))))
+    whole, recut, part = sets
+    assert whole == recut
+    assert part.items() < whole.items()
+    assert len(set(whole.values())) == len(whole)
+
+
+def test_people_out_of_noise_are_nobody(
+    toy_sources: ToySources, trained: Trained, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    settings = settings_of("cgan", images=2 * len(cameras))
+    job = prepare_synthesis(toy_sources.market, None, trained("cgan"), settings, annotations_uri=None)
+    dataset = made(job, tmp_path / "set")
+    rows = dataset.read().to_pylist()
+    assert Counter(row["camera"] for row in rows) == dict.fromkeys(cameras, 2)
+    for row in rows:
+        assert (row["identity"], row["hard_label"], row["split"]) == (None, -1, "train")
+        assert (row["sources"], row["subject_keys"]) == ([], [])
+        assert row["checkpoint_sha256s"] == [job.inputs.generators.members[SINGLE].sha256]
+        assert row["target"] == {"camera": row["camera"], "domain": None, "pose": None}
+        assert row["domain"] == "market-like"
+        assert (row["label_rule"], row["num_classes"]) == ("lsro", len(job.plan.classes))
+        assert (row["mask"], row["keypoints"], set(row["quality"].values())) == (None, None, {None})
+    assert np.allclose(expand(dataset.read()), 1 / len(job.plan.classes))
+
+
+def test_noise_is_the_rows_own(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    digests = []
+    for seed in (0, 1):
+        settings = settings_of("gan_lsro", seed=seed)
+        job = prepare_synthesis(toy_sources.market, None, trained("gan_lsro"), settings, annotations_uri=None)
+        digests.append(set(pixels(made(job, tmp_path / str(seed))).values()))
+    assert len(digests[0] | digests[1]) == 26
+
+
+def test_camera_styles_keep_identity_mask_and_joints(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("camstyle", per_image=1)
+    job = prepare_synthesis(toy_sources.market, None, trained("camstyle"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    members = {member.sha256: name for name, member in job.inputs.generators.members.items()}
+    for row in rows:
+        source = by_digest[row["sources"][0]["sha256"]]
+        assert row["identity"] == source["identity"]
+        assert row["target"]["camera"] == row["camera"] != source["camera"]
+        assert members[row["checkpoint_sha256s"][0]] == f"{source['camera']}->{row['camera']}"
+        assert row["mask"] is not None
+        assert len(row["keypoints"]) == 17
+        assert row["quality"]["foreground_change"] is not None
+        assert row["quality"]["style_shift"] is not None
+        assert (row["label_rule"], row["label_epsilon"]) == ("lsr", pytest.approx(0.1))
+    assert len({row["checkpoint_sha256s"][0] for row in rows}) > 1
+
+
+def test_a_drawn_pose_is_named_by_image_and_person(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("pngan", poses="data", poses_per_image=4)
+    job = prepare_synthesis(toy_sources.market, None, trained("pngan"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    known = Annotations(open_dataset(toy_annotations))
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    for row in rows:
+        assert [source["role"] for source in row["sources"]] == ["content", "pose"]
+        content, pose = (by_digest[source["sha256"]] for source in row["sources"])
+        assert content["identity"] == row["identity"] != pose["identity"]
+        assert row["subject_keys"] == [subject_key("toy-market-like", one["identity"]) for one in (content, pose)]
+        assert row["target"]["pose"] == pose["image_sha256"]
+        donor = known.get(pose["image_sha256"])
+        assert donor is not None
+        assert donor.keypoints is not None
+        scale = np.array([row["width"] / pose["width"], row["height"] / pose["height"], 1.0])
+        assert np.allclose(keypoint_array(row["keypoints"]), donor.keypoints * scale, atol=1e-3)
+        assert row["mask"] is None
+        assert row["quality"]["foreground_change"] is None
+
+
+def test_a_pose_and_a_mask_alone_show_whose_they_are(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    settings = settings_of("pix2pix", limit=4)
+    job = prepare_synthesis(toy_sources.market, None, trained("pix2pix"), settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
+    assert len({row["sources"][0]["sha256"] for row in rows}) == len(rows) == 4
+    for row in rows:
+        assert [source["role"] for source in row["sources"]] == ["pose"]
+        pose = by_digest[row["sources"][0]["sha256"]]
+        assert (row["identity"], row["split"], row["camera"]) == (pose["identity"], pose["split"], None)
+        assert row["hard_label"] == job.plan.classes.number(pose["identity"])
+        assert row["subject_keys"] == [subject_key("toy-market-like", pose["identity"])]
+        assert (row["label_rule"], row["target"]["pose"]) == ("one_hot", pose["image_sha256"])
+        assert row["mask"] is not None
+
+
+def test_one_camera_to_another(
+    toy_sources: ToySources, toy_annotations: str, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    first, second = cameras[:2]
+    save_tiny(tmp_path / "g", "pix2pix_cameras", source_camera=first, target_camera=second)
+    inputs = toy_sources.market, None, str(tmp_path / "g")
+    with pytest.raises(UserError, match=f"->{second}: train that pair, or leave the camera out"):
+        prepare_synthesis(*inputs, CameraSettings(), annotations_uri=None)
+    settings = settings_of("camstyle", source_cameras=[first])
+    job = prepare_synthesis(*inputs, settings, annotations_uri=toy_annotations)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    assert {row["camera"] for row in rows} == {second}
+    # Its pairs are of near poses only: where the person stands is not known.
+    assert {(row["mask"], row["quality"]["foreground_change"]) for row in rows} == {(None, None)}
+
+
+def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    job = prepare_synthesis(toy_sources.market, None, trained("pngan"), settings_of("pngan"), annotations_uri=None)
+    rows = made(job, tmp_path / "set").read().to_pylist()
+    assert Counter(row["target"]["pose"] for row in rows) == {f"class {number}": 2 for number in range(8)}
+    for row in rows:
+        number = int(row["target"]["pose"].removeprefix("class "))
+        expected = np.array(standing_poses()[number]) * (row["width"], row["height"])
+        assert np.allclose(keypoint_array(row["keypoints"])[:, :2], expected, atol=1e-3)
+        assert [source["role"] for source in row["sources"]] == ["content"]
+
+
+def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
+    for changes, message in (({"label_rule": "lsr"}, "show nobody"), ({"height": 128}, "makes 64 x 32 images")):
+        settings = settings_of("gan_lsro", **changes)
+        with pytest.raises(UserError, match=message):
+            prepare_synthesis(toy_sources.market, None, trained("gan_lsro"), settings, annotations_uri=None)
+
+
+def test_the_asked_pose_is_looked_for(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:
+    settings = settings_of("pngan", limit=1, score_pose=True)
+    job = prepare_synthesis(
+        toy_sources.market, None, trained("pngan"), settings, annotations_uri=None, pose_model="pose_tiny"
+    )
+    errors = made(job, tmp_path / "set").scan().select(pl.col("quality").struct.field("pose_error")).collect()
+    assert errors["pose_error"].is_between(0.02, 1).all()  # noise shows nobody: the joints are found somewhere
+    blind = prepare_synthesis(
+        toy_sources.market, None, trained("pngan"), settings_of("pngan", limit=1), annotations_uri=None
+    )
+    assert blind.plan.settings_sha256 != job.plan.settings_sha256
