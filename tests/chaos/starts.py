@@ -12,7 +12,7 @@ from tests.chaos.bench import Bench
 from tests.chaos.commands import Ended, Forked, timed
 from tests.chaos.datasets import compare_folders, digests, look
 from tests.chaos.tally import Tally
-from tests.chaos.tools import GONE, Sets
+from tests.chaos.tools import GONE, Sets, as_erased
 from tests.chaos.writers import drive, expected
 
 STARTS = 20
@@ -68,8 +68,8 @@ def erasures(bench: Bench, sets: Sets) -> Tally:
     for place in bench.trials(tally):
         uris = sets.copied(place)
         command = ["erase", *uris, "--identity", GONE]
-        ended = at_once(place, main, command)
-        again = Forked(place, main, command).wait()
+        ended = [as_erased(one) for one in at_once(place, main, command)]
+        again = as_erased(Forked(place, main, command).wait())
         tally.add(sets.look(uris), ended, again=again)
     return tally
 

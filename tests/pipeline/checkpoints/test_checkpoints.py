@@ -23,12 +23,12 @@ from pipeline.checkpoints import (
     load_metadata,
     load_state,
     locate,
-    main,
     resolve,
     save_state,
     ship,
 )
 from pipeline.checkpoints import table as checkpoint_table
+from pipeline.checkpoints.__main__ import main
 
 STATE = {"head.weight": torch.arange(6.0).reshape(2, 3), "head.steps": torch.tensor(7)}
 

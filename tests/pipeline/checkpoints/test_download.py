@@ -19,8 +19,9 @@ import pytest
 
 from manifests.common import patience
 from manifests.errors import PassingError, UserError
-from pipeline.checkpoints import CHECKPOINTS, cache_folder, file_sha256, load_state, main, resolve
+from pipeline.checkpoints import CHECKPOINTS, cache_folder, file_sha256, load_state, resolve
 from pipeline.checkpoints import download as checkpoint_download
+from pipeline.checkpoints.__main__ import main
 
 SIZE = 1 << 22
 CONTENT = np.random.default_rng(7).bytes(SIZE)
