@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from manifests.errors import UserError
-from pipeline.checkpoints.download import Source, download, file_sha256
+from pipeline.checkpoints.downloads import Source, download, file_sha256
 from pipeline.checkpoints.state import load_metadata, load_state, save_state
 from pipeline.checkpoints.table import CHECKPOINTS, WEIGHTS_FOLDER, Card, Checkpoint, Format, shipped
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 from pipeline.checkpoints import resolve
-from pipeline.checkpoints.download import file_sha256
+from pipeline.checkpoints.downloads import file_sha256
 from pipeline.checkpoints.network_files import NetworkMetadata, Side, load_network, read_metadata
 from pipeline.checkpoints.state import save_state
 from pipeline.common.finite import NotFiniteError

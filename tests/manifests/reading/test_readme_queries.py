@@ -18,7 +18,7 @@ from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, sha, source_rows, synthetic_rows
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[3] / "README.md"
 HEADING = "## Ask it questions"
 Row = dict[str, Any]
 

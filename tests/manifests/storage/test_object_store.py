@@ -13,7 +13,7 @@ import pytest
 
 from manifests.common import patience
 from manifests.errors import PassingError, UserError
-from manifests.storage import object_store as object_storage
+from manifests.storage import object_store
 from manifests.storage.store_faults import passes, reason
 from manifests.storage.whole_files import Storage, open_storage
 from tests.faulty_proxy import FaultyProxy
@@ -30,7 +30,7 @@ def uri() -> str:
 @pytest.fixture
 def storage(proxy: FaultyProxy, uri: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
     """Below a new prefix; every try is ours to repeat, and everything soon."""
-    monkeypatch.setitem(object_storage._RETRIES, "max_retries", 0)
+    monkeypatch.setitem(object_store._RETRIES, "max_retries", 0)
     monkeypatch.setattr(patience, "FIRST_WAIT", 0.02)
     monkeypatch.setenv("AWS_READ_TIMEOUT", "250 ms")
     return open_storage(uri)
@@ -114,7 +114,7 @@ def test_a_file_put_in_parts_arrives_whole(
     proxy: FaultyProxy, storage: Storage, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = CONTENT * 8  # obstore puts more than 5 MiB in parts, and tries each part again
-    monkeypatch.setitem(object_storage._RETRIES, "max_retries", 3)
+    monkeypatch.setitem(object_store._RETRIES, "max_retries", 3)
     storage = open_storage(uri)
     proxy.shares = {"503": 0.1, "drop": 0.05, "lose": 0.05}
     storage.write("large", large)
@@ -126,14 +126,14 @@ def test_a_file_put_in_parts_arrives_whole(
 def test_a_file_replaced_in_the_middle_is_read_whole(proxy: FaultyProxy, storage: Storage) -> None:
     other = CONTENT[::-1]
     storage.write("file", CONTENT)
-    download = object_storage._Download
+    download = object_store._Download
     go_on = download.go_on
 
-    def replaced_once(self: object_storage._Download, patience: patience.Patience) -> bytes:
+    def replaced_once(self: object_store._Download, patience: patience.Patience) -> bytes:
         proxy.next("cut")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(download, "go_on", go_on)
-            with pytest.raises(object_storage.BaseError):
+            with pytest.raises(object_store.BaseError):
                 self.go_on(patience)
             storage.write("file", other)
             proxy.mend()
@@ -226,7 +226,7 @@ def test_what_obstore_says_is_understood() -> None:
         "Generic S3 error: something new\nDebug source": (False, "Generic S3 error: something new"),
     }
     for text, expected in told.items():
-        error = object_storage.obstore.exceptions.GenericError(text)
+        error = object_store.obstore.exceptions.GenericError(text)
         assert (passes(error), reason(error)) == expected
 
 

@@ -17,7 +17,7 @@ from manifests.errors import PassingError
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.webdataset import export_webdataset
 from manifests.reading.dataset import open_dataset
-from manifests.storage import object_store as object_storage
+from manifests.storage import object_store
 from manifests.storage.whole_files import open_storage
 from manifests.writing.gc import collect_garbage
 from manifests.writing.run import DatasetRun
@@ -76,7 +76,7 @@ def export(uri: str, folder: Path) -> None:
 @pytest.fixture
 def uri(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where a data set may live, every try being ours; its own files alone are there at the end, once each."""
-    monkeypatch.setitem(object_storage._RETRIES, "max_retries", 0)
+    monkeypatch.setitem(object_store._RETRIES, "max_retries", 0)
     monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
     uri = f"s3://bucket/{uuid.uuid4().hex}/set"
     yield uri

@@ -52,7 +52,7 @@ class Place:
 
 @pytest.fixture(autouse=True)
 def _at_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("store", "shard_sink", "dataset", "gc"):
+    for module in ("writing.run", "writing.shard_sink", "reading.dataset", "writing.gc"):
         monkeypatch.setattr(f"manifests.{module}.open_storage", lambda uri: Place.storage)
     monkeypatch.setattr("manifests.writing.settling.write_inspection_files", write_card)
     monkeypatch.setattr("manifests.disk.parquet.encode", encode)
@@ -62,7 +62,7 @@ def _at_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manifests.erasing.erase._described", lambda *_: None)
     monkeypatch.setattr("manifests.erasing.erase.models_behind", lambda *_: ())
     monkeypatch.setattr("manifests.erasing.erase.new_receipt", lambda: "0" * 32)
-    for module in ("store", "removal", "run_record"):
+    for module in ("writing.run", "erasing.removal", "disk.run_record"):
         monkeypatch.setattr(f"manifests.{module}.now", lambda: "2026-11-28T00:00:00+00:00")
 
 

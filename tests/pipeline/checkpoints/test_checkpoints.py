@@ -26,8 +26,8 @@ from pipeline.checkpoints import (
     resolve,
     save_state,
     ship,
+    table,
 )
-from pipeline.checkpoints import table as checkpoint_table
 from pipeline.checkpoints.__main__ import main
 
 STATE = {"head.weight": torch.arange(6.0).reshape(2, 3), "head.steps": torch.tensor(7)}
@@ -69,8 +69,8 @@ class TestTable:
         assert entry.size_bytes / 4e6 == pytest.approx({"h": 641, "l": 312, "b": 93.7}[variant], rel=0.01)
 
     def test_shipped_files_are_what_their_cards_say(self) -> None:
-        cards = sorted(checkpoint_table.WEIGHTS_FOLDER.glob("*.json"))
-        weights = sorted(checkpoint_table.WEIGHTS_FOLDER.glob("*.safetensors"))
+        cards = sorted(table.WEIGHTS_FOLDER.glob("*.json"))
+        weights = sorted(table.WEIGHTS_FOLDER.glob("*.safetensors"))
         assert [file.stem for file in cards] == [file.stem for file in weights]
         for file in weights:
             assert resolve(file.stem) == file
@@ -92,7 +92,7 @@ class TestTable:
         assert sorted(file.name for file in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors"]
         assert json.loads((tmp_path / "tiny.json").read_text())["metrics"] == {"psnr": 21.5}
         assert same(load_state(resolve("tiny")))
-        assert checkpoint_table.shipped(tmp_path)["tiny"] == CHECKPOINTS["tiny"]
+        assert table.shipped(tmp_path)["tiny"] == CHECKPOINTS["tiny"]
 
         (tmp_path / "tiny.safetensors").write_bytes(b"0" * 99)
         with pytest.raises(UserError, match="not what it should be: expected SHA-256"):
@@ -110,7 +110,7 @@ class TestTable:
         card |= {"command": "z", **change}
         (tmp_path / "a.json").write_text(json.dumps({**card, "metrics": {}}))
         with pytest.raises(UserError, match=message):
-            checkpoint_table.shipped(tmp_path)
+            table.shipped(tmp_path)
 
 
 class TestResolve:

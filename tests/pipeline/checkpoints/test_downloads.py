@@ -19,8 +19,7 @@ import pytest
 
 from manifests.common import patience
 from manifests.errors import PassingError, UserError
-from pipeline.checkpoints import CHECKPOINTS, cache_folder, file_sha256, load_state, resolve
-from pipeline.checkpoints import download as checkpoint_download
+from pipeline.checkpoints import CHECKPOINTS, cache_folder, downloads, file_sha256, load_state, resolve
 from pipeline.checkpoints.__main__ import main
 
 SIZE = 1 << 22
@@ -115,7 +114,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("REID_SYNTH_MIRROR", raising=False)
     monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(checkpoint_download, "OFFLINE_SECONDS", 0.1)
+    monkeypatch.setattr(downloads, "OFFLINE_SECONDS", 0.1)
     return tmp_path / "cache" / "checkpoints"
 
 
@@ -247,7 +246,7 @@ def test_faults_that_stay_end_in_one_line(server: FileServer, monkeypatch: pytes
 
 
 def test_a_busy_host_is_waited_for_longer(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_download, "OFFLINE_SECONDS", 0.0)
+    monkeypatch.setattr(downloads, "OFFLINE_SECONDS", 0.0)
     server.faults = [503, 503, None]
     assert resolve(url(server)).read_bytes() == CONTENT
 
