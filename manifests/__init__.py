@@ -1,1 +1,74 @@
-"""What a ReID data set is on disk: schemas, soft labels, store, validation. No torch, no Ray."""
+"""What a ReID data set is on disk, and all that is done with one: opened, written, checked, traced, erased, exported.
+
+What a caller from Python needs is importable from here; each name is loaded when it is first asked for, so that a
+program pays for no more than it uses. No torch, no Ray.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manifests.checking.validate import validate
+    from manifests.erasing.erase import erase
+    from manifests.erasing.traces import Request
+    from manifests.errors import UserError
+    from manifests.exports.huggingface import export_huggingface
+    from manifests.exports.market1501 import export_market1501
+    from manifests.exports.webdataset import export_webdataset
+    from manifests.format.soft_labels import ClassMap, expand
+    from manifests.reading.dataset import Dataset, open_dataset
+    from manifests.showing.diff import diff
+    from manifests.showing.trace import trace
+    from manifests.writing.gc import collect_garbage
+    from manifests.writing.merge import merge
+    from manifests.writing.run import DatasetRun
+
+__all__ = [
+    "ClassMap",
+    "Dataset",
+    "DatasetRun",
+    "Request",
+    "UserError",
+    "collect_garbage",
+    "diff",
+    "erase",
+    "expand",
+    "export_huggingface",
+    "export_market1501",
+    "export_webdataset",
+    "merge",
+    "open_dataset",
+    "trace",
+    "validate",
+]
+
+_HOME = {
+    "ClassMap": "format.soft_labels",
+    "Dataset": "reading.dataset",
+    "DatasetRun": "writing.run",
+    "Request": "erasing.traces",
+    "UserError": "errors",
+    "collect_garbage": "writing.gc",
+    "diff": "showing.diff",
+    "erase": "erasing.erase",
+    "expand": "format.soft_labels",
+    "export_huggingface": "exports.huggingface",
+    "export_market1501": "exports.market1501",
+    "export_webdataset": "exports.webdataset",
+    "merge": "writing.merge",
+    "open_dataset": "reading.dataset",
+    "trace": "showing.trace",
+    "validate": "checking.validate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -87,7 +87,11 @@ _NAMES = (
     *("source", "dataset_ids", "subjects", "licences", "libraries", "git_commit", "fingerprint", "low", "right"),
 )
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=3),
     max_leaves=8,
 )

@@ -1,0 +1,28 @@
+"""What `manifests` offers is there, each name from the place that says it, and nothing is loaded before it is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import manifests
+
+
+@pytest.mark.parametrize("name", manifests.__all__)
+def test_a_name_is_what_its_own_file_has(name: str) -> None:
+    found = getattr(manifests, name)
+    assert (found.__name__, found.__module__) == (name, f"manifests.{manifests._HOME[name]}")
+    assert name in dir(manifests)
+
+
+def test_an_unknown_name_is_no_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+        _ = manifests.nobody
+
+
+def test_nothing_is_loaded_before_it_is_asked_for() -> None:
+    code = "import sys, manifests; print(sorted({'polars', 'pyarrow', 'pydantic', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
