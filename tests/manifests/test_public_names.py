@@ -1,4 +1,4 @@
-"""What `manifests` offers is there, each name from the place that says it, and nothing is loaded before it is asked for."""
+"""What `manifests` offers is there, each name from its own file, and nothing is loaded before it is asked for."""
 
 from __future__ import annotations
 

@@ -86,6 +86,7 @@ _NAMES = (
     *("calibration", "diagram", "role", "id", "uri", "digest", "licence", "name", "sha256", "recipe", "trained_on"),
     *("source", "dataset_ids", "subjects", "licences", "libraries", "git_commit", "fingerprint", "low", "right"),
 )
+_NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 _JSON = st.recursive(
     st.none()
     | st.booleans()
