@@ -84,9 +84,16 @@ def _connect(target: str | None, local_cpus: int | None) -> None:
     except Exception as error:  # Ray raises a bare Exception where its node does not come up
         said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
         if target:
-            raise UserError(f"no Ray could be reached at {target}: {said}") from None
+            raise UserError(f"no Ray could be reached at {target}: {said}{_token_hint()}") from None
         raise UserError(f"Ray did not start on this machine: {said}") from None
     _guard_token()
+
+
+def _token_hint() -> str:
+    """Ray 2.60 says of a cluster that asks for a token and is sent none no more than that it could not be reached."""
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        return ""
+    return " (if it asks for a token: set RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token)"
 
 
 def _python_path() -> str:

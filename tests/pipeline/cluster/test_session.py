@@ -29,3 +29,20 @@ def test_a_bare_exception_of_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     said = r"^Ray did not start on this machine: The current node timed out during startup\.$"
     with pytest.raises(UserError, match=said), session.ray_session():
         pass
+
+
+@pytest.mark.parametrize("mode", ["token", None])
+def test_who_sends_no_token_is_told_of_it(mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 192.0.2.1:6379")
+
+    monkeypatch.setattr(session, "join", refuse)
+    monkeypatch.setattr(ray, "is_initialized", bool)
+    if mode is None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    else:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(UserError, match="^no Ray could be reached at 192") as caught, session.ray_session("192.0.2.1"):
+        pass
+    assert ("RAY_AUTH_MODE=token" in str(caught.value)) == (mode is None)
+    assert "\n" not in str(caught.value)
