@@ -42,7 +42,7 @@ def test_who_sends_no_token_is_told_of_it(mode: str | None, monkeypatch: pytest.
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     else:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    with pytest.raises(UserError, match="^no Ray could be reached at 192") as caught, session.ray_session("192.0.2.1"):
+    with pytest.raises(UserError, match=r"^no Ray could be reached at 192") as caught, session.ray_session("192.0.2.1"):
         pass
     assert ("RAY_AUTH_MODE=token" in str(caught.value)) == (mode is None)
     assert "\n" not in str(caught.value)
