@@ -284,6 +284,8 @@ class Annotations:
 def _annotation(values: Mapping[str, Any], size: tuple[int, int] | None) -> Annotation:
     """The annotation in a row's ``values``, of an image of ``size``; raises ValueError where it cannot be."""
     height, width = said = values["height"], values["width"]
+    if min(said) < 1:
+        raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
     if size is not None and said != size:
         raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
     check_mask_quality(values["mask_quality"])

@@ -18,7 +18,7 @@ from manifests.writing.run import Dataset
 from pipeline.annotation.annotations import Annotations, check_belonging, open_annotations
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import prepare_synthesis, synthesize
-from pipeline.common.images import encode, encode_mask
+from pipeline.common.images import ImageError, encode, encode_mask
 from pipeline.generators.training.source import load_domain
 from tests.conftest import ToySources
 from tests.pipeline.edited_sets import Rows, edited, flip_last_byte
@@ -156,3 +156,13 @@ def test_annotations_are_those_that_were_written(toy_annotations: str, toy_sourc
             read()
     with pytest.raises(UserError, match="holds source rows, annotation rows are needed: see --annotations"):
         open_annotations(toy_sources.market, flag="--annotations")
+
+
+@pytest.mark.parametrize("side", ["height", "width"])
+def test_a_picture_without_an_extent_is_none(side: str, toy_annotations: str, first_used: str, tmp_path: Path) -> None:
+    def change(rows: Rows) -> None:
+        next(row for row in rows if row["image_sha256"] == first_used).update({side: 0, "mask": None})
+
+    bad = Annotations(open_dataset(edited(toy_annotations, tmp_path / "annotations", change)))
+    with pytest.raises(ImageError, match="which no picture has"):
+        bad.get(first_used)
