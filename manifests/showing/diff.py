@@ -7,7 +7,7 @@ are in memory; pictures are compared by the digests that the rows carry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -200,5 +200,5 @@ def _compare_classes(first: ClassMap | None, second: ClassMap | None) -> dict[st
 
 
 def _fingerprints(dataset: Dataset) -> list[str]:
-    found: Iterable[Any] = (run.environment.get("fingerprint") for run in runs(dataset))
-    return sorted({str(one) for one in found if one})
+    found = (run.environment.fingerprint for run in runs(dataset))
+    return sorted({one for one in found if one})
