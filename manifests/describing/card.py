@@ -95,15 +95,15 @@ def _card(dataset: Dataset) -> str:
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
     lines = [
-        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary["rows"])),
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary.rows)),
         f"# {title}\n",
         STATEMENTS[dataset.kind] + "\n",
-        f"{summary['rows']} rows in {summary['files']} files, {summary['bytes'] / 1e6:.1f} MB; "
-        f"{summary['rejected']} of {summary['planned']} planned were rejected; "
-        f"{len(summary['identities'])} identities.\n",
+        f"{summary.rows} rows in {summary.files} files, {summary.bytes / 1e6:.1f} MB; "
+        f"{summary.rejected} of {summary.planned} planned were rejected; "
+        f"{len(summary.identities)} identities.\n",
         *_erased(dataset),
         "| column | value | rows |\n| --- | --- | --- |",
-        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary["counts"])),
+        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary.counts)),
         f"\n## Intended use\n\n{INTENDED_USE}\n",
         "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
         *terms(dataset),
