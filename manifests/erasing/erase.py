@@ -81,6 +81,13 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
 
     Raises:
         UserError: a data set is not there or has an unfinished run, or a name is that of several people.
+
+    Example:
+        >>> from manifests import Request, erase
+        >>> request = Request.of(identities=["0002"], images=[])
+        >>> report = erase(["runs/market", "runs/synthetic"], request)
+        >>> [(one.kind, one.rows) for one in report.datasets]
+        [('synthetic', 3), ('source', 3)]
     """
     datasets, finished = _opened(uris, dry_run)
     traces = find_traces(datasets, request)

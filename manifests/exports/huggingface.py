@@ -37,6 +37,12 @@ def export_huggingface(dataset: Dataset, output: str) -> Exported:
 
     Raises:
         UserError: `new_folder`'s reasons, or a file is missing, or not what the data set says of it.
+
+    Example:
+        >>> from manifests import export_huggingface, open_dataset
+        >>> done = export_huggingface(open_dataset("runs/synthetic"), "huggingface")
+        >>> open_dataset("huggingface").snapshot.rows
+        6
     """
     _check_beside(dataset)
     with new_folder(output) as folder:

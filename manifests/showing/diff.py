@@ -62,6 +62,12 @@ def diff(first: Dataset, second: Dataset) -> Difference:
 
     Raises:
         UserError: the data sets are of two kinds.
+
+    Example:
+        >>> from manifests import diff, open_dataset
+        >>> found = diff(open_dataset("runs/synthetic"), open_dataset("runs/more"))
+        >>> found.same, found.both, found.only_first.rows
+        (False, 0, 6)
     """
     if first.kind != second.kind:
         kinds = f"{first.uri} holds {first.kind} rows, {second.uri} {second.kind} rows"

@@ -45,6 +45,13 @@ def trace(dataset: Dataset, name: str, sources: Sequence[str] = (), annotations:
 
     Raises:
         UserError: no such row or several, rows of another kind, a data set that was named and cannot be opened.
+
+    Example:
+        >>> from manifests import open_dataset, trace
+        >>> synthetic = open_dataset("runs/synthetic")
+        >>> chain = trace(synthetic, synthetic.read(["sample_id"])["sample_id"][0].as_py())
+        >>> chain.row.recipe, [source.image.identity for source in chain.sources]
+        ('ptgan', ['0002'])
     """
     if dataset.kind != "synthetic":
         raise UserError(f"{dataset.uri} holds {dataset.kind} rows: only synthetic ones come from others")
