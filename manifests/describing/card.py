@@ -21,7 +21,7 @@ from manifests.reading.files import products
 from manifests.reading.summary import summarize
 
 SAMPLES_META = "samples_meta.parquet"
-CARD = "README.md"
+DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
 _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
@@ -35,7 +35,7 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     """
     _write_samples_meta(dataset)
     if card:
-        dataset.storage.write(CARD, _sealed(_card(dataset)).encode())
+        dataset.storage.write(DATASET_CARD, _sealed(_card(dataset)).encode())
     files = products(dataset, [SAMPLES_META])
     dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
     dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
@@ -43,7 +43,7 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
 
 def card_is_ours(dataset: Dataset) -> bool:
     """Whether the card that is there is as we wrote it, or there is none; of older versions nobody can tell."""
-    present = dataset.storage.read(CARD)
+    present = dataset.storage.read(DATASET_CARD)
     return present is None or is_sealed(present)
 
 

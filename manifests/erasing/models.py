@@ -19,7 +19,7 @@ from manifests.reading.dataset import Dataset
 from manifests.reading.runs import TrainedOn, training_sets
 
 Learned = Literal["yes", "no", "perhaps", "unknown"]
-_CARDS = ("generator.json", "reid.json")
+_MODEL_CARDS = ("generator.json", "reid.json")
 """What trainings leave in the folder of their weights."""
 
 
@@ -124,4 +124,4 @@ def _cards(uri: str) -> list[Path]:
         folders = [path, *sorted(path.glob("*/"))] if uri and path.is_dir() else [path.parent] if uri else []
     except (OSError, ValueError, RuntimeError):  # a name too long, not a name, a home of nobody
         return []
-    return [folder / card for folder in folders for card in _CARDS]
+    return [folder / card for folder in folders for card in _MODEL_CARDS]

@@ -106,7 +106,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Model:
+class RowModel:
     """A model that made, labelled or judged the row; None for what its run's record does not say."""
 
     sha256: str
@@ -150,7 +150,7 @@ class Chain:
     row: Row
     label: Label
     sources: tuple[Source, ...]
-    models: tuple[Model, ...]
+    models: tuple[RowModel, ...]
     run: RowRun | None
     """None where no record is of the row's plan."""
 

@@ -23,9 +23,9 @@ from manifests.showing.chain import (
     Chain,
     Label,
     ListedClass,
-    Model,
     RanOn,
     Row,
+    RowModel,
     RowRun,
     RowSource,
     Source,
@@ -74,7 +74,7 @@ def trace(dataset: Dataset, name: str, sources: Sequence[str] = (), annotations:
             Source(one.sha256, one.role, one.dataset_id, images.get(one.sha256), annotated.get(one.sha256))
             for one in row.sources
         ),
-        models=tuple(_models(row, run)),
+        models=tuple(_row_models(row, run)),
         run=_row_run(row, run) if run else None,
     )
 
@@ -126,20 +126,20 @@ def _label(entries: Iterable[Mapping[str, Any]], row: Mapping[str, Any], classes
     return Label(row["label_rule"], row["label_epsilon"], row["num_classes"], tuple(listed), row["soft_label_rest"])
 
 
-def _models(row: Row, run: Run | None) -> Iterator[Model]:
+def _row_models(row: Row, run: Run | None) -> Iterator[RowModel]:
     """The generators by the row's own digests; then those whom the run let label and judge such rows."""
     known = {one.sha256: one for one in run.checkpoints} if run else {}
     for sha256 in row.checkpoint_sha256s:
-        yield _model("generator", known[sha256]) if sha256 in known else Model(sha256, "generator")
+        yield _row_model("generator", known[sha256]) if sha256 in known else RowModel(sha256, "generator")
     pose_error = (row.quality or {}).get("pose_error")
     took_part = {"teacher": row.label_rule in ("teacher", "mprl"), "pose": pose_error is not None}
     for one in known.values():
         if took_part.get(one.role, False):
-            yield _model(one.role, one)
+            yield _row_model(one.role, one)
 
 
-def _model(role: str, known: Checkpoint) -> Model:
-    return Model(known.sha256, role, known.name, known.recipe, known.licence, known.trained_on, known.uri)
+def _row_model(role: str, known: Checkpoint) -> RowModel:
+    return RowModel(known.sha256, role, known.name, known.recipe, known.licence, known.trained_on, known.uri)
 
 
 def _row_run(row: Row, run: Run) -> RowRun:

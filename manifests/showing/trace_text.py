@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from manifests.reading.runs import TrainedOn
-from manifests.showing.chain import Annotation, Chain, Label, Model, Row, RowRun, Source, SourceImage
+from manifests.showing.chain import Annotation, Chain, Label, Row, RowModel, RowRun, Source, SourceImage
 
 _DIGITS = 12
 _LISTED = 3
@@ -28,12 +28,12 @@ def as_text(chain: Chain) -> str:
     shown += [str(row.domain), row.split, f"{row.width} x {row.height} pixels, made by a trained model"]
     branches = (
         Branch(f"shows {', '.join(shown)}"),
-        Branch(f"labelled by {_label(chain.label)}"),
-        Branch(f"on terms of all that went in: {_terms(row)}"),
-        Branch("made from", tuple(map(_source, chain.sources)) or (Branch("noise alone: no image went in"),)),
-        Branch(f"made by {row.recipe} {row.recipe_version}", tuple(map(_model, chain.models))),
-        Branch(f"asked for {_target(row)}; seed {row.seed}, draw {row.draw}"),
-        _job(chain.run, row),
+        Branch(f"labelled by {_label_text(chain.label)}"),
+        Branch(f"on terms of all that went in: {_terms_text(row)}"),
+        Branch("made from", tuple(map(_source_branch, chain.sources)) or (Branch("noise alone: no image went in"),)),
+        Branch(f"made by {row.recipe} {row.recipe_version}", tuple(map(_model_branch, chain.models))),
+        Branch(f"asked for {_target_text(row)}; seed {row.seed}, draw {row.draw}"),
+        _run_branch(chain.run, row),
         Branch(f"digests: pixels {_short(row.pixel_sha256)}, file {_short(row.image_sha256)}"),
     )
     return "\n".join([f"{row.sample_id}, {place}", *_drawn(branches)])
@@ -46,30 +46,30 @@ def _drawn(branches: tuple[Branch, ...], margin: str = "") -> Iterator[str]:
         yield from _drawn(branch.below, margin + ("   " if last else "│  "))
 
 
-def _source(source: Source) -> Branch:
+def _source_branch(source: Source) -> Branch:
     text = f"{source.role} {_short(source.sha256)} of {source.dataset_id}"
     image = source.image
     if image is None:
         return Branch(f"{text}: not found, name its data set with --source")
     below = [
         Branch(f"{image.relative_path}: identity {image.identity}, camera {image.camera}, {image.split}"),
-        Branch(f"image {image.image_id} of {image.uri}; {_terms(image)}"),
+        Branch(f"image {image.image_id} of {image.uri}; {_terms_text(image)}"),
     ]
     if source.annotation is not None:
-        below.append(Branch(_annotation(source.annotation)))
+        below.append(Branch(_annotation_text(source.annotation)))
     return Branch(text, tuple(below))
 
 
-def _terms(of: Row | SourceImage) -> str:
+def _terms_text(of: Row | SourceImage) -> str:
     return f"licence {of.licence or 'unknown'}, consent {of.consent_basis or 'unknown'}"
 
 
-def _annotation(found: Annotation) -> str:
+def _annotation_text(found: Annotation) -> str:
     mask = f"mask by {found.segmenter} {_short(found.segmenter_sha256)}"
     return f"{mask}, pose by {found.pose_model} {_short(found.pose_sha256)}, in {found.uri}"
 
 
-def _model(model: Model) -> Branch:
+def _model_branch(model: RowModel) -> Branch:
     text = f"{model.role} {model.name or 'of unknown name'} {_short(model.sha256)}"
     if model.licence:
         text += f", licence {model.licence}"
@@ -86,7 +86,7 @@ def _training_sets(trained_on: TrainedOn) -> Iterator[str]:
         yield trained_on
 
 
-def _label(label: Label) -> str:
+def _label_text(label: Label) -> str:
     epsilon = f" {label.epsilon:g}" if label.epsilon is not None else ""
     parts = [
         f"{one.identity if one.identity is not None else one.number} {one.probability:.3g}"
@@ -100,12 +100,12 @@ def _label(label: Label) -> str:
     )
 
 
-def _target(row: Row) -> str:
+def _target_text(row: Row) -> str:
     asked = [f"{name} {value}" for name, value in (row.target or {}).items() if value is not None]
     return ", ".join(asked) or "nothing in particular"
 
 
-def _job(run: RowRun | None, row: Row) -> Branch:
+def _run_branch(run: RowRun | None, row: Row) -> Branch:
     plan = f"plan {_short(row.plan_id)}"
     settings = f"settings {_short(row.settings_sha256)}"
     if run is None:
