@@ -18,7 +18,7 @@ from manifests.checking.rows import RowContext, check_rows
 from manifests.checking.runs import check_run_record
 from manifests.checking.terms import RecordedTerms
 from manifests.common.json_text import json_text
-from manifests.describing.card import CARD, SAMPLES_META
+from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.disk.commits import COMMIT_NAME
 from manifests.disk.records import (
     COMMITS,
@@ -46,6 +46,12 @@ def validate(uri: str) -> Report:
 
     Raises:
         UserError: there is no closed data set, or a newer version of this package wrote it.
+
+    Example:
+        >>> from manifests import validate
+        >>> report = validate("runs/market")
+        >>> report.rows, report.faults
+        (6, [])
     """
     report = Report(open_storage(uri).uri)
     try:
@@ -256,11 +262,11 @@ def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: 
 
 
 def _check_inspection_files(dataset: Dataset, report: Report) -> None:
-    card = dataset.storage.read(CARD)
+    card = dataset.storage.read(DATASET_CARD)
     if card is None:
-        report.add("missing", CARD, "the data set has no card")
+        report.add("missing", DATASET_CARD, "the data set has no card")
     elif not card.strip() or not _is_text(card):
-        report.add("metadata", CARD, "it holds no text: `describe --force` writes it anew")
+        report.add("metadata", DATASET_CARD, "it holds no text: `describe --force` writes it anew")
     try:
         with dataset.storage.open(SAMPLES_META) as source:
             rows = pq.ParquetFile(source).metadata.num_rows

@@ -21,5 +21,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     found = diff(open_dataset(options.first), open_dataset(options.second))
-    print(lenient_json(found, indent=1, ensure_ascii=False) if options.json else as_text(found))
-    return 0 if found["same"] else 1
+    print(lenient_json(found.to_json(), indent=1, ensure_ascii=False) if options.json else as_text(found))
+    return 0 if found.same else 1

@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from manifests.commands.arguments import add_json
 from manifests.common.json_text import lenient_json
-from manifests.describing.card import CARD
+from manifests.describing.card import DATASET_CARD
 from manifests.erasing.erase import ErasedDataset, ErasureReport, erase
 from manifests.erasing.models import Model
 from manifests.erasing.traces import Request
@@ -79,7 +79,8 @@ def _dataset_lines(dataset: ErasedDataset, dry_run: bool) -> Iterator[str]:
         names = ", ".join(dataset.emptied)
         yield f"  no row is left of {names}, who are on the same pictures: erase those names too if they are the person"
     if dataset.own_card:
-        yield f"  {CARD} was changed by hand or is of an older version: {'would be' if dry_run else 'was'} written anew"
+        why = f"{DATASET_CARD} was changed by hand or is of an older version"
+        yield f"  {why}: {'would be' if dry_run else 'was'} written anew"
     if dataset.unknown_files:
         yield f"  files that are not ours to change, look at them: {', '.join(dataset.unknown_files)}"
 

@@ -26,5 +26,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     chain = trace(open_dataset(options.uri), options.sample, options.source, options.annotations)
-    print(lenient_json(chain, indent=1, ensure_ascii=False) if options.json else as_text(chain))
+    print(lenient_json(chain.to_json(), indent=1, ensure_ascii=False) if options.json else as_text(chain))
     return 0

@@ -21,7 +21,7 @@ from typing import Any
 
 from manifests.reading.dataset import Dataset
 from manifests.reading.files import Product
-from manifests.reading.runs import SOFTWARE, Input, Run, runs
+from manifests.reading.runs import SOFTWARE, Environment, Input, Run, runs
 
 STATEMENT = "provenance.intoto.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -74,9 +74,9 @@ def _dependencies(history: Sequence[Run]) -> list[Json]:
 
 
 def _of_run(run: Run) -> Iterator[Json]:
-    commit, lock = (run.environment.get(name) for name in ("git_commit", "lock_sha256"))
+    commit, lock = run.environment.git_commit, run.environment.lock_sha256
     if commit:
-        dirty = {"dirty": bool(run.environment.get("git_dirty"))}
+        dirty = {"dirty": bool(run.environment.git_dirty)}
         yield {"name": SOFTWARE, "digest": {"gitCommit": commit}, "annotations": dirty}
     if lock:
         yield {"name": "requirements.lock", "digest": {"sha256": lock}}
@@ -100,9 +100,8 @@ def _input(one: Input) -> Json:
 def _details(dataset: Dataset, history: Sequence[Run]) -> Json:
     """The last run's: what it ran on, and when."""
     last = history[-1] if history else None
-    environment = last.environment if last else {}
-    versions = {**environment.get("libraries", {}), SOFTWARE: environment.get("version")}
-    versions["python"] = environment.get("python")
+    environment = last.environment if last else Environment()
+    versions = {**environment.libraries, SOFTWARE: environment.version, "python": environment.python}
     return {
         "builder": {"id": BUILDER, "version": _known(versions)},
         "metadata": _known(

@@ -21,7 +21,7 @@ from manifests.reading.files import products
 from manifests.reading.summary import summarize
 
 SAMPLES_META = "samples_meta.parquet"
-CARD = "README.md"
+DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
 _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
@@ -35,7 +35,7 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     """
     _write_samples_meta(dataset)
     if card:
-        dataset.storage.write(CARD, _sealed(_card(dataset)).encode())
+        dataset.storage.write(DATASET_CARD, _sealed(_card(dataset)).encode())
     files = products(dataset, [SAMPLES_META])
     dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
     dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
@@ -43,7 +43,7 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
 
 def card_is_ours(dataset: Dataset) -> bool:
     """Whether the card that is there is as we wrote it, or there is none; of older versions nobody can tell."""
-    present = dataset.storage.read(CARD)
+    present = dataset.storage.read(DATASET_CARD)
     return present is None or is_sealed(present)
 
 
@@ -95,15 +95,15 @@ def _card(dataset: Dataset) -> str:
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
     lines = [
-        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary["rows"])),
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary.rows)),
         f"# {title}\n",
         STATEMENTS[dataset.kind] + "\n",
-        f"{summary['rows']} rows in {summary['files']} files, {summary['bytes'] / 1e6:.1f} MB; "
-        f"{summary['rejected']} of {summary['planned']} planned were rejected; "
-        f"{len(summary['identities'])} identities.\n",
+        f"{summary.rows} rows in {summary.files} files, {summary.bytes / 1e6:.1f} MB; "
+        f"{summary.rejected} of {summary.planned} planned were rejected; "
+        f"{len(summary.identities)} identities.\n",
         *_erased(dataset),
         "| column | value | rows |\n| --- | --- | --- |",
-        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary["counts"])),
+        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary.counts)),
         f"\n## Intended use\n\n{INTENDED_USE}\n",
         "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
         *terms(dataset),

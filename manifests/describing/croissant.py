@@ -226,9 +226,9 @@ def _activity(run: Run) -> Json:
         "prov:endedAtTime": run.closed,
         "reidsynth:recipe": sorted({model.recipe for model in run.checkpoints if model.recipe}),
         "reidsynth:settingsSha256": run.settings_sha256,
-        "reidsynth:softwareVersion": run.environment.get("version"),
-        "reidsynth:gitCommit": run.environment.get("git_commit"),
-        "reidsynth:environmentFingerprint": run.environment.get("fingerprint"),
+        "reidsynth:softwareVersion": run.environment.version,
+        "reidsynth:gitCommit": run.environment.git_commit,
+        "reidsynth:environmentFingerprint": run.environment.fingerprint,
         "prov:used": [*models, *({"@id": dataset_urn(digest)} for digest in digests)],
     }
     return {

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.describing.attestation import STATEMENT
-from manifests.describing.card import CARD, SAMPLES_META, card_is_ours
+from manifests.describing.card import DATASET_CARD, SAMPLES_META, card_is_ours
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, erasure_interrupted
 from manifests.disk.records import COMMITS, ERASING, RUN, SNAPSHOTS
@@ -32,7 +32,7 @@ from manifests.writing.settling import mend
 _ORDER: tuple[Kind, ...] = ("annotation", "synthetic", "source")
 _PICTURES: dict[Kind, tuple[str, ...]] = {"source": ("image",), "annotation": ("mask",), "synthetic": ("image", "mask")}
 _OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/", f"{CLAIMS}/")
-_OUR_FILES = (RUN, ERASURES, CARD, SAMPLES_META, CROISSANT, STATEMENT)
+_OUR_FILES = (RUN, ERASURES, DATASET_CARD, SAMPLES_META, CROISSANT, STATEMENT)
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,13 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
 
     Raises:
         UserError: a data set is not there or has an unfinished run, or a name is that of several people.
+
+    Example:
+        >>> from manifests import Request, erase
+        >>> request = Request.of(identities=["0002"], images=[])
+        >>> report = erase(["runs/market", "runs/synthetic"], request)
+        >>> [(one.kind, one.rows) for one in report.datasets]
+        [('synthetic', 3), ('source', 3)]
     """
     datasets, finished = _opened(uris, dry_run)
     traces = find_traces(datasets, request)

@@ -16,10 +16,10 @@ import polars as pl
 from manifests.common.strict_json import parse_json
 from manifests.format.schema import NOISE_RECIPES
 from manifests.reading.dataset import Dataset
-from manifests.reading.runs import training_sets
+from manifests.reading.runs import TrainedOn, training_sets
 
 Learned = Literal["yes", "no", "perhaps", "unknown"]
-_CARDS = ("generator.json", "reid.json")
+_MODEL_CARDS = ("generator.json", "reid.json")
 """What trainings leave in the folder of their weights."""
 
 
@@ -87,9 +87,7 @@ def _judge(
     return Model(sha256, name, recipe, learned, f"{because} ({card[0] if card else 'run.json'})", rows)
 
 
-def _learned(
-    trained_on: str | dict[str, dict[str, Any]] | None, subjects: frozenset[str], ids: set[str]
-) -> tuple[Learned, str]:
+def _learned(trained_on: TrainedOn, subjects: frozenset[str], ids: set[str]) -> tuple[Learned, str]:
     """Whether a training on these sets saw the people, and what tells it."""
     if isinstance(trained_on, str):
         return "unknown", f"trained on: {trained_on}"
@@ -126,4 +124,4 @@ def _cards(uri: str) -> list[Path]:
         folders = [path, *sorted(path.glob("*/"))] if uri and path.is_dir() else [path.parent] if uri else []
     except (OSError, ValueError, RuntimeError):  # a name too long, not a name, a home of nobody
         return []
-    return [folder / card for folder in folders for card in _CARDS]
+    return [folder / card for folder in folders for card in _MODEL_CARDS]

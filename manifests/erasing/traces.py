@@ -115,7 +115,7 @@ def find_traces(datasets: Sequence[Dataset], request: Request) -> Traces:
     if request.dataset_id is not None and request.dataset_id not in known:
         listed = ", ".join(sorted(known)) or "none"
         raise UserError(f"no rows of a data set called {request.dataset_id!r} are here; known: {listed}")
-    people = _people(datasets, request, {request.dataset_id} if request.dataset_id is not None else known)
+    people = _people_asked_for(datasets, request, {request.dataset_id} if request.dataset_id is not None else known)
     keys = [subject_key(*person) for person in people]
     digests = {image for image in request.images if len(image) == 64}
     asked = list(request.images)
@@ -228,7 +228,7 @@ def _digests_of(rows: pl.DataFrame, keys: set[str]) -> set[str]:
     return found
 
 
-def _people(datasets: Sequence[Dataset], request: Request, ids: set[str]) -> set[tuple[str, str]]:
+def _people_asked_for(datasets: Sequence[Dataset], request: Request, ids: set[str]) -> set[tuple[str, str]]:
     """The people of the asked names who are on some row, or in some class map."""
     asked = {subject_key(one, name): (one, bare_name(one, name)) for one in ids for name in request.identities}
     present = set()

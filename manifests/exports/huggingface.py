@@ -14,7 +14,7 @@ from tqdm import tqdm
 from manifests.checking.faults import Report
 from manifests.checking.metadata import check_metadata
 from manifests.describing.attestation import STATEMENT
-from manifests.describing.card import CARD, SAMPLES_META
+from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.records import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
 from manifests.disk.run_form import load_run
@@ -27,7 +27,7 @@ _BEFORE_PUBLISHING = (
     f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "
     "read them, and the card, before you publish"
 )
-_BESIDE = (CARD, SAMPLES_META, CROISSANT, STATEMENT, ERASURES)
+_BESIDE = (DATASET_CARD, SAMPLES_META, CROISSANT, STATEMENT, ERASURES)
 
 
 def export_huggingface(dataset: Dataset, output: str) -> Exported:
@@ -37,6 +37,12 @@ def export_huggingface(dataset: Dataset, output: str) -> Exported:
 
     Raises:
         UserError: `new_folder`'s reasons, or a file is missing, or not what the data set says of it.
+
+    Example:
+        >>> from manifests import export_huggingface, open_dataset
+        >>> done = export_huggingface(open_dataset("runs/synthetic"), "huggingface")
+        >>> open_dataset("huggingface").snapshot.rows
+        6
     """
     _check_beside(dataset)
     with new_folder(output) as folder:

@@ -54,6 +54,13 @@ def export_market1501(dataset: Dataset, output: str, where: str | None = None) -
 
     Raises:
         UserError: `new_folder`'s and `chosen_rows`' reasons.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from manifests import export_market1501, open_dataset
+        >>> done = export_market1501(open_dataset("runs/synthetic"), "market1501", "identity = '0002'")
+        >>> done.images, len(list(Path("market1501/bounding_box_train").glob("0002_*")))
+        (3, 3)
     """
     rows = chosen_rows(dataset, where)
     people = number_identities(dataset)

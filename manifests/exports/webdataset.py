@@ -34,6 +34,13 @@ def export_webdataset(
 
     Raises:
         UserError: `new_folder`'s and `chosen_rows`' reasons.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from manifests import export_webdataset, open_dataset
+        >>> done = export_webdataset(open_dataset("runs/synthetic"), "webdataset")
+        >>> done.images, sorted(path.name for path in Path("webdataset").glob("*.tar"))
+        (6, ['train-000000.tar'])
     """
     rows = chosen_rows(dataset, where)
     with new_folder(output) as folder:

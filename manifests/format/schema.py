@@ -43,7 +43,7 @@ DIGITAL_SOURCE_TYPE = f"http://cv.iptc.org/newscodes/digitalsourcetype/{TRAINED_
 """The same as IPTC's vocabulary writes it: in footers of shards and in image files."""
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-KEYPOINTS = pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())]))
+POSE = pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())]))
 SOFT_LABEL = pa.list_(pa.struct([("idx", pa.int32()), ("val", pa.float32())]))
 SOURCES = pa.list_(pa.struct([("sha256", pa.string()), ("role", pa.string()), ("dataset_id", pa.string())]))
 TARGET = pa.struct([("camera", pa.int32()), ("domain", pa.string()), ("pose", pa.string())])
@@ -136,7 +136,7 @@ ANNOTATION_SCHEMA = _schema(
         _optional("mask_quality", pa.float32()),
         _optional("segmenter", pa.string()),
         _optional("segmenter_sha256", pa.string()),
-        _optional("keypoints", KEYPOINTS),
+        _optional("keypoints", POSE),
         _optional("pose_model", pa.string()),
         _optional("pose_sha256", pa.string()),
     ],
@@ -172,7 +172,7 @@ SYNTHETIC_SCHEMA = _schema(
         _required("checkpoint_sha256s", pa.list_(pa.string())),
         _optional("target", TARGET),
         _optional("mask", pa.binary()),
-        _optional("keypoints", KEYPOINTS),
+        _optional("keypoints", POSE),
         _optional("quality", QUALITY),
         _required("digital_source_type", pa.string()),
         _optional("licence", pa.string()),

@@ -108,6 +108,13 @@ def expand(
         ValueError: the rows were labelled over several numbers of classes, or another than ``num_classes``, or more
             than `label_checks.MAX_CLASSES`; a class number is out of range; a value is negative or not finite; a row
             does not sum to 1, or lists a class twice.
+
+    Example:
+        >>> from manifests import expand, open_dataset
+        >>> rows = open_dataset("runs/synthetic").read(["soft_label", "soft_label_rest", "num_classes"])
+        >>> labels = expand(rows)
+        >>> labels.shape, labels.argmax(axis=1).tolist()
+        ((6, 2), [0, 0, 0, 1, 1, 1])
     """
     classes = _common_classes(columns, num_classes)
     check_classes(classes)
@@ -153,6 +160,12 @@ class ClassMap:
     A place that holds None keeps its number and has no name here. In a data set's map it is *retired*: its person was
     erased, no row shows them, and mass that labels of other rows still put on the class stands for nobody. In a
     shard's footer it may also be somebody who is not on that shard: a shard names its own people only.
+
+    Example:
+        >>> from manifests import ClassMap
+        >>> classes = ClassMap.of(["0007", "0002", None])
+        >>> classes.number("0007"), classes.number("9999"), len(classes)
+        (1, -1, 2)
     """
 
     FOOTER_KEY: ClassVar[str] = "reid_synth.classes"

@@ -70,11 +70,26 @@ class Dataset:
 
         The files are read by `open_shard` and never by polars, so that what is wrong with one is a `UserError` that
         names it, wherever the frame is collected.
+
+        Example:
+            >>> import polars as pl
+            >>> from manifests import open_dataset
+            >>> rows = open_dataset("runs/market").scan()
+            >>> rows.filter(pl.col("identity") == "0002").select("camera").collect().to_series().to_list()
+            [1, 2, 3]
         """
         return register_io_source(self._frames, schema=_empty(self.kind).schema, is_pure=True)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
-        """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds."""
+        """Rows in memory: only ``columns`` (all by default), only where ``filter`` holds.
+
+        Example:
+            >>> import pyarrow.compute as pc
+            >>> from manifests import open_dataset
+            >>> rows = open_dataset("runs/market").read(["identity", "camera"], pc.field("camera") == 1)
+            >>> rows.to_pylist()
+            [{'identity': '0002', 'camera': 1}, {'identity': '0007', 'camera': 1}]
+        """
         schema = SCHEMAS[self.kind]
         empty = schema.empty_table().select(list(columns) if columns is not None else schema.names)
         parts = (self.read_file(entry, columns) for entry in self.snapshot.files)
@@ -171,6 +186,12 @@ def open_dataset(uri: str) -> Dataset:
 
     Raises:
         UserError: there is none, or its first run has not been closed, or a newer version wrote it.
+
+    Example:
+        >>> from manifests import open_dataset
+        >>> market = open_dataset("runs/market")
+        >>> market.kind, market.snapshot.rows
+        ('source', 6)
     """
     storage = open_storage(uri)
     snapshot = Snapshot.newest(storage)

@@ -6,8 +6,8 @@ A run record holds whatever its job put there. Here it has a shape; what it does
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypedDict, cast
 
 from manifests.reading.dataset import Dataset
 
@@ -27,6 +27,20 @@ class Input:
     consent: str | None
 
 
+class TrainingSet(TypedDict, total=False):
+    """What a record says of images that a model learned from; other keys may be there, as the record has them."""
+
+    images: object
+    dataset_ids: list[str]
+    licences: list[str]
+    consent_bases: list[str]
+    subjects: list[str]
+
+
+TrainedOn = str | dict[str, TrainingSet] | None
+"""A sentence, or the training sets by role, as a model's card has it."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained model whose work is in the rows."""
@@ -36,11 +50,28 @@ class Checkpoint:
     sha256: str
     recipe: str | None
     licence: str | None
-    trained_on: Any
-    """A sentence, or the training sets by role, as its card has it."""
+    trained_on: TrainedOn
     uri: str | None
     set_uri: str | None
     """What the job was given: ``uri`` itself, or the folder of all pairs of cameras."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a run ran on, and by which code."""
+
+    fingerprint: str | None = None
+    git_commit: str | None = None
+    lock_sha256: str | None = None
+    git_dirty: str | float | None = None
+    device: str | float | None = None
+    threads: str | float | None = None
+    version: str | float | None = None
+    python: str | float | None = None
+    libraries: Mapping[str, object] = field(default_factory=dict)
+    """Their versions."""
+    recorded: Mapping[str, object] = field(default_factory=dict)
+    """All of it, and whatever texts and figures the job put there besides."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +83,16 @@ class Run:
     job: str
     started: str | None
     closed: str | None
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     settings_sha256: str | None
     inputs: tuple[Input, ...]
     checkpoints: tuple[Checkpoint, ...]
     annotators: tuple[Checkpoint, ...]
     """The models that found masks and poses of the source images."""
-    environment: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    environment: Environment
+    scores: Mapping[str, object]
     """Figures of the whole data set (FID, say), where the job measured any."""
-    diagram: tuple[Mapping[str, Any], ...] = ()
+    diagram: tuple[Mapping[str, object], ...] = ()
     """Reliability against truth on people kept apart, bar by bar, where the job calibrated it."""
 
 
@@ -71,18 +102,18 @@ def runs(dataset: Dataset) -> list[Run]:
     Before a run that merged data sets stand the runs that made them.
     """
     state = dataset.run
-    found = [(one, _run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
+    found = [(one, _read_run(one)) for one in (*_mappings(state.get("earlier_runs")), state)]
     return [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
 
 
-def _merged(state: Mapping[str, Any]) -> Iterator[Run]:
+def _merged(state: Mapping[str, object]) -> Iterator[Run]:
     """The runs of the data sets that a run merged, and of those that they were merged from."""
     for dataset in _mappings(_mapping(state.get("run")).get("merged")):
         for one in _mappings(dataset.get("runs")):
-            yield from (*_merged(one), _run(one))
+            yield from (*_merged(one), _read_run(one))
 
 
-def _run(state: Mapping[str, Any]) -> Run:
+def _read_run(state: Mapping[str, object]) -> Run:
     run = _mapping(state.get("run"))
     return Run(
         plan_id=str(_mapping(state.get("plan")).get("plan_id", "")),
@@ -101,7 +132,7 @@ def _run(state: Mapping[str, Any]) -> Run:
     )
 
 
-def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
+def _inputs(run: Mapping[str, object]) -> Iterator[Input]:
     annotations = _mapping(run.get("annotations"))
     for one in [*_mappings(run.get("inputs")), *([{"role": "annotations", **annotations}] if annotations else [])]:
         role = _text(one, "role") or "source"
@@ -115,14 +146,15 @@ def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
         )
 
 
-def _checkpoints(models: Any) -> Iterator[Checkpoint]:
+def _checkpoints(models: object) -> Iterator[Checkpoint]:
     for one in _mappings(models):
-        if isinstance(one.get("sha256"), str) and one["sha256"]:
+        sha256 = one.get("sha256")
+        if isinstance(sha256, str) and sha256:
             role = _text(one, "role") or "model"
             yield Checkpoint(
                 name=_text(one, "name") or role,
                 role=role,
-                sha256=one["sha256"],
+                sha256=sha256,
                 recipe=_text(one, "recipe"),
                 licence=_text(one, "licence"),
                 trained_on=training_sets(one.get("trained_on")),
@@ -131,53 +163,61 @@ def _checkpoints(models: Any) -> Iterator[Checkpoint]:
             )
 
 
-def training_sets(said: Any) -> str | dict[str, dict[str, Any]] | None:
+def training_sets(said: object) -> TrainedOn:
     """What a record or card says of a model's training: a sentence as it is; training sets by role, in each the names
     of data sets, licences, bases and people as lists of texts, where it gives them; None for anything else."""
     if isinstance(said, str):
         return said
     parts = {role: part for role, part in _mapping(said).items() if isinstance(part, Mapping)}
-    return {role: {**part, **_lists(part)} for role, part in parts.items()} or None
+    return {role: cast(TrainingSet, {**part, **_lists(part)}) for role, part in parts.items()} or None
 
 
-def _lists(part: Mapping[str, Any]) -> dict[str, list[str]]:
-    names = ("dataset_ids", "licences", "consent_bases", "subjects")
-    lists = {name: part[name] if isinstance(part[name], list) else [] for name in names if name in part}
+def _lists(part: Mapping[str, object]) -> dict[str, list[str]]:
+    named = {name: part[name] for name in ("dataset_ids", "licences", "consent_bases", "subjects") if name in part}
+    lists = {name: value if isinstance(value, list) else [] for name, value in named.items()}
     return {name: [one for one in values if isinstance(one, str)] for name, values in lists.items()}
 
 
-def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run ran on: texts and figures, and the versions of libraries."""
+def _environment(run: Mapping[str, object]) -> Environment:
     said = _mapping(run.get("environment"))
     plain = {name: one for name, one in said.items() if isinstance(one, str | int | float) and name != "libraries"}
-    texts: dict[str, Any] = {
-        name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain
-    }
-    libraries = _mapping(said.get("libraries"))
-    return {**plain, **texts, **({"libraries": dict(libraries)} if libraries else {})}
+    texts = {name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain}
+    libraries = dict(_mapping(said.get("libraries")))
+    return Environment(
+        fingerprint=texts.get("fingerprint"),
+        git_commit=texts.get("git_commit"),
+        lock_sha256=texts.get("lock_sha256"),
+        git_dirty=plain.get("git_dirty"),
+        device=plain.get("device"),
+        threads=plain.get("threads"),
+        version=plain.get("version"),
+        python=plain.get("python"),
+        libraries=libraries,
+        recorded=plain | texts | ({"libraries": libraries} if libraries else {}),
+    )
 
 
-def _is_bar(bar: Mapping[str, Any]) -> bool:
+def _is_bar(bar: Mapping[str, object]) -> bool:
     numbers = [bar.get(name) for name in ("low", "high", "reliability", "share")]
     right = bar.get("right", "")
     return all(isinstance(one, int | float) for one in numbers) and isinstance(right, int | float | None)
 
 
-def _annotators(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _annotators(run: Mapping[str, object]) -> list[dict[str, object]]:
     """Each model of the annotations in the form of a checkpoint."""
     roles = (("segmenter", "segmenter", "segmenter_sha256"), ("pose model", "pose_model", "pose_sha256"))
     pairs = list(_mappings(_mapping(run.get("annotations")).get("models")))
     return [{"role": role, "name": one.get(name), "sha256": one.get(key)} for one in pairs for role, name, key in roles]
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(value: object) -> Iterator[Mapping[str, object]]:
     return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
 
 
-def _text(value: Mapping[str, Any], name: str) -> str | None:
+def _text(value: Mapping[str, object], name: str) -> str | None:
     found = value.get(name)
     return None if found is None else str(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -35,37 +36,76 @@ SAMPLED: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> dict[str, Any]:
-    """Everything `show` prints, as JSON-ready values; of the ``chosen`` rows, ``matching`` in number, if given.
+@dataclass(frozen=True)
+class Spread:
+    """How a score spreads over the rows that have it: its mean, extremes and quartiles."""
 
-    ``counts`` maps a column to its values and their rows, ``identities`` an identity to its rows, ``sizes``
-    ``WIDTHxHEIGHT`` to rows, ``scores`` a score to how often it is known, its mean, quartiles and extremes.
-    """
+    rows: int
+    mean: float
+    p0: float
+    p25: float
+    p50: float
+    p75: float
+    p100: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything `show` prints but sample rows; its fields are those of ``show --json``."""
+
+    uri: str
+    kind: Kind
+    snapshot: int
+    created: str
+    schema_version: str
+    digest: str
+    files: int
+    bytes: int
+    planned: int
+    rows: int
+    matching: int
+    """The rows that were chosen; what follows the reasons is of these."""
+    rejected: int
+    erased: int
+    reasons: Mapping[str, int]
+    """Rejected rows by reason."""
+    counts: Mapping[str, Mapping[str, int]]
+    """By column, the rows by value."""
+    identities: Mapping[str, int]
+    """Rows by identity."""
+    sizes: Mapping[str, int]
+    """Rows by ``WIDTHxHEIGHT``."""
+    scores: Mapping[str, Spread]
+    """Of each score that some row has."""
+
+
+def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> Summary:
+    """What the data set holds; of the ``chosen`` rows, if given."""
     snapshot = dataset.snapshot
     table = _small_columns(dataset)
     if chosen is not None:
         table = table[chosen]
     counted = (*COUNTED[dataset.kind], "target_camera", "target_domain")
-    return {
-        "uri": dataset.uri,
-        "kind": dataset.kind,
-        "snapshot": snapshot.number,
-        "created": snapshot.created,
-        "schema_version": snapshot.schema_version,
-        "digest": dataset.digest(),
-        "files": len(snapshot.files),
-        "bytes": sum(entry.bytes for entry in snapshot.files),
-        "planned": snapshot.planned,
-        "rows": snapshot.rows,
-        "matching": table.height,
-        "rejected": snapshot.rejected,
-        "erased": snapshot.erased,
-        "reasons": snapshot.reasons,
-        "counts": {name: _counts(table, name) for name in counted if name in table.columns},
-        "identities": _identities(table),
-        "sizes": _counts(table.select(size=pl.format("{}x{}", "width", "height")), "size"),
-        "scores": {name: spread for name in _scores(dataset.kind) if (spread := _spread(table, name))},
-    }
+    return Summary(
+        uri=dataset.uri,
+        kind=dataset.kind,
+        snapshot=snapshot.number,
+        created=snapshot.created,
+        schema_version=snapshot.schema_version,
+        digest=dataset.digest(),
+        files=len(snapshot.files),
+        bytes=sum(entry.bytes for entry in snapshot.files),
+        planned=snapshot.planned,
+        rows=snapshot.rows,
+        matching=table.height,
+        rejected=snapshot.rejected,
+        erased=snapshot.erased,
+        reasons=snapshot.reasons,
+        counts={name: _counts(table, name) for name in counted if name in table.columns},
+        identities=_identities(table),
+        sizes=_counts(table.select(size=pl.format("{}x{}", "width", "height")), "size"),
+        scores={name: spread for name in _scores(dataset.kind) if (spread := _spread(table, name))},
+    )
 
 
 def sample_rows(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> pl.DataFrame:
@@ -116,9 +156,9 @@ def _identities(table: pl.DataFrame) -> dict[str, int]:
     return _counts(table.drop_nulls("identity"), "identity") if "identity" in table.columns else {}
 
 
-def _spread(table: pl.DataFrame, name: str) -> dict[str, float] | None:
+def _spread(table: pl.DataFrame, name: str) -> Spread | None:
     values = table.get_column(name).drop_nulls().drop_nans()
     if values.is_empty():
         return None
-    quantiles = {f"p{round(share * 100)}": values.quantile(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)}
-    return {"rows": len(values), "mean": values.mean(), **quantiles}  # type: ignore[dict-item]
+    quantiles = (values.quantile(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+    return Spread(len(values), values.mean(), *quantiles)  # type: ignore[arg-type]

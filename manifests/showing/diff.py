@@ -7,8 +7,7 @@ are in memory; pictures are compared by the digests that the rows carry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -19,6 +18,16 @@ from manifests.format.schema import ROW_ID, SCHEMAS, Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset
 from manifests.reading.runs import Run, runs
+from manifests.showing.difference import (
+    Alone,
+    ChangedRow,
+    ChangedRows,
+    ClassesDiffer,
+    Difference,
+    Named,
+    RowsAlone,
+    Values,
+)
 
 EXAMPLES = 3
 """Ids of each difference that are given with it."""
@@ -47,62 +56,58 @@ _KEYS: dict[Kind, tuple[str, ...]] = {
     "synthetic": ("sample_id",),
 }
 
-Difference = dict[str, Any]
-Named = tuple[str, str, str]
-"""Role, name and digest of a model or an input."""
-
 
 def diff(first: Dataset, second: Dataset) -> Difference:
-    """What differs between two data sets, JSON-ready; ``same`` where nothing does.
-
-    ``rows`` are those of each, ``both`` the ids in both, ``changed`` rows of these by aspect; ``examples`` gives some
-    ids and, of changed rows, the values that differ. ``settings``, ``models`` and ``inputs`` are the runs', ``classes``
-    (how many have a name, and whether their numbers changed) and ``rejected`` the data sets'; empty where they are
-    equal. Environments are told, and decide nothing.
+    """What differs between two data sets of one kind: rows, settings, models, inputs, classes, what was rejected.
 
     Raises:
         UserError: the data sets are of two kinds.
+
+    Example:
+        >>> from manifests import diff, open_dataset
+        >>> found = diff(open_dataset("runs/synthetic"), open_dataset("runs/more"))
+        >>> found.same, found.both, found.only_first.rows
+        (False, 0, 6)
     """
     if first.kind != second.kind:
         kinds = f"{first.uri} holds {first.kind} rows, {second.uri} {second.kind} rows"
         raise UserError(f"{kinds}: only data sets of one kind can be compared")
-    counts, changed, examples = _compare_rows(first, second)
-    both = counts.pop("both")
-    found = {
-        **counts,
-        "changed": changed,
-        **_compare_runs(runs(first), runs(second)),
-        "classes": _compare_classes(first.classes, second.classes),
-        "rejected": _two(first.snapshot.reasons, second.snapshot.reasons),
-    }
-    return {
-        "kind": first.kind,
-        "uris": [first.uri, second.uri],
-        "same": not any(found.values()),
-        "rows": [first.snapshot.rows, second.snapshot.rows],
-        "both": both,
-        **found,
-        "examples": examples,
-        "environments": [_fingerprints(first), _fingerprints(second)],
-    }
-
-
-def _compare_rows(first: Dataset, second: Dataset) -> tuple[dict[str, int], dict[str, int], Difference]:
-    """How many ids are in both or in one alone, how many rows changed by aspect, and examples."""
     aspects = _aspects(first.kind)
     before, after = (_hashes(dataset, aspects) for dataset in (first, second))
-    alone = {
-        "only_first": before.join(after, on="key", how="anti"),
-        "only_second": after.join(before, on="key", how="anti"),
-    }
     both = before.join(after, on="key")
-    changed = {name: both.filter(pl.col(name) != pl.col(f"{name}_right")) for name in aspects}
-    changed = {name: rows for name, rows in changed.items() if rows.height}
-    examples: Difference = {name: rows["key"].head(EXAMPLES).to_list() for name, rows in alone.items()}
-    for name, rows in changed.items():
-        examples[name] = _values(first, second, rows["key"].head(EXAMPLES).to_list(), aspects[name])
-    counts = {name: rows.height for name, rows in alone.items()} | {"both": both.height}
-    return counts, {name: rows.height for name, rows in changed.items()}, examples
+    runs_before, runs_after = runs(first), runs(second)
+    reasons = first.snapshot.reasons, second.snapshot.reasons
+    return Difference(
+        kind=first.kind,
+        uris=(first.uri, second.uri),
+        rows=(first.snapshot.rows, second.snapshot.rows),
+        both=both.height,
+        only_first=_rows_alone(before, after),
+        only_second=_rows_alone(after, before),
+        changed=dict(_changed(first, second, both, aspects)),
+        settings=_compare_settings(runs_before, runs_after),
+        models=_alone(_models(runs_before), _models(runs_after)),
+        inputs=_alone(_inputs(runs_before), _inputs(runs_after)),
+        classes=_compare_classes(first.classes, second.classes),
+        rejected=reasons if reasons[0] != reasons[1] else None,
+        environments=(_fingerprints(runs_before), _fingerprints(runs_after)),
+    )
+
+
+def _rows_alone(hashes: pl.DataFrame, other: pl.DataFrame) -> RowsAlone:
+    alone = hashes.join(other, on="key", how="anti").get_column("key")
+    return RowsAlone(len(alone), tuple(alone.head(EXAMPLES)))
+
+
+def _changed(
+    first: Dataset, second: Dataset, both: pl.DataFrame, aspects: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, ChangedRows]]:
+    """The aspects in which rows of ``both`` differ, with these rows; its hashes of ``second`` end on ``_right``."""
+    for aspect, columns in aspects.items():
+        keys = both.filter(pl.col(aspect) != pl.col(f"{aspect}_right")).get_column("key")
+        if len(keys):
+            examples = _changed_values(first, second, keys.head(EXAMPLES).to_list(), columns)
+            yield aspect, ChangedRows(len(keys), tuple(examples))
 
 
 def _aspects(kind: Kind) -> dict[str, tuple[str, ...]]:
@@ -127,17 +132,17 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def _values(first: Dataset, second: Dataset, keys: Sequence[str], columns: Sequence[str]) -> list[Difference]:
-    """For each key the values of the columns that differ, first and second."""
-    before, after = (_rows(dataset, keys, columns) for dataset in (first, second))
-    pairs = {key: {name: [before[key][name], after[key][name]] for name in columns} for key in keys}
-    return [
-        {"key": key, "values": {name: pair for name, pair in values.items() if pair[0] != pair[1]}}
-        for key, values in pairs.items()
-    ]
+def _changed_values(
+    first: Dataset, second: Dataset, keys: Sequence[str], columns: Sequence[str]
+) -> Iterator[ChangedRow]:
+    """For each key the values of the columns that differ."""
+    before, after = (_rows_by_key(dataset, keys, columns) for dataset in (first, second))
+    for key in keys:
+        pairs = {name: (before[key][name], after[key][name]) for name in columns}
+        yield ChangedRow(key, {name: pair for name, pair in pairs.items() if pair[0] != pair[1]})
 
 
-def _rows(dataset: Dataset, keys: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _rows_by_key(dataset: Dataset, keys: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
     """``columns`` of the rows of ``keys``; bytes by their digest, which JSON can hold."""
     parts = _KEYS[dataset.kind]
     wanted = pc.field(ROW_ID[dataset.kind]).isin([key.partition(" ")[0] for key in keys])
@@ -151,20 +156,15 @@ def _rows(dataset: Dataset, keys: Sequence[str], columns: Sequence[str]) -> dict
     return found
 
 
-def _compare_runs(first: Sequence[Run], second: Sequence[Run]) -> Difference:
-    """Settings key by key; models and inputs by digest and not by place."""
+def _compare_settings(first: Sequence[Run], second: Sequence[Run]) -> dict[str, Values]:
     before, after = _settings(first), _settings(second)
-    settings = {key: _two(before.get(key), after.get(key)) for key in sorted({*before, *after})}
-    return {
-        "settings": {key: values for key, values in settings.items() if values},
-        "models": _alone(_models(first), _models(second)),
-        "inputs": _alone(_inputs(first), _inputs(second)),
-    }
+    pairs = {key: (before.get(key), after.get(key)) for key in sorted({*before, *after})}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _settings(found: Sequence[Run]) -> dict[str, Any]:
+def _settings(found: Sequence[Run]) -> dict[str, object]:
     """The value of each setting; all of its values where the runs differ."""
-    values: dict[str, list[Any]] = {}
+    values: dict[str, list[object]] = {}
     for run in found:
         for key, value in run.settings.items():
             if value not in values.setdefault(key, []):
@@ -173,32 +173,26 @@ def _settings(found: Sequence[Run]) -> dict[str, Any]:
 
 
 def _models(found: Sequence[Run]) -> set[Named]:
-    return {(one.role, one.name, one.sha256) for run in found for one in run.checkpoints}
+    return {Named(one.role, one.name, one.sha256) for run in found for one in run.checkpoints}
 
 
 def _inputs(found: Sequence[Run]) -> set[Named]:
-    return {(one.role, one.name, one.digest or "unknown") for run in found for one in run.inputs}
+    """By digest, and not by the place where they lay."""
+    return {Named(one.role, one.name, one.digest or "unknown") for run in found for one in run.inputs}
 
 
-def _alone(first: set[Named], second: set[Named]) -> Difference:
-    """What only one of two sets has; empty where they are equal."""
-    parts = {"only_first": first - second, "only_second": second - first}
-    return {name: [list(one) for one in sorted(part)] for name, part in parts.items() if part}
+def _alone(first: set[Named], second: set[Named]) -> Alone:
+    return Alone(tuple(sorted(first - second)), tuple(sorted(second - first)))
 
 
-def _two(first: Any, second: Any) -> list[Any]:
-    """Both values where they differ, nothing where they do not."""
-    return [] if first == second else [first, second]
-
-
-def _compare_classes(first: ClassMap | None, second: ClassMap | None) -> dict[str, Any]:
-    """Classes with a name in each, and whether one class has two numbers; an erasure takes a name and no number."""
+def _compare_classes(first: ClassMap | None, second: ClassMap | None) -> ClassesDiffer | None:
+    """None where all are the same; an erasure takes a name and no number."""
     if first == second:
-        return {}
+        return None
     agree = first is not None and second is not None and (first.agrees_with(second) or second.agrees_with(first))
-    return {"named": [None if one is None else len(one.named) for one in (first, second)], "renumbered": not agree}
+    before, after = (None if one is None else len(one.named) for one in (first, second))
+    return ClassesDiffer((before, after), not agree)
 
 
-def _fingerprints(dataset: Dataset) -> list[str]:
-    found: Iterable[Any] = (run.environment.get("fingerprint") for run in runs(dataset))
-    return sorted({str(one) for one in found if one})
+def _fingerprints(found: Sequence[Run]) -> tuple[str, ...]:
+    return tuple(sorted({run.environment.fingerprint for run in found if run.environment.fingerprint}))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from PIL import Image, ImageOps
@@ -17,7 +17,7 @@ from manifests.format.schema import SCHEMAS
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers
 from manifests.reading.rows import fetch_rows
-from manifests.reading.summary import sample_rows, spread_places, summarize
+from manifests.reading.summary import Spread, sample_rows, spread_places, summarize
 
 _VALUES_SHOWN = 12
 
@@ -25,29 +25,29 @@ _VALUES_SHOWN = 12
 def as_json(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:
     """The summary and ``rows`` sample rows, of the ``chosen`` rows if given, as one JSON object."""
     sample = sample_rows(dataset, rows, chosen).to_dicts()
-    return lenient_json({**summarize(dataset, chosen), "sample": sample}, indent=1)
+    return lenient_json({**asdict(summarize(dataset, chosen)), "sample": sample}, indent=1)
 
 
 def as_text(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> str:
     """The summary and ``rows`` sample rows, of the ``chosen`` rows if given, for a terminal."""
     summary = summarize(dataset, chosen)
     head = (
-        f"{summary['kind']} data set at {summary['uri']}\n"
-        f"snapshot {summary['snapshot']} of {summary['created']}: {summary['rows']} rows in {summary['files']} files "
-        f"({summary['bytes'] / 1e6:.1f} MB), {summary['rejected']} rejected of {summary['planned']} planned"
+        f"{summary.kind} data set at {summary.uri}\n"
+        f"snapshot {summary.snapshot} of {summary.created}: {summary.rows} rows in {summary.files} files "
+        f"({summary.bytes / 1e6:.1f} MB), {summary.rejected} rejected of {summary.planned} planned"
     )
-    if summary["erased"]:
-        head += f", {summary['erased']} erased since"
+    if summary.erased:
+        head += f", {summary.erased} erased since"
     if chosen is not None:
-        head += f"\n{summary['matching']} rows match"
-    lines = [(name, _listed(counts)) for name, counts in summary["counts"].items()]
-    if summary["identities"]:
-        lines.append(("identity", _identity_line(summary["identities"])))
-    lines.append(("size", _listed(summary["sizes"])))
-    if summary["reasons"]:
-        lines.append(("rejected", _listed(summary["reasons"])))
+        head += f"\n{summary.matching} rows match"
+    lines = [(name, _listed(counts)) for name, counts in summary.counts.items()]
+    if summary.identities:
+        lines.append(("identity", _identity_line(summary.identities)))
+    lines.append(("size", _listed(summary.sizes)))
+    if summary.reasons:
+        lines.append(("rejected", _listed(summary.reasons)))
     body = [f"{name:<14}{text}" for name, text in lines if text]
-    body += [_score_line(name, spread) for name, spread in summary["scores"].items()]
+    body += [_score_line(name, spread) for name, spread in summary.scores.items()]
     table = sample_rows(dataset, rows, chosen)
     sample = [f"\n{as_table(table)}"] if len(table) else []
     return "\n".join([head, "", *body, *sample])
@@ -112,6 +112,6 @@ def _identity_line(identities: Mapping[str, int]) -> str:
     return f"{len(rows)} identities, {rows[0]} to {rows[-1]} rows each (median {rows[len(rows) // 2]})"
 
 
-def _score_line(name: str, spread: Mapping[str, Any]) -> str:
-    numbers = "  ".join(f"{key} {spread[key]:.4g}" for key in ("mean", "p0", "p25", "p50", "p75", "p100"))
-    return f"{name:<22}{numbers}  ({spread['rows']} rows)"
+def _score_line(name: str, spread: Spread) -> str:
+    numbers = "  ".join(f"{key} {getattr(spread, key):.4g}" for key in ("mean", "p0", "p25", "p50", "p75", "p100"))
+    return f"{name:<22}{numbers}  ({spread.rows} rows)"

@@ -7,59 +7,81 @@ manifest and the annotations.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
-from manifests.format.schema import SYNTHETIC_SCHEMA, Kind
+from manifests.format.schema import Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.rows import fetch_rows, find_rows
 from manifests.reading.runs import Checkpoint, Run, runs
+from manifests.showing.chain import (
+    Annotation,
+    Chain,
+    Label,
+    ListedClass,
+    RanOn,
+    Row,
+    RowModel,
+    RowRun,
+    RowSource,
+    Source,
+    SourceImage,
+)
 
-_KEPT = tuple(name for name in SYNTHETIC_SCHEMA.names if name not in ("image", "mask", "keypoints", "soft_label"))
-_IMAGE = ("image_id", "relative_path", "identity", "camera", "split", "licence", "consent_basis")
-_ANNOTATION = ("mask_quality", "segmenter", "segmenter_sha256", "pose_model", "pose_sha256")
 _ROLES: dict[str, Kind] = {"source": "source", "annotations": "annotation"}
 
-Chain = dict[str, Any]
+_Found = TypeVar("_Found", SourceImage, Annotation)
 
 
 def trace(dataset: Dataset, name: str, sources: Sequence[str] = (), annotations: Sequence[str] = ()) -> Chain:
-    """Everything known of the row that ``name`` (its id, or a beginning that no other has) names, JSON-ready.
+    """Everything known of the row that ``name`` (its id, or a beginning that no other has) names.
 
     ``sources`` and ``annotations`` say where these data sets lie; by default where the run had them, and what cannot
     be opened there is left out.
 
-    ``row`` holds the row's own columns but pictures, ``label`` its probabilities by identity, ``sources`` each image
-    that went in with ``image`` and ``annotation`` (None where not found), ``models`` who made, labelled or judged it,
-    ``run`` the job with its settings (None where no record is of this row's plan).
-
     Raises:
         UserError: no such row or several, rows of another kind, a data set that was named and cannot be opened.
+
+    Example:
+        >>> from manifests import open_dataset, trace
+        >>> synthetic = open_dataset("runs/synthetic")
+        >>> chain = trace(synthetic, synthetic.read(["sample_id"])["sample_id"][0].as_py())
+        >>> chain.row.recipe, [source.image.identity for source in chain.sources]
+        ('ptgan', ['0002'])
     """
     if dataset.kind != "synthetic":
         raise UserError(f"{dataset.uri} holds {dataset.kind} rows: only synthetic ones come from others")
     places = find_rows(dataset, [name])
-    row = fetch_rows(dataset, places, [*_KEPT, "soft_label"]).to_pylist()[0]
-    run = next((run for run in runs(dataset) if run.plan_id == row["plan_id"]), None)
-    digests = {source["sha256"] for source in row["sources"]}
-    images = _known("source", _opened("source", sources, run), digests, _IMAGE)
-    annotated = _known("annotations", _opened("annotations", annotations, run), digests, _ANNOTATION)
-    return {
-        "uri": dataset.uri,
-        "file": dataset.snapshot.files[places["file"][0].as_py()].path,
-        "row_in_file": places["row"][0].as_py(),
-        "row": {column: row[column] for column in _KEPT},
-        "label": _label(row, dataset.classes),
-        "sources": [
-            {**source, "image": images.get(source["sha256"]), "annotation": annotated.get(source["sha256"])}
-            for source in row["sources"]
-        ],
-        "models": list(_models(row, run)),
-        "run": _run(row, run),
-    }
+    columns = [field.name for field in fields(Row)]
+    (values,) = fetch_rows(dataset, places, [*columns, "soft_label"]).to_pylist()
+    label = _label(values.pop("soft_label"), values, dataset.classes)
+    row = _row(values)
+    run = next((run for run in runs(dataset) if run.plan_id == row.plan_id), None)
+    digests = {source.sha256 for source in row.sources}
+    images = _known(SourceImage, _opened("source", sources, run), digests)
+    annotated = _known(Annotation, _opened("annotations", annotations, run), digests)
+    return Chain(
+        uri=dataset.uri,
+        file=dataset.snapshot.files[places["file"][0].as_py()].path,
+        row_in_file=places["row"][0].as_py(),
+        row=row,
+        label=label,
+        sources=tuple(
+            Source(one.sha256, one.role, one.dataset_id, images.get(one.sha256), annotated.get(one.sha256))
+            for one in row.sources
+        ),
+        models=tuple(_row_models(row, run)),
+        run=_row_run(row, run) if run else None,
+    )
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    lists = {name: tuple(values[name]) for name in ("subject_keys", "checkpoint_sha256s")}
+    return Row(**{**values, **lists, "sources": tuple(RowSource(**source) for source in values["sources"])})
 
 
 def _opened(role: str, named: Sequence[str], run: Run | None) -> Iterator[Dataset]:
@@ -78,63 +100,55 @@ def _opened(role: str, named: Sequence[str], run: Run | None) -> Iterator[Datase
             raise UserError(f"{uri} holds {found.kind} rows, {_ROLES[role]} rows are needed: see --{role}")
 
 
-def _known(role: str, datasets: Iterable[Dataset], digests: Collection[str], columns: Sequence[str]) -> dict[str, Any]:
-    """``columns`` and ``uri`` of each image of ``digests``; the first data set that has it says, there its last row."""
-    known: dict[str, Any] = {}
+def _known(of: type[_Found], datasets: Iterable[Dataset], digests: Collection[str]) -> dict[str, _Found]:
+    """What each image of ``digests`` is known as; the first data set that has it says, there its last row."""
+    known: dict[str, _Found] = {}
     if not digests:
         return known
+    columns: list[str] = [field.name for field in fields(of) if field.name != "uri"]
     wanted = pc.field("image_sha256").isin(sorted(digests))
     for dataset in datasets:
         rows = dataset.read(["image_sha256", *columns], wanted).to_pylist()
-        known = {row.pop("image_sha256"): {"uri": dataset.uri, **row} for row in rows} | known
+        known = {row.pop("image_sha256"): of(uri=dataset.uri, **row) for row in rows} | known
     return known
 
 
-def _label(row: Mapping[str, Any], classes: ClassMap | None) -> dict[str, Any]:
+def _label(entries: Iterable[Mapping[str, Any]], row: Mapping[str, Any], classes: ClassMap | None) -> Label:
     """The listed probabilities, largest first, by identity where the data set names its classes."""
-    entries = sorted(row["soft_label"], key=lambda entry: -entry["val"])
-    return {
-        "rule": row["label_rule"],
-        "epsilon": row["label_epsilon"],
-        "classes": row["num_classes"],
-        "listed": [
-            {
-                "class": entry["idx"],
-                "identity": classes.identities[entry["idx"]] if classes and 0 <= entry["idx"] < len(classes) else None,
-                "probability": entry["val"],
-            }
-            for entry in entries
-        ],
-        "each_other": row["soft_label_rest"],
-    }
+    listed = (
+        ListedClass(
+            number=entry["idx"],
+            identity=classes.identities[entry["idx"]] if classes and 0 <= entry["idx"] < len(classes) else None,
+            probability=entry["val"],
+        )
+        for entry in sorted(entries, key=lambda entry: -entry["val"])
+    )
+    return Label(row["label_rule"], row["label_epsilon"], row["num_classes"], tuple(listed), row["soft_label_rest"])
 
 
-def _models(row: Mapping[str, Any], run: Run | None) -> Iterator[dict[str, Any]]:
+def _row_models(row: Row, run: Run | None) -> Iterator[RowModel]:
     """The generators by the row's own digests; then those whom the run let label and judge such rows."""
     known = {one.sha256: one for one in run.checkpoints} if run else {}
-    for sha256 in row["checkpoint_sha256s"]:
-        yield _model(sha256, "generator", known.get(sha256))
-    pose_error = (row["quality"] or {}).get("pose_error")
-    took_part = {"teacher": row["label_rule"] in ("teacher", "mprl"), "pose": pose_error is not None}
+    for sha256 in row.checkpoint_sha256s:
+        yield _row_model("generator", known[sha256]) if sha256 in known else RowModel(sha256, "generator")
+    pose_error = (row.quality or {}).get("pose_error")
+    took_part = {"teacher": row.label_rule in ("teacher", "mprl"), "pose": pose_error is not None}
     for one in known.values():
         if took_part.get(one.role, False):
-            yield _model(one.sha256, one.role, one)
+            yield _row_model(one.role, one)
 
 
-def _model(sha256: str, role: str, known: Checkpoint | None) -> dict[str, Any]:
-    said = ("name", "recipe", "licence", "trained_on", "uri")
-    return {"sha256": sha256, "role": role, **{key: getattr(known, key) if known else None for key in said}}
+def _row_model(role: str, known: Checkpoint) -> RowModel:
+    return RowModel(known.sha256, role, known.name, known.recipe, known.licence, known.trained_on, known.uri)
 
 
-def _run(row: Mapping[str, Any], run: Run | None) -> dict[str, Any] | None:
-    if run is None:
-        return None
-    recorded = run.settings_sha256 == row["settings_sha256"]
-    return {
-        "job": run.job,
-        "plan_id": run.plan_id,
-        "started": run.started,
-        "closed": run.closed,
-        "settings": dict(run.settings) if recorded else None,
-        "environment": {key: run.environment.get(key) for key in ("fingerprint", "git_commit", "git_dirty", "device")},
-    }
+def _row_run(row: Row, run: Run) -> RowRun:
+    ran_on = run.environment
+    return RowRun(
+        job=run.job,
+        plan_id=run.plan_id,
+        started=run.started,
+        closed=run.closed,
+        settings=run.settings if run.settings_sha256 == row.settings_sha256 else None,
+        environment=RanOn(ran_on.fingerprint, ran_on.git_commit, ran_on.git_dirty, ran_on.device),
+    )

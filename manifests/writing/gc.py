@@ -41,6 +41,12 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
 
     Raises:
         UserError: there is no data set, an erasure of it was interrupted, or a file that stays is missing or damaged.
+
+    Example:
+        >>> from manifests import collect_garbage
+        >>> garbage = collect_garbage("runs/market", dry_run=True)
+        >>> sum(one.bytes for one in garbage)
+        0
     """
     storage = open_storage(uri)
     state = load_run(storage)

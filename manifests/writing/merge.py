@@ -53,6 +53,12 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
     Raises:
         UserError: fewer than two data sets, of several kinds, one twice or the output itself, people who cannot be
             told apart (`manifests.writing.numbering.unite`), or ``output`` holds something else.
+
+    Example:
+        >>> from manifests import merge
+        >>> merged = merge(["runs/synthetic", "runs/more"], "runs/merged")
+        >>> merged.snapshot.rows, merged.classes.named
+        (12, {'0002': 0, '0007': 1})
     """
     inputs = _opened(uris, output)
     classes, renamings = unite(inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from manifests.describing.attestation import STATEMENT
-from manifests.describing.card import CARD, SAMPLES_META, is_sealed
+from manifests.describing.card import DATASET_CARD, SAMPLES_META, is_sealed
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, Claim, next_number, unfinished_plan
 from manifests.disk.commits import COMMIT_NAME
@@ -79,8 +79,8 @@ def _refuse_foreign(storage: Storage, plan_id: str) -> None:
         record = CommitRecord.load(storage, path)
         if record is not None and record.plan_id == plan_id:
             ours |= {path, *(entry.path for entry in record.files)}
-    if CARD in paths and is_sealed(storage.read(CARD) or b""):
-        ours.add(CARD)
+    if DATASET_CARD in paths and is_sealed(storage.read(DATASET_CARD) or b""):
+        ours.add(DATASET_CARD)
     for path in paths:
         if path not in ours and not TEMPORARY.fullmatch(path.rpartition("/")[2]):
             raise UserError(f"{storage.uri} holds files that are no data set ({path}): choose an empty folder")

@@ -33,7 +33,16 @@ __all__ = ["CommitRecord", "Dataset", "DatasetRun", "ShardSink", "Snapshot", "op
 
 
 class DatasetRun:
-    """The driver's side of one plan: `start` it, let workers commit to `sink`, `close` it."""
+    """The driver's side of one plan: `start` it, let workers commit to `sink`, `close` it.
+
+    Example:
+        >>> from manifests import DatasetRun, open_dataset
+        >>> rows = open_dataset("runs/market").read()
+        >>> run = DatasetRun.start("runs/copy", "source", "copy of market", {0: rows.num_rows})
+        >>> record = run.sink.commit(0, rows)
+        >>> run.close().rows
+        6
+    """
 
     def __init__(self, storage: Storage, plan: RunPlan, claim: int | None) -> None:
         """``claim`` is the snapshot that the run is to make, None where the plan was closed before."""

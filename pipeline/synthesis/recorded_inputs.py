@@ -57,13 +57,13 @@ class RecordedInputs:
     @cached_property
     def device(self) -> str:
         """What the run ran on, if it is here."""
-        ran_on_cpu = self.run.environment.get("device", "cpu") == "cpu"
+        ran_on_cpu = self.run.environment.device in (None, "cpu")
         return self.elsewhere.device or ("cpu" if ran_on_cpu or not torch.cuda.is_available() else "cuda")
 
     @property
     def threads(self) -> int:
         """Of the run's workers."""
-        return int(self.run.environment.get("threads") or 1)
+        return int(self.run.environment.threads or 1)
 
     def settings(self, generators: GeneratorSet) -> SynthesisSettings:
         """The run's settings, but for labels: no image depends on them, and no teacher has to be there.

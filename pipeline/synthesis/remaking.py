@@ -112,7 +112,7 @@ class _Maker:
         self.kept = _Kept()
         self.worker = SynthesisWorker(synthesis, plan, inputs.settings(generators), self.kept)
         fingerprint = environment(inputs.device, inputs.threads)["fingerprint"]
-        self.same_environment = fingerprint == inputs.run.environment.get("fingerprint")
+        self.same_environment = fingerprint == inputs.run.environment.fingerprint
 
     def compare(self, start: int, firsts: list[dict[str, Any]], pixels: list[RgbImage]) -> Iterator[Remade]:
         """The planned rows from ``start`` on, made now, against ``firsts`` with those ``pixels``."""

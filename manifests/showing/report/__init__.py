@@ -57,7 +57,7 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
         "intended_use": INTENDED_USE,
         "missing": origins.missing,
         "sheets": make_sheets(dataset, frame, ranking, origins, samples) if frame.height else [],
-        "cards": tables.count_cards(summary["counts"], summary["sizes"]),
+        "cards": tables.count_cards(summary.counts, summary.sizes),
         "histograms": [histogram(frame, score) for score in scores],
         "rejects": tables.rejects(dataset),
         **_by_camera(frame),

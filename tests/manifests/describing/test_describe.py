@@ -9,7 +9,7 @@ import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.describing.card import CARD, card_is_ours
+from manifests.describing.card import DATASET_CARD, card_is_ours
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, sha, synthetic_rows
@@ -18,7 +18,7 @@ from tests.manifests.write_version_fixture import FIXTURES
 
 @pytest.fixture
 def card(dataset: Dataset) -> Path:
-    return Path(dataset.uri, CARD)
+    return Path(dataset.uri, DATASET_CARD)
 
 
 def test_a_card_of_ours_is_written_anew(dataset: Dataset, card: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +26,7 @@ def test_a_card_of_ours_is_written_anew(dataset: Dataset, card: Path, capsys: py
     Path(dataset.uri, "croissant.json").unlink()
     assert main(["describe", dataset.uri]) == 0
     assert [line.rpartition("/")[2] for line in capsys.readouterr().out.splitlines()] == [
-        *(CARD, "samples_meta.parquet", "croissant.json", "provenance.intoto.json")
+        *(DATASET_CARD, "samples_meta.parquet", "croissant.json", "provenance.intoto.json")
     ]
     assert card.read_bytes() == before
     card.unlink()
@@ -62,9 +62,9 @@ def test_a_card_of_an_older_version_needs_force(tmp_path: Path) -> None:
     """Nobody can tell whether somebody changed it."""
     shutil.unpack_archive(FIXTURES / "version-1.2.zip", tmp_path)
     dataset = open_dataset(str(tmp_path / "synthetic"))
-    before = Path(dataset.uri, CARD).read_bytes()
+    before = Path(dataset.uri, DATASET_CARD).read_bytes()
     assert main(["describe", dataset.uri]) == 0
-    assert Path(dataset.uri, CARD).read_bytes() == before
+    assert Path(dataset.uri, DATASET_CARD).read_bytes() == before
     assert main(["describe", dataset.uri, "--force"]) == 0
     assert card_is_ours(dataset)
 

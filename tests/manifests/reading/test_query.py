@@ -40,7 +40,7 @@ def test_the_rows_that_a_condition_picks(
 def test_only_the_chosen_rows_are_summed_up_and_shown(dataset: Dataset) -> None:
     chosen = rows_where(dataset, "camera = 2")
     summary = summarize(dataset, chosen)
-    assert (summary["rows"], summary["matching"], summary["counts"]["camera"]) == (12, 5, {"2": 5})
+    assert (summary.rows, summary.matching, summary.counts["camera"]) == (12, 5, {"2": 5})
     assert sample_rows(dataset, 3, chosen)["camera"].to_list() == [2, 2, 2]
     places = spread_places(dataset, 100, chosen)
     starts = np.array([0, 7, 12])[places.column("file").to_numpy()]

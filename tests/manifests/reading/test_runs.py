@@ -15,7 +15,7 @@ from manifests.describing.statements import terms
 from manifests.disk.records import dump
 from manifests.erasing.models import models_behind
 from manifests.reading.dataset import open_dataset
-from manifests.reading.runs import runs
+from manifests.reading.runs import Environment, runs
 from manifests.showing.diff import diff
 from manifests.showing.diff_text import as_text as diff_as_text
 from manifests.showing.trace import trace
@@ -44,7 +44,7 @@ def closed(uri: str, run: Any, plan: str = PLAN_ID) -> Dataset:
 def test_records_of_other_shapes_say_nothing(run: dict[str, Any], uri: str) -> None:
     (found,) = runs(closed(uri, run))
     assert (found.plan_id, found.job) == (PLAN_ID, "unknown")
-    assert (found.inputs, found.checkpoints, dict(found.settings), dict(found.environment)) == ((), (), {}, {})
+    assert (found.inputs, found.checkpoints, dict(found.settings), found.environment) == ((), (), {}, Environment())
 
 
 def test_inputs_annotations_and_models_by_their_role(uri: str) -> None:

@@ -14,6 +14,7 @@ from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.showing.diff import diff
 from manifests.showing.diff_text import as_text
+from manifests.showing.difference import Alone, RowsAlone
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import CLASSES, PLAN_ID, annotation_rows, reject_rows, source_rows, synthetic_rows
 
@@ -59,8 +60,8 @@ def only(number: int, **values: Any) -> Callable[[int, Row], None]:
 def test_the_same_rows_are_the_same(rows: pa.Table, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = write(rows), write(rows)
     found = diff(first, second)
-    assert found["same"]
-    assert (found["rows"], found["both"], found["changed"]) == ([6, 6], 6, {})
+    assert found.same
+    assert (found.rows, found.both, found.changed) == ((6, 6), 6, {})
     assert main(["diff", first.uri, second.uri]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "same"
 
@@ -69,10 +70,10 @@ def test_rows_that_one_has_alone(write: Write) -> None:
     rows = synthetic_rows(0, 6)
     ids = rows.column("sample_id").to_pylist()
     found = diff(write(rows, lambda number, row: number > 1), write(rows, lambda number, row: number != 4))
-    assert not found["same"]
-    assert (found["both"], found["only_first"], found["only_second"], found["changed"]) == (3, 1, 2, {})
-    assert found["examples"]["only_first"] == [ids[4]]
-    assert sorted(found["examples"]["only_second"]) == sorted(ids[:2])
+    assert not found.same
+    assert (found.both, found.changed) == (3, {})
+    assert found.only_first == RowsAlone(1, (ids[4],))
+    assert (found.only_second.rows, sorted(found.only_second.examples)) == (2, sorted(ids[:2]))
 
 
 @pytest.mark.parametrize(
@@ -94,26 +95,56 @@ def test_rows_that_one_has_alone(write: Write) -> None:
 def test_what_changed_in_a_row(aspect: str, values: Row, write: Write) -> None:
     rows = synthetic_rows(0, 6)
     found = diff(write(rows), write(rows, only(3, **values)))
-    assert (found["same"], found["both"], found["changed"]) == (False, 6, {aspect: 1})
-    (example,) = found["examples"][aspect]
-    assert example["key"] == rows.column("sample_id")[3].as_py()
-    assert list(example["values"]) == list(values)
-    assert example["values"][next(iter(values))][0] != example["values"][next(iter(values))][1]
-    assert json.loads(json.dumps(found)) == found
+    assert (found.same, found.both, list(found.changed), found.changed[aspect].rows) == (False, 6, [aspect], 1)
+    (example,) = found.changed[aspect].examples
+    assert example.key == rows.column("sample_id")[3].as_py()
+    assert list(example.values) == list(values)
+    before, after = example.values[next(iter(values))]
+    assert before != after
+
+
+def test_the_difference_as_json(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts and examples stand apart, under the names that JSON has always had; what is the same is empty."""
+    rows = synthetic_rows(0, 6)
+    ids = rows.column("sample_id").to_pylist()
+    first, second = write(rows), write(rows, lambda number, row: row.update(draw=9) if number == 3 else number != 4)
+    assert main(["diff", first.uri, second.uri, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert list(found.items())[1:] == [
+        ("uris", [first.uri, second.uri]),
+        ("same", False),
+        ("rows", [6, 5]),
+        ("both", 5),
+        ("only_first", 1),
+        ("only_second", 0),
+        ("changed", {"provenance": 1}),
+        *((name, {}) for name in ("settings", "models", "inputs", "classes")),
+        ("rejected", []),
+        (
+            "examples",
+            {
+                "only_first": [ids[4]],
+                "only_second": [],
+                "provenance": [{"key": ids[3], "values": {"draw": [0, 9]}}],
+            },
+        ),
+        ("environments", [[], []]),
+    ]
 
 
 def test_an_image_counts_by_its_digest_and_the_plan_not_at_all(write: Write) -> None:
     rows = synthetic_rows(0, 6)
     second = write(rows, lambda number, row: row.update(plan_id="other", image={"bytes": b"?"}), plan_id="other")
-    assert diff(write(rows), second)["same"]
+    assert diff(write(rows), second).same
 
 
 def test_annotations_are_told_apart_by_their_models(write: Write) -> None:
     both = pa.concat_tables([annotation_rows(3), annotation_rows(3, "sam_vit_h")])
     found = diff(write(both), write(both, only(4, mask_quality=0.1)))
-    assert (found["both"], found["changed"]) == (6, {"mask": 1})
-    assert found["examples"]["mask"][0]["values"] == {"mask_quality": [pytest.approx(0.9), pytest.approx(0.1)]}
-    assert diff(write(both), write(annotation_rows(3)))["only_first"] == 3
+    assert (found.both, list(found.changed), found.changed["mask"].rows) == (6, ["mask"], 1)
+    changed = found.changed["mask"].examples[0]
+    assert changed.values == {"mask_quality": (pytest.approx(0.9), pytest.approx(0.1))}
+    assert diff(write(both), write(annotation_rows(3))).only_first.rows == 3
 
 
 def record(batch_size: int, generator: str, market: str, uri: str = "here", fingerprint: str = "same") -> Row:
@@ -130,8 +161,8 @@ def test_what_differs_between_the_runs(write: Write, capsys: pytest.CaptureFixtu
     first = write(rows, run=record(16, "a", "c"))
     moved = write(rows, run=record(16, "a", "c", "there", "another"))
     found = diff(first, moved)
-    assert found["same"]
-    assert found["environments"] == [["same"], ["another"]]
+    assert found.same
+    assert found.environments == (("same",), ("another",))
     assert 'environment: "same" -> "another"' in as_text(found)
     second = write(rows, run=record(8, "b", "d"), classes=CLASSES.without(["0007"]), rejected=2)
     assert main(["diff", first.uri, second.uri]) == 1
@@ -159,8 +190,8 @@ def test_settings_of_several_runs_count_together(write: Write) -> None:
     more.sink.commit(0, rows[1])
     more.close()
     found = diff(first, open_dataset(second.uri))
-    assert (found["only_second"], found["settings"]) == (2, {"batch_size": [16, [16, 8]]})
-    assert found["models"] == found["inputs"] == {}
+    assert (found.only_second.rows, found.settings) == (2, {"batch_size": (16, [16, 8])})
+    assert found.models == found.inputs == Alone((), ())
 
 
 def test_the_text_names_some_rows(write: Write) -> None:
@@ -185,5 +216,5 @@ def test_an_object_store_and_an_empty_data_set(write: Write) -> None:
     run = DatasetRun.start("memory://diff/set", "synthetic", PLAN_ID, {})
     run.close()
     empty = open_dataset("memory://diff/set")
-    assert diff(empty, empty)["same"]
-    assert diff(empty, write(synthetic_rows(0, 3)))["only_second"] == 3
+    assert diff(empty, empty).same
+    assert diff(empty, write(synthetic_rows(0, 3))).only_second.rows == 3

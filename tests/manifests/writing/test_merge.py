@@ -277,8 +277,9 @@ def test_provenance_of_the_union(root: str) -> None:
     assert [(one.settings, one.inputs[0].licence) for one in runs(merged)[:2]] == [({"seed": 3}, "CC0")] * 2
     row = merged.read(["sample_id", "plan_id"]).to_pylist()[-1]
     chain = trace(merged, row["sample_id"])
-    assert chain["run"]["plan_id"] == row["plan_id"] == name("market one_hot")
-    assert chain["models"][0]["name"] == "g"
+    assert chain.run is not None
+    assert chain.run.plan_id == row["plan_id"] == name("market one_hot")
+    assert chain.models[0].name == "g"
     card = (open_storage(merged.uri).read("README.md") or b"").decode()
     assert "CC0" in card
 
