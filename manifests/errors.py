@@ -14,7 +14,16 @@ class PassingError(UserError):
     """A fault of the world outside that may be over by now (a store that did not answer): worth another try."""
 
 
-def one_line(said: object) -> str:
-    """The text of ``said`` on one line, without what a terminal would act on: names come from whoever made the data."""
-    words = " ".join(str(said).split())
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)
+def one_line(said: object, most: int | None = None) -> str:
+    """The text of ``said`` on one line of at most ``most`` characters; the type of an exception that has no text.
+
+    Without what a terminal would act on: names come from whoever made the data.
+    """
+    words = " ".join(str(said).split()) or (type(said).__name__ if isinstance(said, BaseException) else "")
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)[:most]
+
+
+def first_line(said: object) -> str:
+    """The first line of the text of ``said``, as `one_line` gives it: libraries go on with details and advice."""
+    lines = str(said).strip().splitlines()
+    return one_line(lines[0] if lines else said)

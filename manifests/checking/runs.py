@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifests.checking.faults import Report
-from manifests.disk.claims import Claim, erasure_interrupted, next_number, recorded_plan
+from manifests.disk.claims import Claim, erasure_interrupted, next_number
 from manifests.disk.records import ERASING, RUN, BrokenDatasetError, dump
-from manifests.disk.run_form import load_run
-from manifests.disk.run_record import closed_runs, closed_state
+from manifests.disk.run_form import RunRecord, recorded_plan
+from manifests.disk.run_record import closed_runs, closed_state, load_run
 from manifests.reading.dataset import Dataset
 
 
@@ -42,7 +42,7 @@ def check_run_record(dataset: Dataset, report: Report) -> bool:
     return interrupted or claim is not None or recorded_plan(state) not in snapshot.plan_ids
 
 
-def _check_closed(dataset: Dataset, state: Mapping[str, Any], report: Report) -> None:
+def _check_closed(dataset: Dataset, state: RunRecord, report: Report) -> None:
     """``run.json`` against the snapshot, entry by entry; one of an older version holds kind and files alone."""
     snapshot = dataset.snapshot
     expected = closed_state(snapshot, None) if snapshot.runs else {"kind": snapshot.kind, "status": "complete"}

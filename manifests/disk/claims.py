@@ -10,14 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from manifests.disk.records import ERASING, RUN, BrokenDatasetError, Snapshot, dump, load
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from manifests.common.strict_json import Count, Text, validated
+from manifests.disk.records import ERASING, MEND, BrokenDatasetError, Snapshot, dump, load, version_in
+from manifests.disk.run_form import RunRecord, ShardRows, recorded_plan
+from manifests.disk.run_record import load_run
 from manifests.errors import UserError
-from manifests.format.schema import SCHEMA_VERSION, check_version
+from manifests.format.schema import SCHEMA_VERSION, check_version, is_newer
 from manifests.storage.whole_files import Storage
 
 CLAIMS = "_claims"
+
+
+class _Form(TypedDict):
+    schema_version: Text
+    plan_id: Text | None
+    first_shard: Count
+    shard_rows: ShardRows
+
+
+_FORM = TypeAdapter(_Form)
 
 
 @dataclass(frozen=True)
@@ -55,13 +70,15 @@ class Claim:
         value = load(storage, path)
         if value is None:
             return None
-        check_version(str(value.get("schema_version", "")), storage.locate(path))
+        where = storage.locate(path)
         try:
-            plan_id = str(value["plan_id"]) if value["plan_id"] is not None else None
-            rows = {int(shard): int(rows) for shard, rows in value["shard_rows"].items()}
-            return cls(number, plan_id, int(value["first_shard"]), rows, value["schema_version"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BrokenDatasetError(f"{storage.locate(path)} is no claim: {error!r}", path) from None
+            version = version_in(value)
+            check_version(version, where)
+            form = validated(_FORM, value, lenient=is_newer(version))
+        except ValueError as error:
+            raise BrokenDatasetError(f"{where} is no claim: {error}; {MEND}", path) from None
+        rows = {int(shard): rows for shard, rows in form["shard_rows"].items()}
+        return cls(number, form["plan_id"], form["first_shard"], rows, version)
 
 
 def claim_path(number: int) -> str:
@@ -79,7 +96,7 @@ def gone(storage: Storage) -> UserError:
     return UserError(f"the run at {storage.uri} is gone, its folder was removed: run the same command again")
 
 
-def unfinished_plan(storage: Storage, snapshot: Snapshot | None, state: Mapping[str, Any] | None) -> str | None:
+def unfinished_plan(storage: Storage, snapshot: Snapshot | None, state: RunRecord | None) -> str | None:
     """The plan that was begun and not closed yet, if any; ``state`` is what ``run.json`` holds.
 
     Older versions made no claims: there ``run.json`` alone says it.
@@ -91,20 +108,13 @@ def unfinished_plan(storage: Storage, snapshot: Snapshot | None, state: Mapping[
     return plan_id if snapshot is None or plan_id not in snapshot.plan_ids else None
 
 
-def recorded_plan(state: Mapping[str, Any] | None) -> str | None:
-    """The plan of the last run that ``run.json`` tells of."""
-    plan = (state or {}).get("plan")
-    plan_id = plan.get("plan_id") if isinstance(plan, Mapping) else None
-    return plan_id if isinstance(plan_id, str) else None
-
-
-def erasure_interrupted(storage: Storage, snapshot: Snapshot, state: Mapping[str, Any] | None) -> bool:
+def erasure_interrupted(storage: Storage, snapshot: Snapshot, state: RunRecord | None) -> bool:
     """Whether an erasure was begun and has made no snapshot yet. Of older versions ``run.json`` says it, until all is
     done."""
     claim = Claim.load(storage, snapshot.number + 1)
     if claim is not None:
         return claim.plan_id is None
-    return not snapshot.runs and (state or {}).get("status") == ERASING
+    return not snapshot.runs and state is not None and state.get("status") == ERASING
 
 
 def refuse_interrupted_erasure(storage: Storage, snapshot: Snapshot | None) -> None:
@@ -113,5 +123,8 @@ def refuse_interrupted_erasure(storage: Storage, snapshot: Snapshot | None) -> N
     Raises:
         UserError: an erasure was begun and not finished.
     """
-    if snapshot is not None and erasure_interrupted(storage, snapshot, load(storage, RUN)):
+    if snapshot is None:
+        return
+    state = None if snapshot.runs else load_run(storage)
+    if erasure_interrupted(storage, snapshot, state):
         raise UserError(f"an erasure of {storage.uri} was interrupted: run the same erase command again first")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from manifests.common.json_text import lenient_json
 from manifests.common.strict_json import Count, Digest, Number, Text, parse_json, validated
+from manifests.disk.run_form import CheckedRun, Counts
 from manifests.errors import UserError, one_line
 from manifests.format.schema import Kind, check_version, is_newer
 from manifests.storage.whole_files import Storage
@@ -104,9 +106,10 @@ class CommitRecord:
         value = load(storage, path)
         if value is None:
             return None
-        # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
-        version = str(value.pop("schema_version", ""))
         try:
+            # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
+            version = version_in(value)
+            value.pop("schema_version", None)
             return validated(_RECORD, value, lenient=is_newer(version))
         except ValueError as error:
             raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error}; {MEND}", path) from None
@@ -127,7 +130,7 @@ class Snapshot:
     reasons: dict[Text, Count]
     footer: dict[Text, Text]
     erasures: tuple[Erasure, ...] = ()
-    runs: tuple[dict[str, Any], ...] = ()
+    runs: tuple[CheckedRun, ...] = ()
     """The record of each run, oldest first, as it was closed: what ``run.json`` must say. None of older versions."""
 
     @property
@@ -151,7 +154,7 @@ class Snapshot:
         return sum(entry.rows + entry.rejects for entry in self.erasures)
 
     @property
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Counts:
         """What became of the planned rows, for ``run.json``."""
         return {
             "planned": self.planned,
@@ -198,10 +201,10 @@ class Snapshot:
         where = storage.locate(path)
         if value is None:
             raise BrokenDatasetError(f"{where} vanished while it was read", path)
-        version = str(value.get("schema_version", ""))
-        check_version(version, where)
         derived = {name: value.pop(name) for name in _DERIVED if name in value}
         try:
+            version = version_in(value)
+            check_version(version, where)
             snapshot = validated(_SNAPSHOT, value, lenient=is_newer(version))
             if snapshot.number != number:
                 raise ValueError(f"it says of itself that it is number {snapshot.number}")
@@ -213,7 +216,20 @@ class Snapshot:
         return snapshot
 
 
-_RECORD, _SNAPSHOT = TypeAdapter(CommitRecord), TypeAdapter(Snapshot)
+class _Versioned(TypedDict):
+    schema_version: NotRequired[Text]
+
+
+_RECORD, _SNAPSHOT, _VERSIONED = TypeAdapter(CommitRecord), TypeAdapter(Snapshot), TypeAdapter(_Versioned)
+
+
+def version_in(value: dict[str, Any]) -> str:
+    """The version of the schema that a record says it is of; empty where it says none.
+
+    Raises:
+        ValueError: what it says is no text.
+    """
+    return validated(_VERSIONED, value, lenient=True).get("schema_version", "")
 
 
 def commit_path(shard: int, attempt: int = 0) -> str:

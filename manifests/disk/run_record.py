@@ -7,11 +7,51 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from manifests.disk.claims import recorded_plan
-from manifests.disk.records import RUN, BrokenDatasetError, Snapshot
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from manifests.common.strict_json import Count, Text, validated
+from manifests.disk.records import MEND, RUN, BrokenDatasetError, Snapshot, load, version_in
+from manifests.disk.run_form import RecordedPlan, Resumption, RunRecord, ShardRows, checked_run, recorded_plan
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, Kind, check_version, same_columns
 from manifests.format.soft_labels import ClassMap
+from manifests.storage.whole_files import Storage
+
+
+def load_run(storage: Storage) -> RunRecord | None:
+    """The run's record, or None where there is none; what it does not say is not there.
+
+    Raises:
+        BrokenDatasetError: it is no record of a run.
+        UserError: a newer major version wrote it.
+    """
+    value = load(storage, RUN)
+    if value is None:
+        return None
+    where = storage.locate(RUN)
+    try:
+        version = version_in(value)
+        if version:
+            check_version(version, where)
+        return checked_run(value)
+    except ValueError as error:
+        raise BrokenDatasetError(f"{where} is no run record: {error}; {MEND}", RUN) from None
+
+
+class _Plan(TypedDict):
+    plan_id: Text
+    first_shard: Count
+    shard_rows: ShardRows
+
+
+class _Begun(TypedDict):
+    kind: Kind
+    plan: _Plan
+    footer: dict[Text, Text]
+
+
+_BEGUN = TypeAdapter(_Begun)
 
 
 @dataclass(frozen=True)
@@ -24,7 +64,7 @@ class RunPlan:
     shard_rows: dict[int, int]
     footer: dict[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> RecordedPlan:
         """What ``run.json`` says of it."""
         return {
             "plan_id": self.plan_id,
@@ -33,18 +73,24 @@ class RunPlan:
         }
 
     @classmethod
-    def parse(cls, state: Mapping[str, Any], where: str) -> RunPlan:
-        check_version(str(state.get("schema_version", "")), where)
+    def parse(cls, state: RunRecord, where: str) -> RunPlan:
+        """The plan of the run that ``state``, at ``where``, tells of.
+
+        Raises:
+            UserError: a newer major version wrote it.
+            BrokenDatasetError: it says too little.
+        """
+        check_version(state.get("schema_version", ""), where)
         try:
-            plan = state["plan"]
-            shard_rows = {int(shard): int(rows) for shard, rows in plan["shard_rows"].items()}
-            first = int(plan["first_shard"])
-            return cls(plan["plan_id"], state["kind"], first, shard_rows, dict(state["footer"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BrokenDatasetError(f"{where} is no run record: {error!r}", RUN) from None
+            begun = validated(_BEGUN, state, lenient=True)
+        except ValueError as error:
+            raise BrokenDatasetError(f"{where} is no run record: {error}; {MEND}", RUN) from None
+        plan = begun["plan"]
+        shard_rows = {int(shard): rows for shard, rows in plan["shard_rows"].items()}
+        return cls(plan["plan_id"], begun["kind"], plan["first_shard"], shard_rows, begun["footer"])
 
 
-def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
+def begun(plan: RunPlan, run: Mapping[str, Any]) -> RunRecord:
     """The record of a run that begins now."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -58,31 +104,36 @@ def begun(plan: RunPlan, run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def resumed(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+def resumed(state: RunRecord, fresh: RunRecord) -> RunRecord:
     """The run's record with one more attempt: when, and what differs from the first."""
     changed = {key: value for key, value in fresh["run"].items() if state.get("run", {}).get(key) != value}
-    resumed = [*state.get("resumed", []), {"time": fresh["started"], "changed": changed}]
-    kept = {key: value for key, value in state.items() if key not in ("reason", "closed")}
-    return {**kept, "status": "running", "resumed": resumed}
+    attempt: Resumption = {"time": fresh["started"], "changed": changed}
+    record: RunRecord = {**state, "status": "running", "resumed": [*state.get("resumed", []), attempt]}
+    record.pop("reason", None)
+    record.pop("closed", None)
+    return record
 
 
-def closed_runs(snapshot: Snapshot, state: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def closed_runs(snapshot: Snapshot, state: RunRecord | None) -> list[RunRecord]:
     """The record of every run that ``snapshot`` closed, oldest first.
 
     Snapshots of older versions have none: there they are what ``run.json``, whose content is ``state``, says.
     """
     if snapshot.runs or state is None:
         return list(snapshot.runs)
-    last = {key: value for key, value in state.items() if key != "earlier_runs"}
+    last = state.copy()
+    last.pop("earlier_runs", None)
     return [one for one in (*state.get("earlier_runs", []), last) if recorded_plan(one) in snapshot.plan_ids]
 
 
-def closed_state(snapshot: Snapshot, state: Mapping[str, Any] | None) -> dict[str, Any]:
+def closed_state(snapshot: Snapshot, state: RunRecord | None) -> RunRecord:
     """What ``run.json`` says when no run is under way: a function of the snapshot, but for those of older versions."""
-    *earlier, last = closed_runs(snapshot, state) or [{}]
-    known = {key: value for key, value in last.items() if key != "reason"}
-    closed = {**known, "status": "complete", "counts": snapshot.counts}
-    return {**closed, "earlier_runs": earlier} if earlier else closed
+    *earlier, last = closed_runs(snapshot, state) or [RunRecord()]
+    closed: RunRecord = {**last, "status": "complete", "counts": snapshot.counts}
+    closed.pop("reason", None)
+    if earlier:
+        closed["earlier_runs"] = earlier
+    return closed
 
 
 def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
@@ -106,13 +157,13 @@ def check_columns(kind: Kind, version: str, uri: str) -> None:
         )
 
 
-def check_begun_now(kind: Kind, state: Mapping[str, Any], uri: str) -> None:
+def check_begun_now(kind: Kind, state: RunRecord, uri: str) -> None:
     """Refuse to go on with a run of an older version whose shards have other columns.
 
     Raises:
         UserError: they have.
     """
-    version = str(state.get("schema_version", ""))
+    version = state.get("schema_version", "")
     if not same_columns(kind, version):
         raise UserError(
             f"the run at {uri} was begun by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards "
@@ -137,10 +188,10 @@ def appended(plan: RunPlan, snapshot: Snapshot, uri: str) -> RunPlan:
     return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
 
 
-def closed_plan(plan: RunPlan, snapshot: Snapshot, state: Mapping[str, Any] | None) -> RunPlan:
+def closed_plan(plan: RunPlan, snapshot: Snapshot, state: RunRecord | None) -> RunPlan:
     """``plan``, which is part of ``snapshot``, with the numbers that its shards have there."""
     plans = (one["plan"] for one in closed_runs(snapshot, state) if recorded_plan(one) == plan.plan_id)
-    first = next((int(one.get("first_shard", 0)) for one in plans), 0)
+    first = next((one.get("first_shard", 0) for one in plans), 0)
     return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)
 
 

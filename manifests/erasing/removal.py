@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.disk.claims import Claim, erasure_interrupted, next_number, recorded_plan, unfinished_plan
+from manifests.disk.claims import Claim, erasure_interrupted, next_number, unfinished_plan
 from manifests.disk.parquet import footer_of
 from manifests.disk.records import ERASING, RUN, Erasure, FileEntry, Snapshot, dump, snapshot_path
-from manifests.disk.run_form import load_run
-from manifests.disk.run_record import closed_runs, closed_state, now
+from manifests.disk.run_form import RunRecord, checked_run, recorded_plan
+from manifests.disk.run_record import closed_runs, closed_state, load_run, now
 from manifests.disk.shards import put_table
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
@@ -34,6 +34,8 @@ from manifests.writing.settling import mend, settle
 ERASED = "(erased)"
 """What the run record says where it named somebody."""
 _KEY = ClassMap.FOOTER_KEY
+_FORMAL = frozenset({"schema_version", "kind", "status", "started", "closed", "plan", "counts"})
+"""What a run's record says that is no word of its job, and names nobody."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _written_anew(dataset: Dataset, removal: Removal, keys: Sequence[str]) -> Sn
         reasons=dict(sorted((Counter(before.reasons) - lost).items())),
         footer=_retired(before.footer, removal.classes),
         erasures=(*before.erasures, Erasure(time, number, tuple(sorted(keys)), rows, rejected)),
-        runs=tuple(_cleaned(runs, removal)),
+        runs=tuple(_cleaned_run(run, removal) for run in runs),
     )
 
 
@@ -161,6 +163,14 @@ def _retired(footer: dict[str, str], classes: frozenset[str]) -> dict[str, str]:
     if not classes or _KEY not in footer:
         return footer
     return {**footer, _KEY: ClassMap.from_json(footer[_KEY]).without(classes).to_json()}
+
+
+def _cleaned_run(run: RunRecord, removal: Removal) -> RunRecord:
+    """A run's record without the words that go; what the form asks for stays, whatever a person is called."""
+    kept = {key: value for key, value in run.items() if key in _FORMAL}
+    if "resumed" in run:
+        kept["resumed"] = [{**one, "changed": _cleaned(one["changed"], removal)} for one in run["resumed"]]
+    return checked_run({**_cleaned(run, removal), **kept})
 
 
 def _cleaned(state: Any, removal: Removal) -> Any:

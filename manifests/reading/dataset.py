@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -14,8 +13,8 @@ import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
 
 from manifests.disk.records import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, snapshot_path
-from manifests.disk.run_form import load_run
-from manifests.disk.run_record import closed_state
+from manifests.disk.run_form import RunRecord
+from manifests.disk.run_record import closed_state, load_run
 from manifests.disk.shard_reading import Shard, open_shard
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
@@ -57,7 +56,7 @@ class Dataset:
             raise BrokenDatasetError(f"{where} holds a class map that is none: {error}; {MEND}", path) from None
 
     @property
-    def run(self) -> dict[str, Any]:
+    def run(self) -> RunRecord:
         """The record of the runs that wrote it, as ``run.json`` has it; empty where an older version's is missing."""
         return closed_state(self.snapshot, None) if self.snapshot.runs else load_run(self.storage) or {}
 

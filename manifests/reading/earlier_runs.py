@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from manifests.disk.records import CommitRecord, FileEntry, commit_path
+from manifests.disk.run_form import RunRecord
 from manifests.reading.dataset import Dataset
 
 
@@ -15,7 +15,7 @@ def row_plans(dataset: Dataset, entry: FileEntry) -> tuple[str, ...]:
     return dataset.snapshot.plan_ids if record is None else record.row_plans or (record.plan_id,)
 
 
-def inherited_runs(inputs: Sequence[Dataset]) -> list[dict[str, Any]]:
+def inherited_runs(inputs: Sequence[Dataset]) -> list[dict[str, object]]:
     """For the entry ``merged`` of ``run.json``: every input where it lay, its state, and its runs as its own
     ``run.json`` has them."""
     return [
@@ -24,7 +24,7 @@ def inherited_runs(inputs: Sequence[Dataset]) -> list[dict[str, Any]]:
             "digest": dataset.digest(),
             "snapshot": dataset.snapshot.number,
             "counts": dataset.snapshot.counts,
-            "runs": [{key: one[key] for key in _OF_A_RUN if key in one} for one in _states(dataset.run)],
+            "runs": [{key: value for key, value in one.items() if key in _OF_A_RUN} for one in _states(dataset.run)],
         }
         for dataset in inputs
     ]
@@ -33,5 +33,5 @@ def inherited_runs(inputs: Sequence[Dataset]) -> list[dict[str, Any]]:
 _OF_A_RUN = ("schema_version", "plan", "started", "closed", "run")
 
 
-def _states(state: dict[str, Any]) -> list[dict[str, Any]]:
+def _states(state: RunRecord) -> list[RunRecord]:
     return [*state.get("earlier_runs", []), state]

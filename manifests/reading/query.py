@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError, StructFieldNotFoundError
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from manifests.reading.dataset import Dataset
 
 PICTURES = ("image", "mask")
@@ -76,7 +76,7 @@ def query(dataset: Dataset, statement: str) -> pl.DataFrame:
 
 def _in_a_line(error: PolarsError, dataset: Dataset) -> str:
     """What polars says, without the plan or expression that it quotes after an empty line."""
-    said = " ".join(str(error).partition("\n\n")[0].split())
+    said = one_line(str(error).partition("\n\n")[0])
     if not isinstance(error, StructFieldNotFoundError):
         return said
     structs = [(name, type_) for name, type_ in metadata(dataset).collect_schema().items() if type_.is_nested()]

@@ -10,6 +10,8 @@ import re
 
 from obstore.exceptions import AlreadyExistsError, GenericError
 
+from manifests.errors import first_line, one_line
+
 _STATUS = re.compile(r"status code: (\d{3})([^:<\n]*)")
 _CODE = re.compile(r"<Code>(.*?)</Code>", re.DOTALL)
 _MESSAGE = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
@@ -53,8 +55,8 @@ def reason(error: Exception) -> str:
     text = str(error).strip()
     if status := _STATUS.search(text):
         told = [match[1].strip() for match in (_CODE.search(text), _MESSAGE.search(text)) if match]
-        return " ".join(f"HTTP {status[1]}{status[2]}{': ' if told else ''}{', '.join(told)}".split())
+        return one_line(f"HTTP {status[1]}{status[2]}{': ' if told else ''}{', '.join(told)}")
     if isinstance(error, FileNotFoundError):
         return "no such file"
     said = next((says for sign, says, _ in _CAUSES if sign in text), None)
-    return said or (text.splitlines()[0] if text else type(error).__name__)
+    return said or first_line(error)

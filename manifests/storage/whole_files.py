@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from manifests.errors import PassingError, UserError
+from manifests.errors import PassingError, UserError, first_line
 from manifests.storage.entry import TEMPORARY, Entry
 from manifests.storage.object_store import SCHEMES, open_memory_store, open_object_store
 
@@ -238,9 +238,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else first_line(error)

@@ -10,17 +10,17 @@ whose files are kept here whatever their age.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from manifests.disk.claims import claim_path, refuse_interrupted_erasure
 from manifests.disk.commits import COMMIT_NAME
 from manifests.disk.records import MEND, RUN, BrokenDatasetError, CommitRecord, FileEntry, Snapshot, snapshot_path
-from manifests.disk.run_form import load_run
+from manifests.disk.run_record import load_run
 from manifests.disk.shard_reading import open_shard
 from manifests.disk.shards import FILE_FOLDERS, SHARD_NAME
 from manifests.errors import UserError
+from manifests.format.schema import Kind
 from manifests.storage.whole_files import TEMPORARY, Entry, Storage, open_storage
 
 KEPT_SNAPSHOTS = 5
@@ -62,16 +62,16 @@ def collect_garbage(uri: str, *, older_than_hours: float = GRACE_HOURS, dry_run:
     needed = {file.path: file for file in _needed(storage, entries, numbers[-KEPT_SNAPSHOTS:])}
     found = [one for one in _garbage(entries, numbers, needed) if one[0].modified <= before]
     if found:
-        _check_whole(storage, state, needed.values())
+        _check_whole(storage, state["kind"], needed.values())
     for entry, _ in found if not dry_run else ():
         storage.delete(entry.path)
     return [Garbage(entry.path, entry.size, why) for entry, why in found]
 
 
-def _check_whole(storage: Storage, state: Mapping[str, Any], needed: Iterable[FileEntry]) -> None:
+def _check_whole(storage: Storage, kind: Kind, needed: Iterable[FileEntry]) -> None:
     """What is to go may be all that is left of a damaged file."""
     for entry in needed:
-        with open_shard(storage, entry, state["kind"]) as shard:
+        with open_shard(storage, entry, kind) as shard:
             shard.check_bytes()
 
 

@@ -10,8 +10,7 @@ from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, Claim, next_number, unfinished_plan
 from manifests.disk.commits import COMMIT_NAME
 from manifests.disk.records import RUN, CommitRecord, Snapshot
-from manifests.disk.run_form import load_run
-from manifests.disk.run_record import RunPlan, appended, check_begun_now, check_same
+from manifests.disk.run_record import RunPlan, appended, check_begun_now, check_same, load_run
 from manifests.errors import UserError
 from manifests.storage.whole_files import TEMPORARY, Storage
 from manifests.writing.settling import mend

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 
 from manifests.describing.statements import FOOTERS
-from manifests.disk.claims import claim_path, gone, next_number, recorded_plan, refuse_interrupted_erasure
+from manifests.disk.claims import claim_path, gone, next_number, refuse_interrupted_erasure
 from manifests.disk.commits import absent, attempts
 from manifests.disk.records import RUN, CommitRecord, Snapshot, commit_path, dump, snapshot_path
-from manifests.disk.run_form import load_run
-from manifests.disk.run_record import RunPlan, begun, closed_plan, closed_runs, now, resumed
+from manifests.disk.run_form import RunRecord, recorded_plan
+from manifests.disk.run_record import RunPlan, begun, closed_plan, closed_runs, load_run, now, resumed
 from manifests.disk.shards import sweep, whole_shards
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, Kind
@@ -49,7 +49,7 @@ class DatasetRun:
         self._storage = storage
         self._plan = plan
         self._claim = claim
-        self._state: dict[str, Any] = {}
+        self._state: RunRecord = {}
         self._notes: dict[str, Any] = {}
         self._failed_before = False
         self.uri = storage.uri
@@ -134,7 +134,7 @@ class DatasetRun:
         if not closed and self._claim is not None and self._storage.read(claim_path(self._claim)) is not None:
             self._write_state({**self._recorded(), "status": "failed", "reason": reason})
 
-    def _begin(self, snapshot: Snapshot | None, fresh: dict[str, Any]) -> None:
+    def _begin(self, snapshot: Snapshot | None, fresh: RunRecord) -> None:
         """Write the run's record, as it begins or with one more attempt."""
         if snapshot is None and self._storage.create(RUN, dump(fresh)):
             self._state = fresh
@@ -149,14 +149,14 @@ class DatasetRun:
             self._state["earlier_runs"] = closed_runs(snapshot, state)
         self._write_state(self._state)
 
-    def _write_state(self, state: Mapping[str, Any]) -> None:
+    def _write_state(self, state: RunRecord) -> None:
         """Write ``run.json``; where a rival closed the run a moment ago, what the snapshot says stands."""
         self._storage.write(RUN, dump(state))
         newest = Snapshot.newest(self._storage)
         if newest is not None and self._plan.plan_id in newest.plan_ids:
             mend(self._storage, newest)
 
-    def _recorded(self) -> dict[str, Any]:
+    def _recorded(self) -> RunRecord:
         """The run's record as ``run.json`` has it, or as this driver knows it where another's writing came over it."""
         state = load_run(self._storage)
         return state if state is not None and recorded_plan(state) == self._plan.plan_id else self._state
@@ -241,10 +241,12 @@ class DatasetRun:
         earlier = closed_runs(before, load_run(self._storage)) if before else ()
         return replace(snapshot, runs=(*earlier, self._closed_record(snapshot)))
 
-    def _closed_record(self, snapshot: Snapshot) -> dict[str, Any]:
+    def _closed_record(self, snapshot: Snapshot) -> RunRecord:
         """What ``run.json`` will say of this run, for good."""
-        state = {key: value for key, value in self._recorded().items() if key not in ("reason", "earlier_runs")}
-        state |= {"status": "complete", "closed": snapshot.created, "counts": snapshot.counts}
+        state: RunRecord = {**self._recorded(), "status": "complete", "closed": snapshot.created}
+        state["counts"] = snapshot.counts
         state["run"] = {**state.get("run", {}), **self._notes}
-        record: dict[str, Any] = json.loads(dump(state))
+        state.pop("reason", None)
+        state.pop("earlier_runs", None)
+        record: RunRecord = json.loads(dump(state))
         return record

@@ -10,10 +10,9 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from manifests.describing.card import write_inspection_files
-from manifests.disk.claims import Claim, next_number, recorded_plan
+from manifests.disk.claims import Claim, next_number
 from manifests.disk.commits import attempts
 from manifests.disk.records import (
     RUN,
@@ -24,13 +23,12 @@ from manifests.disk.records import (
     Snapshot,
     commit_path,
     dump,
-    load,
     snapshot_path,
 )
-from manifests.disk.run_record import closed_state
+from manifests.disk.run_form import RunRecord, recorded_plan
+from manifests.disk.run_record import closed_state, load_run
 from manifests.disk.shards import sweep
 from manifests.errors import UserError
-from manifests.format.schema import check_version
 from manifests.reading.dataset import Dataset
 from manifests.reading.erasure_log import write_log
 from manifests.storage.whole_files import TEMPORARY, Storage
@@ -138,16 +136,13 @@ def _write_state(storage: Storage, snapshot: Snapshot) -> None:
         storage.write(RUN, dump(closed_state(snapshot, state)))
 
 
-def _state(storage: Storage) -> dict[str, Any] | None:
-    """What ``run.json`` holds, None where it is not there or cannot be read: then it is written anew.
+def _state(storage: Storage) -> RunRecord | None:
+    """What ``run.json`` holds, None where it is not there or is no record of a run: then it is written anew.
 
     Raises:
         UserError: a newer version wrote it.
     """
     try:
-        state = load(storage, RUN)
+        return load_run(storage)
     except BrokenDatasetError:
         return None
-    if state is not None and "schema_version" in state:
-        check_version(str(state["schema_version"]), storage.locate(RUN))
-    return state

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from pipeline.annotation.sam_tiny import WIDTH, build_sam_tiny
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_state, resolve
 from pipeline.common.images import BoolMask, RgbImage, resize
@@ -221,8 +221,7 @@ def load_segmenter(name_or_path: str | Path, device: str = "cpu") -> Segmenter:
     try:
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is no complete Segment Anything checkpoint: {reason}") from None
+        raise UserError(f"{path} is no complete Segment Anything checkpoint: {one_line(error, 200)}") from None
     model.to(device).eval().requires_grad_(False)
     return Segmenter(
         name=str(name_or_path) if str(name_or_path) in CHECKPOINTS else path.stem,

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from urllib3.exceptions import NewConnectionError
 
 from manifests.common.patience import Patience, patience_seconds
-from manifests.errors import PassingError, UserError
+from manifests.errors import PassingError, UserError, one_line
 from pipeline.common.progress import Progress
 
 OFFLINE_SECONDS = 8.0  # a host that was never reached: who is offline would rather know it soon
@@ -238,7 +238,7 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"
     cause = error.args[0] if error.args else error
-    text = " ".join(str(getattr(cause, "reason", None) or cause).split())
+    text = one_line(getattr(cause, "reason", None) or cause)
     return text.rpartition(": ")[2] or type(error).__name__
 
 

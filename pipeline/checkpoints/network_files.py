@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from pipeline.checkpoints.state import load_metadata, load_shapes, load_state
 from pipeline.common.images import LARGEST_SIDE
 
@@ -75,7 +75,7 @@ def check_fits(path: Path, build: Callable[[], nn.Module]) -> None:
         with torch.device("meta"):  # shapes without memory
             wanted = {name: tuple(one.shape) for name, one in build().state_dict().items()}
     except (RuntimeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path} does not fit its own settings: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"{path} does not fit its own settings: {one_line(error, 200)}") from None
     differ = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
     if differ:
         name = differ[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from manifests.common.json_text import json_text
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path, device="cpu")
     except SafetensorError as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is damaged: {one_line(error)}") from None
 
 
 def _load_torch(path: Path) -> Any:
@@ -85,8 +85,7 @@ def _load_torch(path: Path) -> Any:
             ) from None
         raise UserError(f"{path} is no checkpoint, or damaged") from None
     except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path} is no checkpoint, or damaged: {reason}") from None
+        raise UserError(f"{path} is no checkpoint, or damaged: {one_line(error, 200)}") from None
 
 
 class _Dropped:
@@ -158,7 +157,7 @@ def load_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             stored = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the checkpoint {path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"cannot read the checkpoint {path}: {one_line(error)}") from None
     try:
         return _TEXTS.validate_json(stored.get(_METADATA, "{}"))
     except ValidationError as error:
@@ -174,4 +173,4 @@ def load_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             names = file.keys()
             return {name: tuple(file.get_slice(name).get_shape()) for name in names}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the checkpoint {path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"cannot read the checkpoint {path}: {one_line(error)}") from None

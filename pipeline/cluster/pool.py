@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.common.stopping import GO_ON, StopRequest, stop_between_steps
-from manifests.errors import PassingError, UserError
+from manifests.errors import PassingError, UserError, first_line
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, wait_for_placement
 from pipeline.cluster.session import ClusterSettings, ask_for_nodes, cluster_nodes
@@ -126,7 +126,7 @@ def _as_user_error(error: Any, stage: str) -> UserError:
         return cause
     reason = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
     print(error)
-    return UserError(f"stage {stage!r} failed: {_first_line(reason)} (traceback above); {GO_ON}")
+    return UserError(f"stage {stage!r} failed: {first_line(reason or 'no message')} (traceback above); {GO_ON}")
 
 
 class _Actor:
@@ -241,7 +241,3 @@ class _Feed:
         self._left[shard] -= done
         if self._progress is not None:
             self._progress.advance(done)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no message"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from manifests.errors import one_line
+
 _LONGEST = 300
 
 
@@ -10,5 +12,5 @@ def cause_of(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip() and not line[0].isspace()]
     # The first line of an actor's death says that it died, the indented ones which it was, the last ones why.
     told = lines[1:] if len(lines) > 1 and "before finishing this task" in lines[0] else lines[:1]
-    text = " ".join(" ".join(told).split()) or "no message"
+    text = one_line(" ".join(told)) or "no message"
     return f"{type(error).__name__}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from manifests.errors import UserError
+from manifests.errors import UserError, first_line
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.starting import join, start_local
 from pipeline.common.devices import check_device
@@ -82,7 +82,7 @@ def _connect(target: str | None, local_cpus: int | None) -> None:
             "the cluster's token to ~/.ray/auth_token, or name its file with RAY_AUTH_TOKEN_PATH"
         ) from None
     except Exception as error:  # Ray raises a bare Exception where its node does not come up
-        said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+        said = first_line(error)
         if target:
             raise UserError(f"no Ray could be reached at {target}: {said}{_token_hint()}") from None
         raise UserError(f"Ray did not start on this machine: {said}") from None

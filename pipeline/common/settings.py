@@ -33,7 +33,7 @@ from pydantic_settings import (
 )
 
 from manifests.common.stopping import report_stop, stop_raises
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 
 
 class JobSettings(BaseModel):
@@ -61,9 +61,9 @@ def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: st
         parsed = CliApp.run(_command_line(model, program), cli_args=arguments, **from_file)
         return model.model_validate(parsed.model_dump())
     except ValidationError as error:
-        raise UserError(_one_line(error)) from None
+        raise UserError(_first_fault(error)) from None
     except SettingsError as error:
-        raise UserError(" ".join(str(error).split()).removeprefix("error parsing CLI: ")) from None
+        raise UserError(one_line(error).removeprefix("error parsing CLI: ")) from None
 
 
 def run_job(model: type[SettingsT], main: Callable[[SettingsT], int | None]) -> None:
@@ -140,14 +140,13 @@ def _read_config(path: str | None) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"cannot read the configuration file {path}: {reason}") from None
+        raise UserError(f"cannot read the configuration file {path}: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"the configuration file {path} must hold 'name: value' lines")
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
-def _one_line(error: ValidationError) -> str:
+def _first_fault(error: ValidationError) -> str:
     """The first fault of a pydantic validation error, by flag."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "settings"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from manifests.format.soft_labels import ClassMap
 from pipeline.checkpoints import resolve
 from pipeline.checkpoints.downloads import file_sha256
@@ -158,7 +158,7 @@ def load_reid(name_or_path: str | Path, device: torch.device | str = "cpu", batc
         settings = NetworkSettings.model_validate_json(metadata.reid_network)
         classes = ClassMap.from_json(metadata.classes) if metadata.classes is not None else None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} does not fit its own settings: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"{path} does not fit its own settings: {one_line(error, 200)}") from None
     if classes is not None and len(classes) != metadata.num_classes:
         raise UserError(f"{path} does not fit its own settings: {metadata.num_classes} classes, {len(classes)} named")
     network = load_network(path, lambda: ReidNetwork(settings, metadata.num_classes))

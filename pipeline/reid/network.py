@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, resnet50
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from pipeline.checkpoints import resolve
 from pipeline.checkpoints.state import load_state
 from pipeline.common.settings import JobSettings
@@ -183,7 +183,6 @@ def _load_backbone(network: ReidNetwork, pretrained: str) -> None:
             raise RuntimeError(f"{min(own - state.keys())} is missing")
         network.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{pretrained} does not fit a {network.settings.backbone} of these settings: {reason}"
+            f"{pretrained} does not fit a {network.settings.backbone} of these settings: {one_line(error, 200)}"
         ) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from manifests.errors import UserError
+from manifests.errors import UserError, first_line
 from pipeline.sources.files import ROLES, SPLITS, Fault, SourceFile, SourceRoot, faulty, finish
 from pipeline.sources.layout import Layout, LayoutError, ScanOptions
 
@@ -52,7 +52,7 @@ def _rows(path: Path) -> list[dict[str, str | None]]:
         else:
             raise UserError(f"--labels {path}: a .csv or .parquet file is needed")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"cannot read the labels {path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"cannot read the labels {path}: {first_line(error)}") from None
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         raise UserError(f"the labels {path} have no column {missing[0]!r}; there are {', '.join(table.columns)}")

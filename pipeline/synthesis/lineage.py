@@ -17,6 +17,7 @@ import requests
 from pydantic import Field, field_validator
 
 from manifests.common.json_text import json_text
+from manifests.errors import one_line
 from manifests.reading.dataset import open_dataset
 from pipeline.common.settings import JobSettings
 from pipeline.synthesis.lineage_events import EventType, Json, LineageRun, run_event
@@ -80,8 +81,7 @@ class _Listener:
             _send(self._place, run_event(event, self._run_id, self._run, error=error, made=made))
         except Exception as problem:
             if not self._warned:
-                reason = " ".join(str(problem).split()) or type(problem).__name__
-                print(f"warning: no lineage to {_shown(self._place)}: {reason}", file=sys.stderr, flush=True)
+                print(f"warning: no lineage to {_shown(self._place)}: {one_line(problem)}", file=sys.stderr, flush=True)
             self._warned = True
 
 

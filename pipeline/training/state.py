@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from pipeline.common.finite import first_not_finite
 
 
@@ -40,8 +40,7 @@ def load_checkpoint(folder: Path, device: torch.device | str) -> dict[str, Any] 
     try:
         state: dict[str, Any] = torch.load(found[-1], map_location=device, weights_only=True)
     except Exception as error:  # a damaged zip, pickle or tensor: torch raises many types
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"cannot read the checkpoint {found[-1]}: {reason}; remove it to go on") from None
+        raise UserError(f"cannot read the checkpoint {found[-1]}: {one_line(error, 200)}; remove it to go on") from None
     wrong = first_not_finite(state)
     if wrong is not None:
         raise UserError(f"the checkpoint {found[-1]} is not finite ({wrong}): remove it to go on from the one before")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from manifests.common.json_text import json_text
 from manifests.common.stopping import GO_ON, keeping
-from manifests.errors import UserError
+from manifests.errors import UserError, one_line
 from pipeline.common.processes import spawned
 from pipeline.sources.toyworld.plan import FOLDERS, Task, chunks, plan_world
 from pipeline.sources.toyworld.render import ToySample, render_sample
@@ -117,7 +117,7 @@ def _find(root: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"cannot read {path}: {one_line(error)}") from None
     if found != record:
         raise UserError(f"{root} holds a toy world of other settings; choose another folder or remove it")
     shutil.rmtree(root / ".partial", ignore_errors=True)  # a stop between the last two steps leaves it
@@ -142,7 +142,7 @@ def _begin(root: Path, record: dict[str, Any]) -> Path:
             for folder in (*FOLDERS.values(), "ground_truth"):
                 (root / domain / folder).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot write the toy world to {root}: {' '.join(str(error).split())}") from None
+        raise UserError(f"cannot write the toy world to {root}: {one_line(error)}") from None
     return partial
 
 

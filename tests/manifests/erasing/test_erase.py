@@ -20,7 +20,7 @@ from manifests.erasing.erase import ErasureReport, erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
-from manifests.format.schema import SYNTHETIC_SCHEMA, conform
+from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA, conform
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.erasure_log import erasure_key, read_log
@@ -29,7 +29,7 @@ from manifests.showing.report import report_page
 from manifests.showing.report.pictures import encode, open_image
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import DatasetRun
-from tests.manifests.manifest_rows import name, sha
+from tests.manifests.manifest_rows import name, sha, source_rows
 from tests.manifests.people_rows import (
     assert_no_trace,
     everything,
@@ -358,6 +358,23 @@ def test_a_report_made_again_shows_nobody_who_was_erased(local: Family) -> None:
     assert seen() == (len(shown[True]), len(shown[False]))
     erase_gone(local)
     assert seen() == (0, len(shown[False]))
+
+
+@pytest.mark.parametrize("person", ["source", "plan", "plan_id", "time", "planned", "0"])
+def test_a_person_called_as_an_entry_of_the_record_can_be_erased(person: str, tmp_path: Path) -> None:
+    uri = str(tmp_path / "source")
+    rows = source_rows(2)
+    rows = rows.set_column(rows.schema.get_field_index("identity"), "identity", pa.array([person, "another"]))
+    for again in (False, True):
+        run = DatasetRun.start(uri, "source", sha("plan"), {0: 2}, run={"attempt": again, "about": person})
+    run.sink.commit(0, conform(rows, SOURCE_SCHEMA))
+    run.close()
+    before = open_dataset(uri).run
+    erase([uri], Request(frozenset({person})))
+    after = open_dataset(uri).run
+    assert (before["run"]["about"], after["run"]["about"]) == (person, "(erased)")
+    assert (after["kind"], after["plan"]) == (before["kind"], before["plan"])
+    assert validate(uri).faults == []
 
 
 def test_an_unfinished_run_is_refused(local: Family) -> None:
