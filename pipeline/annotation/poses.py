@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,7 +126,7 @@ def load_pose_estimator(name_or_path: str | Path, device: str = "cpu") -> PoseEs
 
 
 def find_config(relative: str | None) -> Any:
-    """A configuration by its path in the table: below ``pipeline/`` or below mmpose's own ``.mim`` folder.
+    """A configuration by its path in the table: below ``pipeline/annotation/`` or below mmpose's own ``.mim`` folder.
 
     Returns:
         An ``mmengine.Config``. Raises UserError if there is no such file.
@@ -137,10 +138,11 @@ def find_config(relative: str | None) -> Any:
 
     # A configuration is a program: what a weights file names may not lead out of the two folders.
     inside = relative and _INSIDE.fullmatch(relative)
-    folders = (Path(__file__).parent, Path(str(mmpose.__file__)).parent / ".mim")
-    for path in (folder / str(relative) for folder in folders if inside):
-        if path.is_file():
-            return Config.fromfile(path)
+    folders = (resources.files("pipeline.annotation"), resources.files(mmpose) / ".mim")
+    for file in (folder / str(relative) for folder in folders if inside):
+        if file.is_file():
+            with resources.as_file(file) as path:
+                return Config.fromfile(path)
     raise UserError(f"no configuration {relative!r} of a pose model, neither here nor in the installed mmpose")
 
 

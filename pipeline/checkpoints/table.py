@@ -1,12 +1,13 @@
 """The checkpoints that are known by name: where each comes from, its digest, its terms.
 
-Official ones are listed here. Shipped ones are two files in ``pipeline/weights``, ``NAME.safetensors`` and
+Official ones are listed here. Shipped ones are two files in ``weights/``, ``NAME.safetensors`` and
 its card ``NAME.json``; adding the two adds the checkpoint.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.errors import UserError
 
-WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+WEIGHTS_FOLDER = Path(str(resources.files("pipeline.checkpoints") / "weights"))
+"""A folder of its own in every installation: an installer unpacks a wheel, and a checkpoint is opened by its path."""
 
 Format = Literal["segment-anything", "mmpose", "generator"]
 
@@ -25,7 +27,8 @@ class Checkpoint:
 
     ``sha256`` is the whole digest, or the first 8 hex digits where the publisher's file name is all there is.
     ``config`` is the model's configuration: for an official mmpose model a path inside the installed
-    package's ``.mim`` folder, for a shipped one a path inside ``pipeline``. ``size_bytes`` is None if unknown.
+    package's ``.mim`` folder, for a shipped one a path inside ``pipeline/annotation``. ``size_bytes`` is None if
+    unknown.
     """
 
     name: str

@@ -10,24 +10,26 @@ import base64
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from manifests.common.json_text import lenient_json
 from manifests.errors import UserError
 from manifests.storage.whole_files import open_storage
 
-_HERE = Path(__file__).parent
+_HERE = resources.files(__name__)
 
 
-def render_page(template: Path, **values: Any) -> str:
+def render_page(template: Traversable, **values: Any) -> str:
     """The page that ``template`` makes of ``values``."""
-    folders = FileSystemLoader([template.parent, _HERE])
+    texts = {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "page.html", template)}
     jinja = Environment(
-        loader=folders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import polars as pl
@@ -20,7 +20,7 @@ from manifests.showing.report import tables
 from manifests.showing.report.samples import make_sheets
 from manifests.showing.report.scores import Score, histogram, known_scores
 
-_TEMPLATE = Path(__file__).with_name("report.html")
+_TEMPLATE = resources.files(__name__) / "report.html"
 _INDEXED: dict[Kind, tuple[str, ...]] = {
     "source": ("identity", "camera"),
     "annotation": ("mask_quality",),

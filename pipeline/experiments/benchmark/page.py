@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from pipeline.experiments.benchmark.results import Line, Spread, measurements, s
 _ROOM = 0.2
 """Between the outermost dot and the plot's edge, in steps of its scale."""
 RECOGNISED = "share of the generated images that the baseline gives to the person who they were made from"
-_TEMPLATE = Path(__file__).with_name("benchmark.html")
+_TEMPLATE = resources.files("pipeline.experiments.benchmark") / "benchmark.html"
 
 
 class Plot(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ MEANINGS = {
     "pck_real": "the same on real images and their own poses: what the pose estimator can tell",
     "pck_source": "the same of the untouched sources against the asked poses",
 }
-_TEMPLATE = Path(__file__).with_name("comparison.html")
+_TEMPLATE = resources.files("pipeline.experiments.comparison") / "comparison.html"
 _BEFORE = {
     "fid": "fid_untrained",
     "camera_accuracy": "camera_accuracy_untransferred",

@@ -1,0 +1,124 @@
+"""The wheel holds all that the packages need: installed by itself, what reads a data file does so."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from manifests.reading.dataset import Dataset
+from tests.manifests.people_rows import people_source, write
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPARISON = """
+from pathlib import Path
+from pipeline.experiments.comparison.page import write_comparison
+from pipeline.experiments.comparison.systems import SYSTEMS
+print(write_comparison(Path("."), [SYSTEMS["ptgan"]], "Drawn people."))
+"""
+BENCHMARK = """
+from pathlib import Path
+from pipeline.experiments.benchmark.gaps import BASELINE, DOMAINS
+from pipeline.experiments.benchmark.page import write_results
+from pipeline.experiments.benchmark.records import ArmRecord
+from pipeline.experiments.benchmark.results import FIGURES
+figures = {**dict.fromkeys(FIGURES, 0.5), "queries": 50.0}
+record = ArmRecord(DOMAINS.name, BASELINE, 0, {}, {"test": figures, "validation": figures}, {"real": 9}, None)
+print(write_results(Path("."), [record], [DOMAINS], "One world.")[-1])
+"""
+CHECKPOINTS = """
+from pipeline.annotation.masks import load_segmenter
+from pipeline.annotation.poses import load_pose_estimator
+from pipeline.checkpoints import CHECKPOINTS
+from pipeline.generators.trained import load_generator
+load = {"segment-anything": load_segmenter, "mmpose": load_pose_estimator, "generator": load_generator}
+for name, checkpoint in sorted(CHECKPOINTS.items()):
+    if checkpoint.path:
+        load[checkpoint.format](name)
+        print(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a copy of this tree, so that no build lies about in it."""
+    copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("manifests", "pipeline"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    _uv("build", "--wheel", "--no-build-isolation", "--out-dir", str(built), str(copy))
+    (made,) = built.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("installed")
+    _uv("pip", "install", "--no-deps", "--target", str(folder), str(wheel))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write(
+        str(tmp_path_factory.mktemp("data") / "source"), "source", people_source("market", ("0001", "0002"), 2)
+    )
+
+
+def _uv(*arguments: str) -> None:
+    options = ("--quiet", "--offline", "--no-cache", "--python", sys.executable)
+    subprocess.run([sys.executable, "-m", "uv", *arguments, *options], check=True)
+
+
+def run(installed: Path, folder: Path, *arguments: str) -> str:
+    """What Python prints in ``folder`` with the installed packages in front and the checkout on no path of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
+    files = [path for name in ("manifests", "pipeline") for path in (ROOT / name).rglob("*") if path.is_file()]
+    ours = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
+    assert ours - set(zipfile.ZipFile(wheel).namelist()) == set()
+
+
+def test_the_installed_packages_are_those_that_run(installed: Path, tmp_path: Path) -> None:
+    found = run(installed, tmp_path, "-c", "import manifests, pipeline; print(manifests.__file__, pipeline.__file__)")
+    assert found.split() == [str(installed / name / "__init__.py") for name in ("manifests", "pipeline")]
+
+
+def test_the_report_of_a_data_set(installed: Path, tmp_path: Path, dataset: Dataset) -> None:
+    run(installed, tmp_path, "-m", "manifests", "report", dataset.uri, "--output", "report.html")
+    assert "<style>" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_the_page_of_the_comparison(installed: Path, tmp_path: Path) -> None:
+    from pipeline.experiments.comparison.trial import PICTURE, RECORD
+
+    (tmp_path / "ptgan").mkdir()
+    record = {"identity": {"steps": 10}, "figures": {"fid": 2.9}, "lines": [], "training_seconds": 3.4}
+    (tmp_path / "ptgan" / RECORD).write_text(json.dumps(record))
+    (tmp_path / "ptgan" / PICTURE).write_bytes(b"")
+    page = Path(run(installed, tmp_path, "-c", COMPARISON))
+    assert "<style>" in page.read_text("utf-8")
+
+
+def test_the_page_of_the_benchmark(installed: Path, tmp_path: Path) -> None:
+    page = Path(run(installed, tmp_path, "-c", BENCHMARK))
+    assert "<style>" in page.read_text("utf-8")
+
+
+def test_the_shipped_checkpoints_and_the_configuration_of_the_pose_model(installed: Path, tmp_path: Path) -> None:
+    shipped = sorted(path.stem for path in (ROOT / "pipeline/checkpoints/weights").glob("*.safetensors"))
+    assert run(installed, tmp_path, "-c", CHECKPOINTS).splitlines() == shipped
