@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.common.replacing import replacing
 from manifests.errors import UserError
 from pipeline.common.processes import spawned
 from pipeline.common.progress import Progress
@@ -34,9 +35,8 @@ class ToySamples:
     def save(self, path: Path) -> None:
         """Write an ``.npz`` whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.partial.npz")
-        np.savez(temporary, images=self.images, masks=self.masks, keypoints=self.keypoints)
-        temporary.replace(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, images=self.images, masks=self.masks, keypoints=self.keypoints)
 
     @classmethod
     def load(cls, path: Path) -> ToySamples:
