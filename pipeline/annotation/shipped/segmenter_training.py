@@ -28,8 +28,8 @@ from pipeline.common.finite import first_not_finite
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.data import random_generator
 from pipeline.training.finite_watch import FiniteWatch
+from pipeline.training.randomness import random_generator
 
 STATE = "state.pt"
 

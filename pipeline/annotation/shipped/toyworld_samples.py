@@ -17,6 +17,7 @@ from manifests.common.replacing import replacing
 from manifests.errors import UserError
 from pipeline.common.processes import spawned
 from pipeline.common.progress import Progress
+from pipeline.training.randomness import random_generator
 
 TRAINING_SEED = 4242
 EVALUATION_SEED = 2718
@@ -83,7 +84,7 @@ def _render_chunk(kind: str, start: int) -> tuple[NDArray[np.uint8], NDArray[np.
 
     seed = TRAINING_SEED if kind == "mixed" else EVALUATION_SEED
     world = ToyWorldSettings(identities=_PEOPLE, seed=seed)
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, start])))
+    rng = random_generator(seed, start)
     varied = kind == "mixed" and bool(is_varied(np.array(start)))
     samples = []
     for number in range(start, start + _CHUNK):
