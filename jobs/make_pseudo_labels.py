@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import numpy as np
 from pydantic import Field
 
+from manifests.common.replacing import replacing
 from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.annotation.shipped.teachers import Teachers
@@ -79,9 +80,8 @@ def main(settings: Settings) -> None:
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """An ``.npz``, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.partial.npz")
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from manifests.common.replacing import write_whole
 from manifests.errors import UserError
 
 
@@ -33,10 +34,8 @@ def lenient_json(value: Any, **options: Any) -> str:
 
 def write_json(path: Path, value: Any, *, indent: int = 2, sort_keys: bool = False) -> Path:
     """Write ``value`` to ``path``, which appears whole or not at all and is returned; raises as `json_text`."""
-    text = json_text(value, indent=indent, sort_keys=sort_keys)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    return temporary.replace(path)
+    write_whole(path, (json_text(value, indent=indent, sort_keys=sort_keys) + "\n").encode())
+    return path
 
 
 def _not_finite(value: Any, place: str = "") -> str | None:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format.skeleton import LEAST_SCORE
+from pipeline.training.randomness import SetStream, random_generator
 
 SHOULDERS, HIPS = (5, 6), (11, 12)
 TORSO = (*SHOULDERS, *HIPS)
@@ -49,7 +50,7 @@ def fit_canonical_poses(
             f"{len(points)} of {len(keypoints)} poses show the torso and {LEAST_JOINTS} joints: too few for {count} "
             "canonical poses; give more images, or better keypoints"
         )
-    centres = _k_means(points, seen, count, np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, 300)))))
+    centres = _k_means(points, seen, count, random_generator(seed, SetStream.CANONICAL_POSES))
     facing = centres[:, SHOULDERS[0], 0] - centres[:, SHOULDERS[1], 0]
     placed = centres[np.argsort(-facing, kind="stable")] * torso[enough].mean() + middle[enough].mean(axis=0)
     return np.clip(placed / (width, height), 0, 1).astype(np.float32)

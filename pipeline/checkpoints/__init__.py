@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from manifests.common.replacing import write_whole
 from manifests.errors import UserError
 from pipeline.checkpoints.downloads import Source, download, file_sha256
 from pipeline.checkpoints.state import load_metadata, load_state, save_state
@@ -169,8 +170,6 @@ def ship(
         metrics=dict(metrics),
         config=config,
     )
-    temporary = folder / f".{name}.{os.getpid()}.json.tmp"
-    temporary.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", "utf-8")
-    temporary.replace(folder / f"{name}.json")
+    write_whole(folder / f"{name}.json", (card.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
     CHECKPOINTS[name] = shipped(folder)[name]
     return CHECKPOINTS[name]

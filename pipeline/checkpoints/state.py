@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from manifests.common.json_text import json_text
+from manifests.common.replacing import replacing
 from manifests.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -134,19 +134,13 @@ def save_state(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str,
     if wrong is not None:
         raise UserError(f"{path} is not written: {wrong} is not finite, or too great for the precision of the file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # One entry, since safetensors writes several in an order of chance.
     entry = {_METADATA: json_text(dict(metadata), sort_keys=True)} if metadata else None
-    try:
-        # Copies, since safetensors refuses tensors that share their memory, as tied weights do.
-        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # Copies, since safetensors refuses tensors that share their memory, as tied weights do.
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
         save_file(own, temporary, metadata=entry)
         temporary.chmod(0o644)  # safetensors makes files for their owner alone; weights are for sharing
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_metadata(path: Path) -> dict[str, str]:

@@ -22,7 +22,8 @@ from pipeline.common.tensors import to_signed
 from pipeline.generators.networks.blocks import initialize
 from pipeline.measures.images import masked_change, structure_similarity
 from pipeline.measures.sets import frechet_distance
-from pipeline.training.data import DomainData, random_generator
+from pipeline.training.data import DomainData
+from pipeline.training.randomness import JudgeStream, random_generator
 
 Features = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ def train_judge(source: DomainData, target: DomainData, seed: int = 0, steps: in
     optimizer = torch.optim.Adam(judge.parameters(), 1e-3)
     places = [hide_people(domain) for domain in (source, target)]
     for step in range(steps):
-        rng = random_generator(seed, 300, step)
+        rng = random_generator(seed, JudgeStream.PLACES, step)
         drawn = [images[rng.integers(len(images), size=batch)] for images in places]
         images = to_signed(np.concatenate(drawn)[:, :, :: 1 if rng.random() < 0.5 else -1].copy())
         truth = torch.cat([torch.zeros(batch), torch.ones(batch)])

@@ -24,7 +24,7 @@ from scipy.special import expit, log_softmax
 from scipy.stats import rankdata
 
 from pipeline.reid.evaluation import check_features
-from pipeline.training.data import random_generator
+from pipeline.training.randomness import SetStream, random_generator
 
 Features = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -155,7 +155,7 @@ def fit_temperature(gallery: IdentityGallery, rows: Numbers) -> float:
 
 def plant(gallery: IdentityGallery, rows: Numbers, temperature: float, seed: int) -> Planted:
     """The gallery's ``rows`` twice, as if they were not in it: under their own label and under a random other."""
-    rng = random_generator(seed, 600)
+    rng = random_generator(seed, SetStream.WRONG_LABELS)
     people = int(gallery.identities.max()) + 1
     own = gallery.identities[rows]
     wrong = (own + rng.integers(1, people, size=len(rows))) % people

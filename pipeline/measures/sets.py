@@ -21,7 +21,8 @@ from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
-from pipeline.training.data import DomainData, random_generator
+from pipeline.training.data import DomainData
+from pipeline.training.randomness import SetStream, random_generator
 
 Images = NDArray[np.uint8]
 Features = NDArray[np.float32]
@@ -66,7 +67,7 @@ def measure_generation(model: ReidModel, generated: Images, real: Images, seed: 
         raise ValueError(
             f"{LEAST_GENERATED} generated and {LEAST_REAL} real images are needed, got {len(generated)} and {len(real)}"
         )
-    rng = random_generator(seed, 500)
+    rng = random_generator(seed, SetStream.HALVES)
     order = rng.permutation(len(real))
     count = min(len(real) // 2, len(generated))
     halves = [real[np.sort(order[start : start + count])] for start in (0, count)]
@@ -177,7 +178,7 @@ def diversity(model: ReidModel, images: Images, pairs: int = 500, seed: int = 0)
     """Mean perceptual distance of ``pairs`` random pairs of different images of the set (N, H, W, 3), N >= 2."""
     if len(images) < 2:
         raise ValueError("diversity needs at least two images")
-    rng = random_generator(seed, 501)
+    rng = random_generator(seed, SetStream.DIVERSITY_PAIRS)
     first = rng.integers(len(images), size=pairs)
     second = (first + rng.integers(1, len(images), size=pairs)) % len(images)
     return float(perceptual_distances(model, images[first], images[second]).mean())

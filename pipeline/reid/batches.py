@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,9 +11,8 @@ from pydantic import Field
 from manifests.format.soft_labels import NO_LABEL
 from pipeline.common.settings import JobSettings
 from pipeline.reid.sets import LabelledImages
-from pipeline.training.data import Columns, Crop, DomainData, crop_together, random_generator
-
-_STREAM, _ORDER_STREAM = 400, 401
+from pipeline.training.data import Columns, Crop, DomainData, crop_together
+from pipeline.training.randomness import JudgeStream, epoch_rows, random_generator
 
 
 class AugmentationSettings(JobSettings):
@@ -66,18 +64,16 @@ class Order(Protocol):
 class Shuffled:
     """``rows`` in a new random order every epoch; every row weighs the same, together 1."""
 
-    def __init__(self, rows: NDArray[np.int64], seed: int, stream: int = 0) -> None:
+    def __init__(self, rows: NDArray[np.int64], seed: int, stream: JudgeStream = JudgeStream.REID_ORDER) -> None:
         """Orders of one seed are independent where their ``stream`` differs."""
-        self.rows, self.seed, self._stream = rows, seed, _ORDER_STREAM + stream
+        self.rows, self.seed, self._stream = rows, seed, stream
 
     def check(self, size: int) -> None:
         """As `Order.check`: any will do."""
 
     def draw(self, step: int, size: int) -> Draw:
         """As `Order.draw`."""
-        count = len(self.rows)
-        drawn = [divmod(step * size + place, count) for place in range(size)]
-        places = np.array([_order(self.seed, self._stream, epoch, count)[place] for epoch, place in drawn], np.int64)
+        places = epoch_rows(self.seed, self._stream, len(self.rows), step, size)
         return Draw(self.rows[places], np.full(size, 1 / size, np.float32))
 
 
@@ -102,7 +98,7 @@ class LabelledBatches:
 
     def batch(self, step: int, size: int) -> Columns:
         """As `ReidBatches.batch`."""
-        rng = random_generator(self.seed, _STREAM, step)
+        rng = random_generator(self.seed, JudgeStream.REID_CROPS, step)
         rows, weights = self.order.draw(step, size)
         images = self._crop(rows, rng)
         for image in images:
@@ -136,8 +132,3 @@ def erase(image: NDArray[np.uint8], rng: np.random.Generator, most: float = 0.4)
             top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
             image[top : top + tall, left : left + wide] = (124, 116, 104)  # ImageNet's mean: 0 for the network
             return
-
-
-@lru_cache(maxsize=8)
-def _order(seed: int, stream: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return random_generator(seed, stream, epoch).permutation(rows)

@@ -17,9 +17,7 @@ from pipeline.common.settings import JobSettings
 from pipeline.reid.batches import AugmentationSettings, Draw, LabelledBatches, Order, Shuffled
 from pipeline.reid.sets import TrainingSets
 from pipeline.reid.triplet import PeopleAndImages, TripletSettings
-from pipeline.training.data import random_generator
-
-_CHOICE_STREAM = 410
+from pipeline.training.randomness import JudgeStream, SetStream, random_generator
 
 
 class MixSettings(JobSettings):
@@ -92,7 +90,7 @@ def _check(sets: TrainingSets, mix: MixSettings) -> None:
 def _order(sets: TrainingSets, seed: int, mix: MixSettings, triplet: TripletSettings) -> Order:
     real, generated = np.arange(sets.real_images), np.arange(sets.real_images, len(sets.images))
     if mix.mix == "two_means":
-        synthetic = Shuffled(generated, seed, stream=1)
+        synthetic = Shuffled(generated, seed, JudgeStream.GENERATED_ORDER)
         return TwoMeans(_pooled(sets, real, seed, triplet), synthetic, mix.real_to_synthetic)
     if mix.synthetic_per_real is not None:
         generated = generated[spread_choice(len(generated), round(mix.synthetic_per_real * len(real)), seed)]
@@ -114,4 +112,4 @@ def spread_choice(rows: int, most: int, seed: int) -> NDArray[np.int64]:
     if rows <= most:
         return np.arange(rows)
     edges = np.arange(most + 1) * rows // most
-    return random_generator(seed, _CHOICE_STREAM).integers(edges[:-1], edges[1:])
+    return random_generator(seed, SetStream.MIXED_IMAGES).integers(edges[:-1], edges[1:])

@@ -20,6 +20,7 @@ from manifests.exports.samplers import IdentitySampler
 from manifests.format.soft_labels import NO_LABEL
 from pipeline.common.settings import JobSettings
 from pipeline.reid.batches import Draw, Shuffled
+from pipeline.training.randomness import JudgeStream
 
 
 class TripletSettings(JobSettings):
@@ -62,7 +63,7 @@ class PeopleAndImages:
         """
         self.people, self.images = settings.identities_per_batch, settings.images_per_identity
         self._known, nobody = rows[people[rows] != NO_LABEL], rows[people[rows] == NO_LABEL]
-        self._nobody = Shuffled(nobody, seed, stream=2) if len(nobody) else None
+        self._nobody = Shuffled(nobody, seed, JudgeStream.NOBODY_ORDER) if len(nobody) else None
         shown = people[self._known]
         try:
             self._sampler = IdentitySampler(shown, self.people, self.images, seed)

@@ -15,7 +15,7 @@ from pipeline.common.row_images import PICTURE
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.source_people import decoded
-from pipeline.training.data import random_generator
+from pipeline.training.randomness import SetStream, random_generator
 
 _TOLD = ("reliability", "identity_similarity", "foreground_fidelity", "pose_error")
 
@@ -90,7 +90,7 @@ def _index(datasets: Sequence[Dataset]) -> pl.DataFrame:
 
 def _images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, most: int, seed: int) -> Images:
     """At most ``most`` images of the rows of ``index``, at the model's size."""
-    chosen = np.sort(random_generator(seed, 610).permutation(index.height)[:most])
+    chosen = np.sort(random_generator(seed, SetStream.SCORED_IMAGES).permutation(index.height)[:most])
     parts = []
     for (number,), places in index[chosen].group_by("dataset", maintain_order=True):
         table: pa.Table = places.select("file", "row").to_arrow()

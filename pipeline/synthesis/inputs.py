@@ -22,7 +22,8 @@ from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
 from pipeline.common.skeletons import draw_skeleton
 from pipeline.generators.recipes.gan_lsro import GanLsroSettings, draw_noise
 from pipeline.generators.trained_set import GeneratorSet
-from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together, random_generator
+from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.randomness import random_generator
 
 Size = tuple[int, int]
 NO_ANNOTATION = Annotation(None, None, None)

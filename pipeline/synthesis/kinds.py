@@ -18,7 +18,7 @@ from pipeline.annotation.annotations import Annotations
 from pipeline.common.digests import content_seed
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, pair_name
 from pipeline.synthesis.plan import Person, Sample, SynthesisSettings
-from pipeline.training.data import random_generator
+from pipeline.training.randomness import random_generator
 
 
 class TranslationSettings(SynthesisSettings):

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from manifests.common.replacing import write_whole
 from manifests.format.skeleton import LEAST_SCORE
 from manifests.reading.dataset import Dataset
 from pipeline.annotation.annotations import keypoint_array
@@ -134,6 +135,4 @@ def _originals(source: Dataset, rows: list[dict[str, Any]]) -> dict[str, RgbImag
 def write_picture(path: Path, picture: RgbImage) -> None:
     """Write a PNG whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(encode(picture, "png"))
-    temporary.replace(path)
+    write_whole(path, encode(picture, "png"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,10 +16,16 @@ from numpy.typing import NDArray
 
 from pipeline.common.images import resize, resize_mask
 from pipeline.common.keypoints import COCO_MIRROR
+from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
 LOAD_SCALE = 286 / 256
 
 Columns = dict[str, NDArray[Any]]
+
+_STREAMS = {
+    "source": (GeneratorStream.SOURCE_CROPS, GeneratorStream.SOURCE_ORDER),
+    "target": (GeneratorStream.TARGET_CROPS, GeneratorStream.TARGET_ORDER),
+}
 
 
 @dataclass(frozen=True)
@@ -145,10 +150,10 @@ class UnpairedDomains:
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``: uint8 images, bool masks, float32 keypoints by column name."""
         columns: Columns = {}
-        for stream, (name, data) in enumerate(self.domains.items()):
-            rng = random_generator(self.seed, stream, step)
-            rows = [epoch_row(self.seed, stream, len(data), step * size + place) for place in range(size)]
-            part = data.take(np.array(rows, dtype=np.int64))
+        for name, data in self.domains.items():
+            crops, order = _STREAMS[name]
+            rng = random_generator(self.seed, crops, step)
+            part = data.take(epoch_rows(self.seed, order, len(data), step, size))
             columns |= _columns(name, crop_together(part, self._crops(part, rng), self.height, self.width))
         return columns
 
@@ -171,21 +176,6 @@ class UnpairedDomains:
             Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
             for _ in range(len(data))
         ]
-
-
-def random_generator(*key: int) -> np.random.Generator:
-    """A counter-based generator for a key of non-negative integers: equal keys give equal draws."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
-
-
-def epoch_row(seed: int, stream: int, rows: int, drawn: int) -> int:
-    """Which of ``rows`` is the ``drawn``-th: all of them in a new random order every epoch."""
-    return int(_order(seed, stream, drawn // rows, rows)[drawn % rows])
-
-
-@lru_cache(maxsize=8)
-def _order(seed: int, stream: int, epoch: int, rows: int) -> NDArray[np.int64]:
-    return random_generator(seed, 100 + stream, epoch).permutation(rows)
 
 
 def _columns(name: str, data: DomainData) -> Columns:

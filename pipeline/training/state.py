@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from manifests.common.replacing import replacing
 from manifests.errors import UserError, one_line
 from pipeline.common.finite import first_not_finite
 
@@ -17,12 +17,9 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any], keep: int
     """Write ``folder/step_<step>.pt`` and remove all but the newest ``keep``."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{step:09d}.pt"
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as stream:
-        torch.save({"step": step, **state}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    # A stream, since torch writes the name of a path into the file.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save({"step": step, **state}, file)
     for old in _checkpoints(folder)[:-keep]:
         old.unlink()
     return path

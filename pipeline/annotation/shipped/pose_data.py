@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.common.replacing import replacing
 from manifests.errors import UserError
 from pipeline.annotation.poses import letterbox
 from pipeline.common.images import RgbImage, decode
@@ -65,13 +65,8 @@ def _render_part(seed: int, start: int, stop: int) -> PoseCrops:
 
 def save_crops(crops: PoseCrops, path: Path) -> None:
     """Write a cache that `load_crops` reads: a whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, images=crops.images, keypoints=crops.keypoints)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, images=crops.images, keypoints=crops.keypoints)
 
 
 def load_crops(path: Path) -> PoseCrops:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.common.replacing import write_whole
 from pipeline.annotation.poses import PoseEstimator, load_pose_estimator
 from pipeline.annotation.shipped.pose_data import DOMAINS, HIDDEN, SEEN, RealCrop
 from pipeline.annotation.shipped.pose_training import CONFIG
@@ -112,9 +113,7 @@ def ship_pose_tiny(weights: Path, metrics: dict[str, float], data: str, command:
     assert shipped.path is not None
     rows = "\n".join(f"| {name} | {value:g} |" for name, value in metrics.items())
     card = _CARD.format(sha256=shipped.sha256, config=CONFIG, command=command, data=data, rows=rows)
-    temporary = shipped.path.with_suffix(".md.tmp")
-    temporary.write_text(card, "utf-8")
-    temporary.replace(shipped.path.with_suffix(".md"))
+    write_whole(shipped.path.with_suffix(".md"), card.encode())
 
 
 _CARD = """---

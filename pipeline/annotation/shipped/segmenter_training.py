@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
+from manifests.common.replacing import replacing
 from manifests.common.stopping import GO_ON, stop_between_steps
 from manifests.errors import UserError
 from pipeline.annotation.masks import KEYPOINTS, predict_masks
@@ -27,8 +28,8 @@ from pipeline.common.finite import first_not_finite
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.data import random_generator
 from pipeline.training.finite_watch import FiniteWatch
+from pipeline.training.randomness import random_generator
 
 STATE = "state.pt"
 
@@ -215,10 +216,9 @@ def _schedule(step: int, settings: SegmenterTraining) -> float:
 
 
 def _save(path: Path, step: int, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
-    temporary = path.with_suffix(".partial")
     state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
-    torch.save(state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]}, temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]}, file)
 
 
 def _resume(path: Path, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> int:

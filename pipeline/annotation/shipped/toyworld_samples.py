@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.common.replacing import replacing
 from manifests.errors import UserError
 from pipeline.common.processes import spawned
 from pipeline.common.progress import Progress
+from pipeline.training.randomness import random_generator
 
 TRAINING_SEED = 4242
 EVALUATION_SEED = 2718
@@ -34,9 +36,8 @@ class ToySamples:
     def save(self, path: Path) -> None:
         """Write an ``.npz`` whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.partial.npz")
-        np.savez(temporary, images=self.images, masks=self.masks, keypoints=self.keypoints)
-        temporary.replace(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, images=self.images, masks=self.masks, keypoints=self.keypoints)
 
     @classmethod
     def load(cls, path: Path) -> ToySamples:
@@ -83,7 +84,7 @@ def _render_chunk(kind: str, start: int) -> tuple[NDArray[np.uint8], NDArray[np.
 
     seed = TRAINING_SEED if kind == "mixed" else EVALUATION_SEED
     world = ToyWorldSettings(identities=_PEOPLE, seed=seed)
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, start])))
+    rng = random_generator(seed, start)
     varied = kind == "mixed" and bool(is_varied(np.array(start)))
     samples = []
     for number in range(start, start + _CHUNK):

@@ -21,7 +21,7 @@ from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.layouts import get_layout
 from pipeline.sources.reading import Provenance
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
-from pipeline.training.data import random_generator
+from pipeline.training.randomness import random_generator
 
 Measured = Literal["validation", "test"]
 MEASURED: tuple[Measured, ...] = ("validation", "test")

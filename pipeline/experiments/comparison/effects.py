@@ -19,7 +19,8 @@ from pipeline.generators.recipes.base import Recipe
 from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
 from pipeline.generators.trained import FILE_NAME, Generator, load_generator, save_generator
 from pipeline.measures.sets import camera_accuracy, frechet_distance, measure_generation
-from pipeline.training.data import Columns, DomainData, random_generator
+from pipeline.training.data import Columns, DomainData
+from pipeline.training.randomness import SetStream, random_generator
 
 Images = NDArray[np.uint8]
 NOISE_IMAGES = 600
@@ -45,7 +46,7 @@ def measure_people(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     assert isinstance(recipe, GanLsro)
     generator, cameras = load_generator(trained), list(getattr(recipe.settings, "cameras", ()))
     asked = np.arange(NOISE_IMAGES) % max(1, len(cameras))
-    noise = draw_noise(recipe.settings, NOISE_IMAGES, random_generator(lab.seed, 700))
+    noise = draw_noise(recipe.settings, NOISE_IMAGES, random_generator(lab.seed, SetStream.COMPARED_NOISE))
     columns: Columns = {"noise": noise, "camera": asked.astype(np.int64)}
     made = generator.generate(columns)
     untrained = _untrained(lab, recipe, trained).generate(columns)

@@ -7,9 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from pipeline.generators.batches.crops import TrainingCrops
-from pipeline.training.data import Columns, DomainData, random_generator
-
-_STREAM = 600
+from pipeline.training.data import Columns, DomainData
+from pipeline.training.randomness import GeneratorStream, random_generator
 
 
 def split_by_camera(data: DomainData) -> dict[int, DomainData]:
@@ -39,7 +38,7 @@ class CameraBatches:
 
     def batch(self, step: int, size: int) -> Columns:
         columns = self._crops.batch(step, size)
-        move = random_generator(self.seed, _STREAM, step).integers(1, len(self.cameras), size=size)
+        move = random_generator(self.seed, GeneratorStream.CAMERAS, step).integers(1, len(self.cameras), size=size)
         return self._named(columns, move)
 
     def preview(self, count: int) -> Columns:

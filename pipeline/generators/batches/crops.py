@@ -9,18 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.keypoints import COCO_MIRROR
-from pipeline.training.data import (
-    LOAD_SCALE,
-    Columns,
-    Crop,
-    DomainData,
-    crop_together,
-    epoch_row,
-    random_generator,
-)
-
-_CROP_STREAM = 300
-_ORDER_STREAM = 400
+from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
 
 class TrainingCrops:
@@ -50,11 +40,8 @@ class TrainingCrops:
 
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``: uint8 images and class numbers by column name."""
-        rows = np.array(
-            [epoch_row(self.seed, _ORDER_STREAM, len(self.data), step * size + place) for place in range(size)],
-            np.int64,
-        )
-        rng = random_generator(self.seed, _CROP_STREAM, step)
+        rows = epoch_rows(self.seed, GeneratorStream.CROP_ORDER, len(self.data), step, size)
+        rng = random_generator(self.seed, GeneratorStream.CROPS, step)
         crops = [self._crop(rng) for _ in rows]
         cut = crop_together(self.data.take(rows), crops, self.height, self.width)
         flips = np.array([crop.flip for crop in crops], np.int64)

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import pose_distances
 from pipeline.common.skeletons import draw_skeleton
-from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together, epoch_row, random_generator
+from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
 Partners = list[NDArray[np.int64]]
 """For each row of a set, the rows that may be the target when it is the source; none: it is no source."""
-
-_STREAM, _ORDER = 700, 701
 
 
 class PosePairs:
@@ -36,9 +35,8 @@ class PosePairs:
 
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``."""
-        rng = random_generator(self.seed, _STREAM, step)
-        places = [epoch_row(self.seed, _ORDER, len(self.sources), step * size + place) for place in range(size)]
-        sources = self.sources[places]
+        rng = random_generator(self.seed, GeneratorStream.PAIRS, step)
+        sources = self.sources[epoch_rows(self.seed, GeneratorStream.PAIR_ORDER, len(self.sources), step, size)]
         targets = np.array([rng.choice(self.partners[row]) for row in sources], np.int64)
         flips = rng.random(size) < 0.5
         crops = [[self._crop(rng, flip) for flip in flips] for _ in range(2)]

@@ -26,12 +26,13 @@ from pipeline.generators.losses.augmentation import Augmentation, augment
 from pipeline.generators.networks.blocks import Upsampling, frozen, initialize
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.generators.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms
-from pipeline.training.data import BatchSource, DomainData, random_generator
+from pipeline.training.data import BatchSource, DomainData
+from pipeline.training.randomness import random_generator
 
 Noise = Literal["normal", "uniform"]
 Objective = Literal["cross_entropy", "least_squares"]
 
-_PREVIEW_STREAM = 500
+_PREVIEW_SEED = 500
 
 
 class GanLsroSettings(RecipeSettings):
@@ -122,7 +123,7 @@ class GanLsro(Recipe):
         return {"real": batch["image"]} | {f"made {place + 1}": images for place, images in enumerate(made)}
 
     def preview_noise(self, rows: int) -> Tensor:
-        return torch.from_numpy(draw_noise(self.settings, rows, random_generator(_PREVIEW_STREAM)))
+        return torch.from_numpy(draw_noise(self.settings, rows, random_generator(_PREVIEW_SEED)))
 
 
 def draw_noise(settings: GanLsroSettings, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:

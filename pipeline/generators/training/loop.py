@@ -26,13 +26,12 @@ from pipeline.common.settings import JobSettings
 from pipeline.common.tensors import to_batch
 from pipeline.generators.networks.blocks import HistoryPool
 from pipeline.generators.recipes.base import Recipe, StepContext
-from pipeline.training.data import BatchSource, random_generator
+from pipeline.training.data import BatchSource
 from pipeline.training.finite_watch import FiniteWatch, largest_gradient
 from pipeline.training.log import TrainingLog, total
+from pipeline.training.randomness import GeneratorStream, random_generator
 from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
 from pipeline.training.workers import ALONE, Workers
-
-_STEP_STREAM = 200
 
 
 class TrainingSettings(JobSettings):
@@ -140,7 +139,7 @@ class Training:
         self.watch.settle()  # the step before: the device was at it while this batch was drawn
         batch = to_batch(columns, self.device)
         mine = (self.workers.rank,) if self.workers.rank else ()
-        rng = random_generator(self.settings.seed, _STEP_STREAM, self.step, *mine)
+        rng = random_generator(self.settings.seed, GeneratorStream.STEP, self.step, *mine)
         moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
         self._set_learning_rate()
         seen: dict[str, Tensor] = {}

@@ -14,12 +14,12 @@ from pipeline.generators.networks.dcgan import evaluating
 from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
 from pipeline.measures.sets import diversity, frechet_distance
 from pipeline.reid.model import ReidModel
-from pipeline.training.data import Columns, random_generator
+from pipeline.training.data import Columns
+from pipeline.training.randomness import SetStream, random_generator
 
 if TYPE_CHECKING:
     from pipeline.generators.training.loop import Training
 
-_STREAM = 800
 _ROWS = 32
 
 
@@ -49,7 +49,9 @@ def _generate(training: Training, columns: Columns) -> NDArray[np.uint8]:
     columns = dict(columns)
     rows = len(next(iter(columns.values())))
     if isinstance(recipe, GanLsro):
-        columns["noise"] = draw_noise(recipe.settings, rows, random_generator(training.settings.seed, _STREAM))
+        columns["noise"] = draw_noise(
+            recipe.settings, rows, random_generator(training.settings.seed, SetStream.MEASURED_NOISE)
+        )
     if "target_camera" in columns:
         columns["camera"] = columns["target_camera"]
     made = []

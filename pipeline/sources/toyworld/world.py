@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.common.json_text import json_text
+from manifests.common.replacing import write_whole
 from manifests.common.stopping import GO_ON, keeping
 from manifests.errors import UserError, one_line
 from pipeline.common.processes import spawned
@@ -92,7 +93,7 @@ def make_toyworld(
     for domain in settings.domains:
         parts = [_part(partial, number) for number, piece in pieces if piece[0].domain == domain]
         _join_truth(parts, root / domain / "ground_truth" / "annotations.parquet")
-    _write(root / "world.json", json_text(record, indent=2, sort_keys=True).encode())
+    write_whole(root / "world.json", json_text(record, indent=2, sort_keys=True).encode())
     shutil.rmtree(partial)
     return record
 
@@ -137,7 +138,7 @@ def _begin(root: Path, record: dict[str, Any]) -> Path:
         elif root.exists() and any(root.iterdir()):
             raise UserError(f"{root} is not empty and holds no toy world; choose an empty or new folder")
         partial.mkdir(parents=True, exist_ok=True)
-        _write(note, json_text(record, indent=2, sort_keys=True).encode())
+        write_whole(note, json_text(record, indent=2, sort_keys=True).encode())
         for domain in record["settings"]["domains"]:
             for folder in (*FOLDERS.values(), "ground_truth"):
                 (root / domain / folder).mkdir(parents=True, exist_ok=True)
@@ -170,7 +171,7 @@ def _draw_chunk(settings: ToyWorldSettings, root: Path, part: Path, tasks: list[
     table = pa.Table.from_pylist(rows, schema=TRUTH_SCHEMA)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    _write(part, sink.getvalue().to_pybytes())
+    write_whole(part, sink.getvalue().to_pybytes())
     return len(tasks)
 
 
@@ -202,17 +203,7 @@ def _join_truth(parts: Iterable[Path], path: Path) -> None:
     table = pa.concat_tables(tables).sort_by("path")
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    _write(path, sink.getvalue().to_pybytes())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole file or none of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, sink.getvalue().to_pybytes())
 
 
 def _progress_line(every: float = 2.0) -> Progress:

@@ -16,7 +16,8 @@ from pipeline.generators.recipes.base import StepContext
 from pipeline.generators.recipes.cgan import CGAN, CGANSettings
 from pipeline.generators.recipes.gan_lsro import draw_noise
 from pipeline.generators.trained import load_generator, save_generator
-from pipeline.training.data import DomainData, random_generator
+from pipeline.training.data import DomainData
+from pipeline.training.randomness import random_generator
 from tests.pipeline.generators.recipes.test_gan_lsro import (
     SIZE,
     SMALL,

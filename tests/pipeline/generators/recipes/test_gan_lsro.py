@@ -25,7 +25,8 @@ from pipeline.generators.recipes.base import Recipe, StepContext
 from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings, adversarial, draw_noise
 from pipeline.generators.trained import load_generator, save_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
-from pipeline.training.data import DomainData, random_generator
+from pipeline.training.data import DomainData
+from pipeline.training.randomness import random_generator
 
 SMALL: dict[str, Any] = {"ngf": 4, "ndf": 4, "noise_size": 6}
 SIZE = 32, 16
