@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -45,6 +46,76 @@ class Response:
     """deviation of the sensor noise, 0-255"""
     quality: int
     """JPEG quality"""
+
+
+Span: TypeAlias = float | tuple[float, float]
+"""one number, or the two between which it is drawn"""
+
+
+@dataclass(frozen=True)
+class _Make:
+    """What the cameras of a domain have in common: the fields of `Response`, as spans."""
+
+    white: tuple[float, float, float]
+    """white balance, RGB"""
+    white_spread: float
+    exposure: Span
+    gamma: Span
+    contrast: Span
+    haze: Span
+    haze_color: tuple[Span, Span, Span]
+    saturation: Span
+    blur: Span
+    motion: Span
+    noise: Span
+    quality: tuple[int, int]
+    """the second is not reached"""
+
+
+_MAKES = {
+    "market-like": _Make(
+        white=(1.06, 1.0, 0.90),
+        white_spread=0.045,
+        exposure=(1.2, 1.6),
+        gamma=2.2,
+        contrast=(1.0, 1.25),
+        haze=(0, 0.03),
+        haze_color=(0.9, 0.88, 0.8),
+        saturation=(1.05, 1.3),
+        blur=(0.25, 0.8),
+        motion=(0, 1.8),
+        noise=(1.5, 4),
+        quality=(70, 93),
+    ),
+    "duke-like": _Make(
+        white=(0.88, 0.98, 1.15),
+        white_spread=0.035,
+        exposure=(0.66, 0.92),
+        gamma=2.1,
+        contrast=(0.86, 1.0),
+        haze=(0.02, 0.06),
+        haze_color=(0.50, 0.56, 0.64),
+        saturation=(0.62, 0.85),
+        blur=(0.3, 0.75),
+        motion=(0, 1.4),
+        noise=(2, 5),
+        quality=(76, 95),
+    ),
+    "any": _Make(
+        white=(1.0, 1.0, 1.0),
+        white_spread=0.09,
+        exposure=(0.6, 1.35),
+        gamma=(1.9, 2.4),
+        contrast=(0.8, 1.3),
+        haze=(0, 0.12),
+        haze_color=((0.4, 0.9), (0.4, 0.9), (0.4, 0.9)),
+        saturation=(0.6, 1.3),
+        blur=(0.1, 1.6),
+        motion=(0, 2.5),
+        noise=(1, 6),
+        quality=(40, 96),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -119,29 +190,25 @@ def _single(values: Floats) -> Floats:
 
 def make_response(rng: np.random.Generator, style: str, domain: str) -> Response:
     """A camera's own colours and faults. Those of 'any' span more than both domains together."""
+    make = _MAKES[domain]
     mix = np.eye(3) + rng.normal(0, 0.025, (3, 3))
-    if domain == "market-like":
-        white = np.array([1.06, 1.0, 0.90]) * (1 + rng.normal(0, 0.045, 3))
-        return _response(mix, white, rng.uniform(1.2, 1.6), 2.2, rng.uniform(1.0, 1.25), rng.uniform(0, 0.03),
-                         (0.9, 0.88, 0.8), rng.uniform(1.05, 1.3), rng.uniform(0.25, 0.8), rng.uniform(0, 1.8),
-                         rng.uniform(1.5, 4), int(rng.integers(70, 93)))  # fmt: skip
-    if domain == "duke-like":
-        white = np.array([0.88, 0.98, 1.15]) * (1 + rng.normal(0, 0.035, 3))
-        return _response(mix, white, rng.uniform(0.66, 0.92), 2.1, rng.uniform(0.86, 1.0), rng.uniform(0.02, 0.06),
-                         (0.50, 0.56, 0.64), rng.uniform(0.62, 0.85), rng.uniform(0.3, 0.75), rng.uniform(0, 1.4),
-                         rng.uniform(2, 5), int(rng.integers(76, 95)))  # fmt: skip
-    white = 1 + rng.normal(0, 0.09, 3)
+    white = np.array(make.white) * (1 + rng.normal(0, make.white_spread, 3))
     dim = 0.45 if style == "indoor" and rng.random() < 0.4 else 1.0
-    return _response(mix, white, dim * rng.uniform(0.6, 1.35), rng.uniform(1.9, 2.4), rng.uniform(0.8, 1.3),
-                     rng.uniform(0, 0.12), tuple(rng.uniform(0.4, 0.9, 3)), rng.uniform(0.6, 1.3),
-                     rng.uniform(0.1, 1.6), rng.uniform(0, 2.5), rng.uniform(1, 6), int(rng.integers(40, 96)),
-                     )  # fmt: skip
+    return Response(
+        matrix=_single(mix * white[:, None]),
+        exposure=dim * _draw(rng, make.exposure),
+        gamma=_draw(rng, make.gamma),
+        contrast=_draw(rng, make.contrast),
+        haze=_draw(rng, make.haze),
+        haze_color=_single(np.array([_draw(rng, channel) for channel in make.haze_color])),
+        saturation=_draw(rng, make.saturation),
+        blur=_draw(rng, make.blur),
+        motion=_draw(rng, make.motion),
+        noise=_draw(rng, make.noise),
+        quality=int(rng.integers(*make.quality)),
+    )
 
 
-def _response(
-    mix: Floats, white: Floats, exposure: float, gamma: float, contrast: float, haze: float,
-    haze_color: tuple[float, ...], saturation: float, blur: float, motion: float, noise: float, quality: int,
-) -> Response:  # fmt: skip
-    matrix = np.asarray(mix * white[:, None], np.float32)
-    color = np.asarray(haze_color, np.float32)
-    return Response(matrix, exposure, gamma, contrast, haze, color, saturation, blur, motion, noise, quality)
+def _draw(rng: np.random.Generator, span: Span) -> float:
+    """A number of the span; a span that is one number takes no draw."""
+    return rng.uniform(*span) if isinstance(span, tuple) else span

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from pipeline.sources.toyworld.arrays import Floats
@@ -51,6 +53,46 @@ _EASE = {
 }
 _TURNED = np.r_[COLUMNS - 1, : COLUMNS - 1]
 _LEG_EASE = {"trousers": (0.008, 0.016), "jeans": (0.004, 0.007), "shorts": (0.014, 0.010), "leggings": (0.001, 0.002)}
+
+
+class _Bag(NamedTuple):
+    """Rings from the bottom up: heights above the hip joints (a handbag's: above the hand), and how full each is."""
+
+    heights: Floats
+    fill: Floats
+    width: float
+    front: float
+    back: float
+    power: float
+    """2 is round, more is square"""
+
+
+_BAGS = {
+    "backpack": _Bag(
+        heights=np.array([0.055, 0.06, 0.075, 0.12, 0.18, 0.235, 0.262, 0.272]),
+        fill=np.array([0.1, 0.85, 1, 1, 0.98, 0.9, 0.62, 0.1]),
+        width=0.083,
+        front=0.052,
+        back=0.056,
+        power=3.5,
+    ),
+    "shoulder": _Bag(
+        heights=np.array([-0.055, -0.05, -0.03, 0.02, 0.04, 0.045]),
+        fill=np.array([0.1, 0.95, 1, 1, 0.95, 0.1]),
+        width=0.026,
+        front=0.072,
+        back=0.072,
+        power=4.0,
+    ),
+    "handbag": _Bag(
+        heights=np.array([-0.150, -0.145, -0.12, -0.06, -0.045, -0.01, 0.0]),
+        fill=np.array([0.1, 0.95, 1, 0.92, 0.55, 0.12, 0.1]),
+        width=0.022,
+        front=0.068,
+        back=0.068,
+        power=3.0,
+    ),
+}
 
 
 def dressed_mesh(person: Person, world: Joints, rng: np.random.Generator, tag: float) -> Mesh:
@@ -249,53 +291,23 @@ def _skirt(person: Person, world: Joints, rng: np.random.Generator) -> Loft:
 
 
 def _bag(person: Person, world: Joints) -> list[Loft]:
+    if person.bag not in _BAGS:
+        return []
+    bag = _BAGS[person.bag]
+    left = world["chest_left" if person.bag == "backpack" else "pelvis_left"]
+    v = np.linspace(0.95, 0.05, len(bag.heights))
+    path = _bag_path(person, world, bag.heights)
+    width, front, back = bag.width * bag.fill, bag.front * bag.fill, bag.back * bag.fill
+    return [tube(path, left, width, front, v, TILES["bag"], back=back, power=bag.power)]
+
+
+def _bag_path(person: Person, world: Joints, heights: Floats) -> Floats:
+    """Behind the back, beside the hip, or below the hand."""
     size = person.stature
-    spine = (world["neck"] - world["pelvis"]) / 0.305
-    if person.bag == "backpack":
-        heights = np.array([0.055, 0.06, 0.075, 0.12, 0.18, 0.235, 0.262, 0.272])
-        fill = np.array([0.1, 0.85, 1, 1, 0.98, 0.9, 0.62, 0.1])
-        path = world["pelvis"] + spine * heights[:, None] - world["chest_forward"] * (0.098 * size)
-        return [
-            tube(
-                path,
-                world["chest_left"],
-                0.083 * fill,
-                0.052 * fill,
-                np.linspace(0.95, 0.05, 8),
-                TILES["bag"],
-                back=0.056 * fill,
-                power=3.5,
-            )
-        ]
-    if person.bag == "shoulder":
-        heights = np.array([-0.055, -0.05, -0.03, 0.02, 0.04, 0.045])
-        fill = np.array([0.1, 0.95, 1, 1, 0.95, 0.1])
-        path = world["pelvis"] + spine * heights[:, None] - world["pelvis_left"] * (0.128 * size)
-        return [
-            tube(
-                path,
-                world["pelvis_left"],
-                0.026 * fill,
-                0.072 * fill,
-                np.linspace(0.95, 0.05, 6),
-                TILES["bag"],
-                power=4.0,
-            )
-        ]
     if person.bag == "handbag":
-        down = np.array([0.0, 0.0, -1.0])
-        below = np.array([0.150, 0.145, 0.12, 0.06, 0.045, 0.01, 0.0])
-        fill = np.array([0.1, 0.95, 1, 0.92, 0.55, 0.12, 0.1])
-        path = world["right_hand"] + np.outer(below * size, down)
-        return [
-            tube(
-                path,
-                world["pelvis_left"],
-                0.022 * fill,
-                0.068 * fill,
-                np.linspace(0.95, 0.05, 7),
-                TILES["bag"],
-                power=3.0,
-            )
-        ]
-    return []
+        return world["right_hand"] + np.outer(heights * size, [0.0, 0.0, 1.0])
+    spine = (world["neck"] - world["pelvis"]) / 0.305
+    away = (
+        world["chest_forward"] * (0.098 * size) if person.bag == "backpack" else world["pelvis_left"] * (0.128 * size)
+    )
+    return world["pelvis"] + spine * heights[:, None] - away

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,14 @@ SKIN: tuple[Colour, ...] = (
     (82, 56, 42),
 )
 
+# How often each is drawn, in proportion to the others. The order of the names belongs to the draw.
+_AGE = {"young": 55.0, "adult": 32.0, "old": 9.0, "child": 4.0}
+_HAIR_FEMALE = {"long": 40.0, "bob": 18.0, "ponytail": 26.0, "short": 8.0, "curly": 8.0}
+_HAIR_MALE = {"short": 74.0, "bald": 14.0, "curly": 10.0, "ponytail": 2.0, "long": 3.0}
+_HAIR_YOUNG_MALE = _HAIR_MALE | {"bald": 4.0}
+_HAIR_COLOURS = {"black": 40.0, "darkbrown": 26.0, "brown": 16.0, "blond": 10.0, "red": 3.0, "grey": 2.0}
+_SUMMER_HAT = {"none": 80.0, "cap": 11.0, "brim": 4.0}
+_WINTER_HAT = {"none": 60.0, "beanie": 22.0, "cap": 8.0}
 _SUMMER_UPPER = {"t-shirt": 40.0, "shirt": 18.0, "polo": 10.0, "sweater": 8.0, "hoodie": 6.0, "jacket": 10.0}
 _WINTER_UPPER = {"coat": 34.0, "jacket": 30.0, "hoodie": 16.0, "sweater": 12.0, "shirt": 5.0, "t-shirt": 2.0}
 _SUMMER_COLOURS = {
@@ -63,6 +72,19 @@ _WINTER_COLOURS = {
 _LOWER_COLOURS = {
     "denim": 26.0, "black": 24.0, "navy": 14.0, "grey": 10.0, "khaki": 8.0, "beige": 5.0, "white": 4.0, "brown": 4.0,
     "olive": 3.0, "lightblue": 4.0, "red": 2.0,
+}  # fmt: skip
+_PATTERN = {"plain": 46.0, "stripes": 16.0, "checks": 12.0, "print": 12.0, "logo": 14.0}
+_PATTERN_OUTER = {"plain": 80.0, "stripes": 6.0, "checks": 6.0, "logo": 8.0}
+_WINTER_LOWER_MALE = {"trousers": 40.0, "jeans": 44.0}
+_SUMMER_LOWER_MALE = _WINTER_LOWER_MALE | {"shorts": 30.0}
+_WINTER_LOWER_FEMALE = _WINTER_LOWER_MALE | {"skirt": 10.0, "leggings": 14.0}
+_SUMMER_LOWER_FEMALE = _SUMMER_LOWER_MALE | {"skirt": 24.0, "leggings": 14.0}
+_JEANS_COLOURS = {"denim": 60.0, "black": 15.0, "lightblue": 15.0, "navy": 10.0}
+_SHOES_COLOURS = {"black": 40.0, "white": 26.0, "brown": 14.0, "grey": 10.0, "red": 4.0, "blue": 6.0}
+_BAG_FEMALE = {"none": 46.0, "backpack": 30.0, "shoulder": 14.0, "handbag": 14.0}
+_BAG_MALE = _BAG_FEMALE | {"handbag": 6.0}
+_BAG_COLOURS = {
+    "black": 34.0, "navy": 14.0, "grey": 12.0, "red": 9.0, "brown": 12.0, "blue": 8.0, "beige": 5.0, "green": 6.0,
 }  # fmt: skip
 
 
@@ -123,6 +145,21 @@ class Person:
         }
 
 
+class _Clothes(NamedTuple):
+    """What somebody wears, by name; the fields of `Person`."""
+
+    hat: str
+    upper: str
+    upper_color: str
+    upper_pattern: str
+    sleeves: str
+    lower: str
+    lower_color: str
+    shoes_color: str
+    bag: str
+    bag_color: str
+
+
 @lru_cache(maxsize=512)
 def make_person(seed: int, domain: str, identity: int) -> Person:
     """The person that ``identity`` names in ``domain`` of the world with this ``seed``."""
@@ -130,79 +167,83 @@ def make_person(seed: int, domain: str, identity: int) -> Person:
     rng = generator(*key)
     winter = domain == "duke-like" or (domain == "any" and rng.random() < 0.45)
     female = rng.random() < 0.48
-    age = choose(rng, {"young": 55, "adult": 32, "old": 9, "child": 4})
-    mean, spread = (1.65, 0.06) if female else (1.775, 0.065)
-    stature = 1.33 + 0.12 * rng.random() if age == "child" else mean + spread * float(np.clip(rng.normal(), -2, 2))
+    age = choose(rng, _AGE)
+    stature = _stature(rng, female, age)
     build = float(np.clip(rng.normal(1.0 + 0.08 * (age in ("adult", "old")), 0.09), 0.85, 1.3))
     hair = _hair(rng, female, age)
-    hair_color = choose(rng, {"black": 40, "darkbrown": 26, "brown": 16, "blond": 10, "red": 3, "grey": 2})
-    if age == "old" and rng.random() < 0.75:
-        hair_color = "grey"
-    hat = choose(rng, {"none": 60, "beanie": 22, "cap": 8} if winter else {"none": 80, "cap": 11, "brim": 4})
-    upper = choose(rng, _WINTER_UPPER if winter else _SUMMER_UPPER)
-    upper_color = choose(rng, _WINTER_COLOURS if winter else _SUMMER_COLOURS)
-    plain = {"plain": 80, "stripes": 6, "checks": 6, "logo": 8}
-    varied = {"plain": 46, "stripes": 16, "checks": 12, "print": 12, "logo": 14}
-    pattern = choose(rng, plain if upper in ("coat", "jacket") else varied)
-    long_sleeves = upper in ("sweater", "hoodie", "jacket", "coat") or (upper == "shirt" and rng.random() < 0.5)
-    lower = _lower(rng, female, winter)
-    lower_color = choose(rng, _LOWER_COLOURS)
-    if lower == "jeans":
-        lower_color = choose(rng, {"denim": 60, "black": 15, "lightblue": 15, "navy": 10})
-    shoes = choose(rng, {"black": 40, "white": 26, "brown": 14, "grey": 10, "red": 4, "blue": 6})
-    bag = choose(rng, {"none": 46, "backpack": 30, "shoulder": 14, "handbag": 14 if female else 6})
-    bag_color = choose(
-        rng, {"black": 34, "navy": 14, "grey": 12, "red": 9, "brown": 12, "blue": 8, "beige": 5, "green": 6}
-    )
+    hair_color = _hair_color(rng, age)
+    clothes = _clothes(rng, female, winter)
     tone = min(len(SKIN) - 1, int(rng.exponential(1.5)))
     return Person(
         key=key,
         identity=identity,
         sex="female" if female else "male",
         age=age,
-        stature=float(stature),
+        stature=stature,
         build=build,
         skin=_jitter(rng, SKIN[tone], 8),
         hair=hair,
         hair_color=hair_color if hair != "bald" else "none",
         hair_rgb=_jitter(rng, HAIR[hair_color], 8),
         beard=not female and age != "child" and rng.random() < 0.22,
-        hat=hat,
         hat_rgb=_jitter(rng, PALETTE[choose(rng, _WINTER_COLOURS)], 14),
-        upper=upper,
-        sleeves="long" if long_sleeves else "short",
-        open_front=upper in ("jacket", "coat", "hoodie") and rng.random() < 0.45,
-        upper_color=upper_color,
-        upper_rgb=_jitter(rng, PALETTE[upper_color], 16),
-        upper_pattern=pattern,
-        second_rgb=_jitter(rng, PALETTE[_other(rng, upper_color)], 12),
+        open_front=clothes.upper in ("jacket", "coat", "hoodie") and rng.random() < 0.45,
+        upper_rgb=_jitter(rng, PALETTE[clothes.upper_color], 16),
+        second_rgb=_jitter(rng, PALETTE[_other(rng, clothes.upper_color)], 12),
         inner_rgb=_jitter(rng, PALETTE[choose(rng, _SUMMER_COLOURS)], 12),
-        lower=lower,
-        lower_color=lower_color,
-        lower_rgb=_jitter(rng, PALETTE[lower_color], 12),
-        shoes_color=shoes,
-        shoes_rgb=_jitter(rng, PALETTE[shoes], 10),
-        bag=bag,
-        bag_color=bag_color,
-        bag_rgb=_jitter(rng, PALETTE[bag_color], 14),
+        lower_rgb=_jitter(rng, PALETTE[clothes.lower_color], 12),
+        shoes_rgb=_jitter(rng, PALETTE[clothes.shoes_color], 10),
+        bag_rgb=_jitter(rng, PALETTE[clothes.bag_color], 14),
+        **clothes._asdict(),
     )
+
+
+def _stature(rng: np.random.Generator, female: bool, age: str) -> float:
+    if age == "child":
+        return 1.33 + 0.12 * rng.random()
+    mean, spread = (1.65, 0.06) if female else (1.775, 0.065)
+    return mean + spread * float(np.clip(rng.normal(), -2, 2))
 
 
 def _hair(rng: np.random.Generator, female: bool, age: str) -> str:
     if female:
-        return choose(rng, {"long": 40, "bob": 18, "ponytail": 26, "short": 8, "curly": 8})
-    return choose(
-        rng, {"short": 74, "bald": 14 if age in ("adult", "old") else 4, "curly": 10, "ponytail": 2, "long": 3}
+        return choose(rng, _HAIR_FEMALE)
+    return choose(rng, _HAIR_MALE if age in ("adult", "old") else _HAIR_YOUNG_MALE)
+
+
+def _hair_color(rng: np.random.Generator, age: str) -> str:
+    color = choose(rng, _HAIR_COLOURS)
+    return "grey" if age == "old" and rng.random() < 0.75 else color
+
+
+def _clothes(rng: np.random.Generator, female: bool, winter: bool) -> _Clothes:
+    hat = choose(rng, _WINTER_HAT if winter else _SUMMER_HAT)
+    upper = choose(rng, _WINTER_UPPER if winter else _SUMMER_UPPER)
+    upper_color = choose(rng, _WINTER_COLOURS if winter else _SUMMER_COLOURS)
+    pattern = choose(rng, _PATTERN_OUTER if upper in ("coat", "jacket") else _PATTERN)
+    long_sleeves = upper in ("sweater", "hoodie", "jacket", "coat") or (upper == "shirt" and rng.random() < 0.5)
+    lower = _lower(rng, female, winter)
+    lower_color = choose(rng, _LOWER_COLOURS)
+    if lower == "jeans":
+        lower_color = choose(rng, _JEANS_COLOURS)
+    return _Clothes(
+        hat=hat,
+        upper=upper,
+        upper_color=upper_color,
+        upper_pattern=pattern,
+        sleeves="long" if long_sleeves else "short",
+        lower=lower,
+        lower_color=lower_color,
+        shoes_color=choose(rng, _SHOES_COLOURS),
+        bag=choose(rng, _BAG_FEMALE if female else _BAG_MALE),
+        bag_color=choose(rng, _BAG_COLOURS),
     )
 
 
 def _lower(rng: np.random.Generator, female: bool, winter: bool) -> str:
-    weights = {"trousers": 40.0, "jeans": 44.0}
-    if not winter:
-        weights |= {"shorts": 30.0}
     if female:
-        weights |= {"skirt": 10.0 if winter else 24.0, "leggings": 14.0}
-    return choose(rng, weights)
+        return choose(rng, _WINTER_LOWER_FEMALE if winter else _SUMMER_LOWER_FEMALE)
+    return choose(rng, _WINTER_LOWER_MALE if winter else _SUMMER_LOWER_MALE)
 
 
 def _other(rng: np.random.Generator, color: str) -> str:
