@@ -19,6 +19,7 @@ from manifests.disk.shard_reading import Shard, open_shard
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
 from manifests.format.soft_labels import ClassMap
+from manifests.reading.frames import frame_of
 from manifests.storage.whole_files import Storage, open_storage
 
 
@@ -159,7 +160,7 @@ class Dataset:
         """What polars asks of a source: ``columns`` of the rows for which ``predicate`` holds, the first ``rows``."""
         yield _empty(self.kind).select(columns or pl.all())
         for table in self._tables(columns, predicate):
-            frame = _frame(table)
+            frame = frame_of(table)
             frame = frame if predicate is None else frame.filter(predicate)
             frame = frame if rows is None else frame.head(rows)
             yield frame
@@ -175,7 +176,7 @@ class Dataset:
         for entry in self.snapshot.files:
             with self.open(entry) as shard:
                 for group in range(len(shard.group_rows)):
-                    asked = _frame(shard.read_group(group, predicate.meta.root_names()))
+                    asked = frame_of(shard.read_group(group, predicate.meta.root_names()))
                     if asked.filter(predicate).height:
                         yield shard.read_group(group, columns)
 
@@ -208,10 +209,4 @@ def open_dataset(uri: str) -> Dataset:
 
 
 def _empty(kind: Kind) -> pl.DataFrame:
-    return _frame(SCHEMAS[kind].empty_table())
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return frame_of(SCHEMAS[kind].empty_table())

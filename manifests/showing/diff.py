@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
 from manifests.format.schema import ROW_ID, SCHEMAS, Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 from manifests.reading.runs import Run, runs
 from manifests.showing.difference import (
     Alone,
@@ -123,13 +123,7 @@ def _hashes(dataset: Dataset, aspects: Mapping[str, Sequence[str]]) -> pl.DataFr
     hashed = [pl.struct(columns).hash().alias(name) for name, columns in aspects.items()]
     wanted = [*keys, *(column for columns in aspects.values() for column in columns)]
     empty = pl.DataFrame(schema={"key": pl.String, **dict.fromkeys(aspects, pl.UInt64)})
-    return pl.concat([empty, *(_frame(table).select(key, *hashed) for table in dataset.shards(wanted))])
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return pl.concat([empty, *(frame_of(table).select(key, *hashed) for table in dataset.shards(wanted))])
 
 
 def _changed_values(

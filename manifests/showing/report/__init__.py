@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from manifests.describing.statements import INTENDED_USE
 from manifests.format.schema import SCHEMAS, Kind
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 from manifests.reading.origins import Origins, find_origins
 from manifests.reading.rows import index_rows
 from manifests.reading.runs import runs
@@ -18,7 +20,7 @@ from manifests.reading.summary import summarize
 from manifests.showing.page import render_page, write_page
 from manifests.showing.report import tables
 from manifests.showing.report.samples import make_sheets
-from manifests.showing.report.scores import Score, histogram, known_scores
+from manifests.showing.report.scores import Histogram, Score, histogram, known_scores
 
 _TEMPLATE = resources.files(__name__) / "report.html"
 _INDEXED: dict[Kind, tuple[str, ...]] = {
@@ -50,7 +52,7 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
     scores = known_scores(frame, names)
     ranking = next((score for score in scores if score.better), None)
     summary = summarize(dataset)
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "summary": summary,
         "snapshot": dataset.snapshot,
         "records": [run for run in runs(dataset) if run.settings or run.inputs or run.checkpoints],
@@ -60,49 +62,53 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
         "cards": tables.count_cards(summary.counts, summary.sizes),
         "histograms": [histogram(frame, score) for score in scores],
         "rejects": tables.rejects(dataset),
-        **_by_camera(frame),
+        **vars(_by_camera(frame)),
         "labels": tables.label_lines(frame) if "label_rule" in frame.columns else [],
     }
     return render_page(_TEMPLATE, **values)
 
 
-def _by_camera(frame: pl.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _ByCamera:
     """Who sees whom, and into whose style images went."""
+
+    cameras: Sequence[tables.CameraLine] = ()
+    seen: Sequence[tuple[int, int]] = ()
+    heat: tables.Heat | None = None
+    rows_each: Histogram | None = None
+    pairs: tables.Heat | None = None
+
+
+def _by_camera(frame: pl.DataFrame) -> _ByCamera:
     if "camera" not in frame.columns:
-        return {"cameras": [], "seen": [], "heat": None, "rows_each": None, "pairs": None}
+        return _ByCamera()
     people = frame.drop_nulls("identity").group_by("identity").len("rows")
     each = Score("rows", "Rows of an identity", f"over {people.height:,} identities", None)
     from_source = "source_camera" in frame.columns
     moved = from_source and frame.select((pl.col("source_camera") != pl.col("camera")).any()).item()
-    return {
-        "cameras": tables.camera_lines(frame),
-        "seen": tables.cameras_by_identity(frame),
-        "heat": tables.heat(frame, "camera", "identity"),
-        "rows_each": histogram(people, each) if people.height else None,
-        "pairs": tables.heat(frame, "source_camera", "camera") if moved else None,
-    }
+    return _ByCamera(
+        cameras=tables.camera_lines(frame),
+        seen=tables.cameras_by_identity(frame),
+        heat=tables.heat(frame, "camera", "identity"),
+        rows_each=histogram(people, each) if people.height else None,
+        pairs=tables.heat(frame, "source_camera", "camera") if moved else None,
+    )
 
 
 def _index(dataset: Dataset, origins: Origins) -> tuple[pl.DataFrame, list[str]]:
     """A line for each row: its place, what is counted, its scores, its source's camera; and the scores' names."""
     columns = _INDEXED[dataset.kind]
     if dataset.snapshot.files:
-        frame = _frame(index_rows(dataset, columns))
+        frame = frame_of(index_rows(dataset, columns))
     else:
-        frame = _frame(SCHEMAS[dataset.kind].empty_table().select(list(columns)))
+        frame = frame_of(SCHEMAS[dataset.kind].empty_table().select(list(columns)))
     if dataset.kind != "synthetic":
         return frame, [name for name in ("mask_quality",) if name in columns]
     names = [field.name for field in frame.schema["quality"].fields]  # type: ignore[attr-defined]
     first = pl.col("sources").list.first().struct.field("sha256").alias("image_sha256")
     frame = frame.with_columns(first).drop("sources").unnest("quality")
-    cameras = [_frame(one.read(["image_sha256", "camera"])) for one in origins.sources]
+    cameras = [frame_of(one.read(["image_sha256", "camera"])) for one in origins.sources]
     if cameras:
         known = pl.concat(cameras).unique("image_sha256", keep="first").rename({"camera": "source_camera"})
         frame = frame.join(known, "image_sha256", "left", maintain_order="left")
     return frame, names
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame

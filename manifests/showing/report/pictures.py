@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image, ImageFilter
 
@@ -17,6 +17,10 @@ _BOX = (192, 192)
 _QUALITY = 82
 _AROUND = 0.28
 """Brightness of what a mask leaves out."""
+
+
+Keypoints = Sequence[Mapping[str, float]]
+"""Of a person, as a row has them: ``x``, ``y``, ``score``; a damaged row may have null in their place."""
 
 
 class Limb(NamedTuple):
@@ -61,7 +65,7 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
     return shown
 
 
-def limbs(keypoints: Sequence[Mapping[str, Any]] | None) -> list[Limb]:
+def limbs(keypoints: Keypoints | None) -> list[Limb]:
     """The limbs whose two joints were seen, of 17 keypoints (``x``, ``y``, ``score``)."""
     if not keypoints or len(keypoints) != 17:
         return []

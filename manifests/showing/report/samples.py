@@ -5,8 +5,8 @@ Only the rows that are shown are read with their pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ import polars as pl
 import pyarrow as pa
 from PIL import Image
 
-from manifests.format.schema import ROW_ID, Kind
+from manifests.format.schema import Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.origins import Origins, find_images
 from manifests.reading.rows import fetch_rows
 from manifests.showing.page import figure
-from manifests.showing.report.pictures import Limb, cut_out, encode, limbs, open_image
+from manifests.showing.report.pictures import Keypoints, Limb, cut_out, encode, limbs, open_image
 from manifests.showing.report.scores import Score
 
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
@@ -87,10 +87,12 @@ def make_sheets(
     choices = _choose(frame, score, count)
     chosen = frame[[place for choice in choices for place in choice.places]]
     places = pa.table({name: chosen.get_column(name).to_arrow() for name in ("file", "row")})
-    rows = fetch_rows(dataset, places, _COLUMNS[dataset.kind]).to_pylist()
+    rows = [_Row.of(values) for values in fetch_rows(dataset, places, _COLUMNS[dataset.kind]).to_pylist()]
     known = _Known.of(rows, dataset, origins)
+    cameras, values = _column(chosen, "source_camera"), _column(chosen, score.name if score else "")
     samples = [
-        _sample(dataset.kind, row, extra, score, known) for row, extra in zip(rows, chosen.to_dicts(), strict=True)
+        _sample(dataset.kind, row, _facts(row, camera, value, score), known)
+        for row, camera, value in zip(rows, cameras, values, strict=True)
     ]
     sheets = []
     for choice in choices:
@@ -115,92 +117,141 @@ def _choose(frame: pl.DataFrame, score: Score | None, count: int) -> list[_Choic
 
 
 @dataclass(frozen=True)
-class _Known:
-    """Rows of the sources and of the annotations by image digest."""
+class _Found:
+    """Mask and pose that were found on an image of ``frame`` (width, height)."""
 
-    sources: dict[str, Any]
-    annotations: dict[str, Any]
+    frame: tuple[int, int]
+    mask: bytes | None
+    keypoints: Keypoints | None
 
     @classmethod
-    def of(cls, rows: list[dict[str, Any]], dataset: Dataset, origins: Origins) -> _Known:
-        digests = {digest for row in rows if (digest := _source_digest(row))}
-        sources = () if dataset.kind == "source" else origins.sources
-        annotations = () if dataset.kind == "annotation" else origins.annotations
+    def of(cls, values: Mapping[str, Any]) -> _Found:
+        return cls((values["width"], values["height"]), values["mask"], values["keypoints"])
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is shown of a row of any kind; None for what its kind does not have."""
+
+    name: str
+    source: str | None
+    """Digest of the image that it shows, annotates or was made from."""
+    image: bytes | None
+    identity: str | None
+    camera: int | None
+    role: str | None
+    """Of a source image, where it shows other than a person."""
+    found: _Found | None
+    draw: int
+    asks_pose: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Row:
+        role = values.get("role")
         return cls(
-            find_images(sources, digests, ["image"]),
-            find_images(annotations, digests, ["width", "height", "mask", "keypoints"]),
+            name=str(values["sample_id"] if "sample_id" in values else values["image_id"]),
+            source=_source_digest(values),
+            image=_bytes(values),
+            identity=values.get("identity"),
+            camera=values.get("camera"),
+            role=role if role != "person" else None,
+            found=_Found.of(values) if "mask" in values else None,
+            draw=values.get("draw", 0),
+            asks_pose=(values.get("target") or {}).get("pose") is not None,
         )
 
 
-def _source_digest(row: Mapping[str, Any]) -> str | None:
-    """Digest of the image that a row shows, annotates or was made from."""
-    if "sources" not in row:
-        return str(row["image_sha256"])
-    return next((str(source["sha256"]) for source in row["sources"] if source["role"] == "content"), None)
+def _source_digest(values: Mapping[str, Any]) -> str | None:
+    if "sources" not in values:
+        return str(values["image_sha256"])
+    return next((str(source["sha256"]) for source in values["sources"] if source["role"] == "content"), None)
 
 
-def _sample(kind: Kind, row: dict[str, Any], extra: dict[str, Any], score: Score | None, known: _Known) -> Sample:
-    digest = _source_digest(row) or ""
-    source = known.sources.get(digest, row if kind == "source" else {})
-    annotation = known.annotations.get(digest, row if kind == "annotation" else {})
-    original = open_image((source.get("image") or {}).get("bytes"))
-    who = f"identity {row['identity']}" if row.get("identity") else "nobody in particular"
-    role = row.get("role") if row.get("role") != "person" else None
-    facts = [fact for fact in (_cameras(row, extra), _scored(extra, score), role) if fact]
+def _bytes(values: Mapping[str, Any]) -> bytes | None:
+    return (values.get("image") or {}).get("bytes")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The pictures of the sources and what was found on them, by image digest."""
+
+    images: Mapping[str, bytes | None]
+    found: Mapping[str, _Found]
+
+    @classmethod
+    def of(cls, rows: Sequence[_Row], dataset: Dataset, origins: Origins) -> _Known:
+        digests = {row.source for row in rows if row.source}
+        sources = () if dataset.kind == "source" else origins.sources
+        annotations = () if dataset.kind == "annotation" else origins.annotations
+        images = find_images(sources, digests, ["image"])
+        found = find_images(annotations, digests, ["width", "height", "mask", "keypoints"])
+        return cls(
+            {digest: _bytes(values) for digest, values in images.items()},
+            {digest: _Found.of(values) for digest, values in found.items()},
+        )
+
+
+def _column(frame: pl.DataFrame, name: str) -> list[Any]:
+    return frame.get_column(name).to_list() if name in frame.columns else [None] * frame.height
+
+
+def _sample(kind: Kind, row: _Row, facts: list[str], known: _Known) -> Sample:
+    digest = row.source or ""
+    original = open_image(known.images.get(digest, row.image if kind == "source" else None))
+    found = known.found.get(digest, row.found if kind == "annotation" else None)
+    who = f"identity {row.identity}" if row.identity else "nobody in particular"
     cells = [Cell("source", f"Source image, {who}", encode(original))] if original else []
     if kind == "synthetic":
-        cells += _made(row, original, annotation, who)
-    else:
-        cells += _annotated(annotation, original)
-    return Sample(str(row[ROW_ID[kind]]), row.get("identity"), facts, cells)
+        cells += _made(row, original, found, who)
+    elif found:
+        cells += _annotated(found, original)
+    return Sample(row.name, row.identity, facts, cells)
 
 
-def _cameras(row: Mapping[str, Any], extra: Mapping[str, Any]) -> str | None:
-    before, after = extra.get("source_camera"), row.get("camera")
-    if after is None:
+def _facts(row: _Row, source_camera: int | None, value: float | None, score: Score | None) -> list[str]:
+    scored = f"{score.title} {figure(value)}" if score and value is not None else None
+    return [fact for fact in (_cameras(source_camera, row), scored, row.role) if fact]
+
+
+def _cameras(before: int | None, row: _Row) -> str | None:
+    if row.camera is None:
         return None
-    return f"camera {before} → {after}" if before is not None and before != after else f"camera {after}"
+    return f"camera {before} → {row.camera}" if before is not None and before != row.camera else f"camera {row.camera}"
 
 
-def _scored(extra: Mapping[str, Any], score: Score | None) -> str | None:
-    value = extra.get(score.name) if score else None
-    return f"{score.title} {figure(value)}" if score and value is not None else None
-
-
-def _made(row: dict[str, Any], original: Image.Image | None, annotation: dict[str, Any], who: str) -> list[Cell]:
+def _made(row: _Row, original: Image.Image | None, on_source: _Found | None, who: str) -> list[Cell]:
     """Mask, pose and image of a synthetic row.
 
     Mask and joints of a row belong to the generated image's frame. The whole source shares it only in draw 0 and
     where no other pose was asked for; what annotations say of the source itself goes before.
     """
-    made = open_image(row["image"]["bytes"])
-    asked = (row["target"] or {}).get("pose") is not None
-    base = original if original and row["draw"] == 0 and not asked else made
-    cells = _annotated({**annotation, "keypoints": None} if asked else annotation, original)
-    have = {cell.label for cell in cells}
-    own = {name: None if label in have else row[name] for name, label in (("mask", "mask"), ("keypoints", "pose"))}
-    size = {"width": row["width"], "height": row["height"]}
-    if asked:
-        pose = limbs(own.pop("keypoints"))
-        cells += [Cell("asked pose", "The pose that was asked for", None, pose, _frame(size))] if pose else []
-    cells += _annotated({**own, **size}, base)
+    made = open_image(row.image)
+    base = original if original and row.draw == 0 and not row.asks_pose else made
+    cells = []
+    if on_source:
+        cells += _annotated(replace(on_source, keypoints=None) if row.asks_pose else on_source, original)
+    own = row.found
+    if own and row.asks_pose:
+        pose = limbs(own.keypoints)
+        cells += [Cell("asked pose", "The pose that was asked for", None, pose, own.frame)] if pose else []
+        own = replace(own, keypoints=None)
+    if own:
+        have = {cell.label for cell in cells}
+        mask, keypoints = None if "mask" in have else own.mask, None if "pose" in have else own.keypoints
+        cells += _annotated(_Found(own.frame, mask, keypoints), base)
     cells.sort(key=lambda cell: _ORDER.index(cell.label))
     return [*cells, *([Cell("generated", f"Generated image, {who}", encode(made))] if made else [])]
 
 
-def _annotated(annotation: Mapping[str, Any], image: Image.Image | None) -> list[Cell]:
+def _annotated(found: _Found, image: Image.Image | None) -> list[Cell]:
     """A mask and a pose over the image that they belong to; alone where it is not at hand."""
     cells = []
-    mask = open_image(annotation.get("mask"))
+    mask = open_image(found.mask)
     if mask:
         shown = cut_out(image, mask) if image else mask
         cells.append(Cell("mask", "The person's mask", encode(shown)))
-    pose = limbs(annotation.get("keypoints"))
+    pose = limbs(found.keypoints)
     if pose:
         under = encode(image) if image else None
-        cells.append(Cell("pose", f"The pose found: {len(pose)} limbs", under, pose, _frame(annotation)))
+        cells.append(Cell("pose", f"The pose found: {len(pose)} limbs", under, pose, found.frame))
     return cells
-
-
-def _frame(size: Mapping[str, Any]) -> tuple[int, int]:
-    return int(size["width"]), int(size["height"])

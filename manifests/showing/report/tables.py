@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import polars as pl
 
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 
 HEAT_LEVELS = 5
 _VALUES_SHOWN = 8
@@ -135,20 +136,29 @@ def label_lines(frame: pl.DataFrame) -> list[LabelLine]:
     ]
 
 
+class RejectedRow(NamedTuple):
+    """Something that could not be read or made."""
+
+    item_id: str
+    reason: str
+    message: str | None
+    relative_path: str | None
+
+
 @dataclass(frozen=True)
 class Rejects:
     """(stage, reason, rows) for each kind of rejection, most first, and a few of the rejected rows."""
 
     kinds: list[tuple[str, str, int]]
-    examples: list[dict[str, Any]]
+    examples: list[RejectedRow]
 
 
 def rejects(dataset: Dataset) -> Rejects:
     """What could not be read or made."""
-    frame = pl.from_arrow(dataset.rejects())
-    assert isinstance(frame, pl.DataFrame)
+    frame = frame_of(dataset.rejects())
     kinds = frame.group_by("stage", "reason").len().sort("len", "stage", "reason", descending=[True, False, False])
     # A few of each kind tell more than many of the first.
     few = max(1, _REJECTS_SHOWN // max(1, kinds.height))
     examples = frame.group_by("stage", "reason", maintain_order=True).head(few).head(_REJECTS_SHOWN)
-    return Rejects(list(kinds.iter_rows()), examples.to_dicts())
+    shown = map(RejectedRow._make, examples.select(RejectedRow._fields).iter_rows())
+    return Rejects(list(kinds.iter_rows()), list(shown))
