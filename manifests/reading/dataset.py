@@ -144,7 +144,7 @@ class Dataset:
         """What polars asks of a source: ``columns`` of the rows for which ``predicate`` holds, the first ``rows``."""
         yield _empty(self.kind).select(columns or pl.all())
         for table in self._tables(columns, predicate):
-            frame = _frame(table)
+            frame = pl.DataFrame(table)
             frame = frame if predicate is None else frame.filter(predicate)
             frame = frame if rows is None else frame.head(rows)
             yield frame
@@ -160,7 +160,7 @@ class Dataset:
         for entry in self.snapshot.files:
             with self.open(entry) as shard:
                 for group in range(len(shard.group_rows)):
-                    asked = _frame(shard.read_group(group, predicate.meta.root_names()))
+                    asked = pl.DataFrame(shard.read_group(group, predicate.meta.root_names()))
                     if asked.filter(predicate).height:
                         yield shard.read_group(group, columns)
 
@@ -187,10 +187,4 @@ def open_dataset(uri: str) -> Dataset:
 
 
 def _empty(kind: Kind) -> pl.DataFrame:
-    return _frame(SCHEMAS[kind].empty_table())
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return pl.DataFrame(SCHEMAS[kind].empty_table())

@@ -70,7 +70,7 @@ def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> dict[str, A
 
 def sample_rows(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> pl.DataFrame:
     """Up to ``rows`` rows, evenly spread, with the columns that people look at first."""
-    return _frame(fetch_rows(dataset, spread_places(dataset, rows, chosen), SAMPLED[dataset.kind]))
+    return pl.DataFrame(fetch_rows(dataset, spread_places(dataset, rows, chosen), SAMPLED[dataset.kind]))
 
 
 def spread_places(dataset: Dataset, rows: int, chosen: RowNumbers | None = None) -> pa.Table:
@@ -88,18 +88,12 @@ def _small_columns(dataset: Dataset) -> pl.DataFrame:
     extra = {"source": (), "annotation": ("mask_quality",), "synthetic": ("quality", "target")}[dataset.kind]
     known = SCHEMAS[dataset.kind].names
     wanted = (*COUNTED[dataset.kind], "identity", "width", "height", *extra)
-    frame = _frame(dataset.read([name for name in wanted if name in known]))
+    frame = pl.DataFrame(dataset.read([name for name in wanted if name in known]))
     if dataset.kind != "synthetic":
         return frame
     target = [pl.col("target").struct.field(name).alias(f"target_{name}") for name in ("camera", "domain")]
     scores = [pl.col("quality").struct.field(name) for name in QUALITY_SCORES]
     return frame.with_columns(*target, *scores)
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def _scores(kind: Kind) -> tuple[str, ...]:

@@ -171,7 +171,8 @@ class DatasetRun:
     def _tidy(self) -> None:
         """What whoever closed the plan did not come to do."""
         newest = Snapshot.newest(self._storage)
-        assert newest is not None
+        if newest is None:
+            raise gone(self._storage)
         sweep(self._storage, mend(self._storage, newest))
         self.finished = True
 
