@@ -5,13 +5,34 @@ A run record holds whatever its job put there. Here it has a shape; what it does
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from manifests.common.strict_json import Number, validated
 from manifests.reading.dataset import Dataset
 
 SOFTWARE = "reid-synth"
+TrainingSets = dict[str, dict[str, Any]]
+"""What a card says of each training set, by its role."""
+
+
+class Bar(TypedDict):
+    """One bar of a reliability diagram: from ``low`` to ``high``, the mean of what was said in it, the share that was
+    right, None where nothing fell into it, and the share of all that did."""
+
+    low: Number
+    high: Number
+    reliability: Number
+    share: Number
+    right: Number | None
+
+
+_BAR = TypeAdapter(Bar)
 
 
 @dataclass(frozen=True)
@@ -36,7 +57,7 @@ class Checkpoint:
     sha256: str
     recipe: str | None
     licence: str | None
-    trained_on: Any
+    trained_on: str | TrainingSets | None
     """A sentence, or the training sets by role, as its card has it."""
     uri: str | None
     set_uri: str | None
@@ -52,16 +73,16 @@ class Run:
     job: str
     started: str | None
     closed: str | None
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     settings_sha256: str | None
     inputs: tuple[Input, ...]
     checkpoints: tuple[Checkpoint, ...]
     annotators: tuple[Checkpoint, ...]
     """The models that found masks and poses of the source images."""
     environment: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    scores: Mapping[str, object]
     """Figures of the whole data set (FID, say), where the job measured any."""
-    diagram: tuple[Mapping[str, Any], ...] = ()
+    diagram: tuple[Bar, ...] = ()
     """Reliability against truth on people kept apart, bar by bar, where the job calibrated it."""
 
 
@@ -75,14 +96,14 @@ def runs(dataset: Dataset) -> list[Run]:
     return [run for one, last in found if last.plan_id in dataset.snapshot.plan_ids for run in (*_merged(one), last)]
 
 
-def _merged(state: Mapping[str, Any]) -> Iterator[Run]:
+def _merged(state: Mapping[str, object]) -> Iterator[Run]:
     """The runs of the data sets that a run merged, and of those that they were merged from."""
     for dataset in _mappings(_mapping(state.get("run")).get("merged")):
         for one in _mappings(dataset.get("runs")):
             yield from (*_merged(one), _run(one))
 
 
-def _run(state: Mapping[str, Any]) -> Run:
+def _run(state: Mapping[str, object]) -> Run:
     run = _mapping(state.get("run"))
     return Run(
         plan_id=str(_mapping(state.get("plan")).get("plan_id", "")),
@@ -97,11 +118,11 @@ def _run(state: Mapping[str, Any]) -> Run:
         annotators=tuple(_checkpoints(_annotators(run))),
         environment=_environment(run),
         scores=_mapping(run.get("scores")),
-        diagram=tuple(filter(_is_bar, _mappings(_mapping(run.get("calibration")).get("diagram")))),
+        diagram=tuple(_bars(_mapping(run.get("calibration")).get("diagram"))),
     )
 
 
-def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
+def _inputs(run: Mapping[str, object]) -> Iterator[Input]:
     annotations = _mapping(run.get("annotations"))
     for one in [*_mappings(run.get("inputs")), *([{"role": "annotations", **annotations}] if annotations else [])]:
         role = _text(one, "role") or "source"
@@ -115,14 +136,15 @@ def _inputs(run: Mapping[str, Any]) -> Iterator[Input]:
         )
 
 
-def _checkpoints(models: Any) -> Iterator[Checkpoint]:
+def _checkpoints(models: object) -> Iterator[Checkpoint]:
     for one in _mappings(models):
-        if isinstance(one.get("sha256"), str) and one["sha256"]:
+        sha256 = one.get("sha256")
+        if isinstance(sha256, str) and sha256:
             role = _text(one, "role") or "model"
             yield Checkpoint(
                 name=_text(one, "name") or role,
                 role=role,
-                sha256=one["sha256"],
+                sha256=sha256,
                 recipe=_text(one, "recipe"),
                 licence=_text(one, "licence"),
                 trained_on=training_sets(one.get("trained_on")),
@@ -131,7 +153,7 @@ def _checkpoints(models: Any) -> Iterator[Checkpoint]:
             )
 
 
-def training_sets(said: Any) -> str | dict[str, dict[str, Any]] | None:
+def training_sets(said: object) -> str | TrainingSets | None:
     """What a record or card says of a model's training: a sentence as it is; training sets by role, in each the names
     of data sets, licences, bases and people as lists of texts, where it gives them; None for anything else."""
     if isinstance(said, str):
@@ -146,38 +168,38 @@ def _lists(part: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: [one for one in values if isinstance(one, str)] for name, values in lists.items()}
 
 
-def _environment(run: Mapping[str, Any]) -> dict[str, Any]:
+def _environment(run: Mapping[str, object]) -> dict[str, Any]:
     """What the run ran on: texts and figures, and the versions of libraries."""
     said = _mapping(run.get("environment"))
     plain = {name: one for name, one in said.items() if isinstance(one, str | int | float) and name != "libraries"}
-    texts: dict[str, Any] = {
+    texts: dict[str, object] = {
         name: str(plain[name]) for name in ("git_commit", "fingerprint", "lock_sha256") if name in plain
     }
     libraries = _mapping(said.get("libraries"))
     return {**plain, **texts, **({"libraries": dict(libraries)} if libraries else {})}
 
 
-def _is_bar(bar: Mapping[str, Any]) -> bool:
-    numbers = [bar.get(name) for name in ("low", "high", "reliability", "share")]
-    right = bar.get("right", "")
-    return all(isinstance(one, int | float) for one in numbers) and isinstance(right, int | float | None)
+def _bars(diagram: object) -> Iterator[Bar]:
+    for bar in _mappings(diagram):
+        with contextlib.suppress(ValueError):
+            yield validated(_BAR, bar, lenient=True)
 
 
-def _annotators(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _annotators(run: Mapping[str, object]) -> list[dict[str, object]]:
     """Each model of the annotations in the form of a checkpoint."""
     roles = (("segmenter", "segmenter", "segmenter_sha256"), ("pose model", "pose_model", "pose_sha256"))
     pairs = list(_mappings(_mapping(run.get("annotations")).get("models")))
     return [{"role": role, "name": one.get(name), "sha256": one.get(key)} for one in pairs for role, name, key in roles]
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(value: object) -> Iterator[Mapping[str, object]]:
     return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
 
 
-def _text(value: Mapping[str, Any], name: str) -> str | None:
+def _text(value: Mapping[str, object], name: str) -> str | None:
     found = value.get(name)
     return None if found is None else str(found)

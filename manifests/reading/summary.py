@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -35,12 +35,37 @@ SAMPLED: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> dict[str, Any]:
-    """Everything `show` prints, as JSON-ready values; of the ``chosen`` rows, ``matching`` in number, if given.
+class Summary(TypedDict):
+    """Everything `show` prints, as JSON-ready values."""
 
-    ``counts`` maps a column to its values and their rows, ``identities`` an identity to its rows, ``sizes``
-    ``WIDTHxHEIGHT`` to rows, ``scores`` a score to how often it is known, its mean, quartiles and extremes.
-    """
+    uri: str
+    kind: Kind
+    snapshot: int
+    created: str
+    schema_version: str
+    digest: str
+    files: int
+    bytes: int
+    planned: int
+    rows: int
+    matching: int
+    """Chosen rows; ``counts``, ``identities``, ``sizes`` and ``scores`` are over them."""
+    rejected: int
+    erased: int
+    reasons: dict[str, int]
+    """Rejected rows by reason."""
+    counts: dict[str, dict[str, int]]
+    """Rows by column and value."""
+    identities: dict[str, int]
+    """Rows by identity."""
+    sizes: dict[str, int]
+    """Rows by ``WIDTHxHEIGHT``."""
+    scores: dict[str, dict[str, float]]
+    """By score: how often it is known, its mean, quartiles and extremes."""
+
+
+def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> Summary:
+    """What ``dataset`` holds, counted over the ``chosen`` rows, all by default."""
     snapshot = dataset.snapshot
     table = _small_columns(dataset)
     if chosen is not None:

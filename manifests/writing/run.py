@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from manifests.describing.statements import FOOTERS
 from manifests.disk.claims import claim_path, gone, next_number, refuse_interrupted_erasure
@@ -41,7 +40,7 @@ class DatasetRun:
         self._plan = plan
         self._claim = claim
         self._state: RunRecord = {}
-        self._notes: dict[str, Any] = {}
+        self._notes: dict[str, object] = {}
         self._failed_before = False
         self.uri = storage.uri
         footer = tuple(sorted(plan.footer.items()))
@@ -59,7 +58,7 @@ class DatasetRun:
         shard_rows: Mapping[int, int],
         *,
         footer: Mapping[str, str] | None = None,
-        run: Mapping[str, Any] | None = None,
+        run: Mapping[str, object] | None = None,
         append: bool = False,
     ) -> DatasetRun:
         """Begin the plan at ``uri``, or take it up again where it was left; a finished plan is left alone.
@@ -114,7 +113,7 @@ class DatasetRun:
                 self.finished = True
                 return settle(self._storage, snapshot)
 
-    def note(self, entries: Mapping[str, Any]) -> None:
+    def note(self, entries: Mapping[str, object]) -> None:
         """Add what only the work itself could tell (anything JSON) to the run's record when it is closed."""
         self._notes |= entries
 
