@@ -55,7 +55,6 @@ def main(settings: Settings) -> None:
         world = settings.output / "world"
         make_toyworld(ToyWorldSettings(identities=settings.identities, seed=settings.seed, images_per_camera=2), world)
     lab = Laboratory(world, settings.height, settings.width, settings.seed, settings.reid_steps, settings.output)
-    assert lab.train["source"].cameras is not None
     pairs = camera_pairs(sorted(set(lab.train["source"].cameras.tolist())))[: settings.camera_pairs]
     trial = Trial(settings.output, settings.budget, settings.seed, tuple(pairs))
     for number, system in enumerate(systems, 1):

@@ -223,7 +223,7 @@ class _Versioned(TypedDict):
 _RECORD, _SNAPSHOT, _VERSIONED = TypeAdapter(CommitRecord), TypeAdapter(Snapshot), TypeAdapter(_Versioned)
 
 
-def version_in(value: dict[str, Any]) -> str:
+def version_in(value: Mapping[str, object]) -> str:
     """The version of the schema that a record says it is of; empty where it says none.
 
     Raises:
@@ -242,7 +242,7 @@ def snapshot_path(number: int) -> str:
     return f"{SNAPSHOTS}/{number}.json"
 
 
-def dump(value: Mapping[str, Any]) -> bytes:
+def dump(value: Mapping[str, object]) -> bytes:
     """JSON for people and programs alike: indented, sorted keys, UTF-8.
 
     A NaN that an older version left in a record becomes null: it must not stand in the way of an erasure.

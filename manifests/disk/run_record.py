@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
@@ -90,7 +89,7 @@ class RunPlan:
         return cls(plan["plan_id"], begun["kind"], plan["first_shard"], shard_rows, begun["footer"])
 
 
-def begun(plan: RunPlan, run: Mapping[str, Any]) -> RunRecord:
+def begun(plan: RunPlan, run: Mapping[str, object]) -> RunRecord:
     """The record of a run that begins now."""
     return {
         "schema_version": SCHEMA_VERSION,

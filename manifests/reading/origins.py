@@ -15,6 +15,9 @@ from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.rows import fetch_rows, index_rows
 from manifests.reading.runs import runs
 
+Row = dict[str, Any]
+"""A row's values by column."""
+
 
 @dataclass(frozen=True)
 class Origins:
@@ -47,9 +50,9 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
     return Origins(tuple(sources), tuple(known), tuple(missing))
 
 
-def find_images(datasets: Sequence[Dataset], digests: Collection[str], columns: Sequence[str]) -> dict[str, Any]:
+def find_images(datasets: Sequence[Dataset], digests: Collection[str], columns: Sequence[str]) -> dict[str, Row]:
     """``columns`` of the first row for each of ``digests`` (``image_sha256``) that one of ``datasets`` holds."""
-    found: dict[str, Any] = {}
+    found: dict[str, Row] = {}
     for dataset in datasets:
         wanted = pa.array(sorted(set(digests) - set(found)), pa.string())
         if not len(wanted) or not dataset.snapshot.rows:

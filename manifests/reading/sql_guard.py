@@ -8,6 +8,8 @@ ways never reaches it. Names are quoted by double quotes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlglot import ErrorLevel, exp, generator, parse, parse_one, parser, tokens
 from sqlglot.dialects.dialect import Dialect
@@ -15,6 +17,8 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]  # public, and not said to be
 
 from manifests.errors import one_line
+
+T = TypeVar("T")
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of is refused here
 
@@ -88,7 +92,7 @@ def checked_query(statement: str, table: str) -> str:
     Raises:
         ValueError: it is no SQL, or something else, or holds what is not listed here.
     """
-    parts = [one for one in _parsed(statement) if one is not None]
+    parts = [one for one in _parsed(lambda: parse(statement, read=_PolarsSQL)) if one is not None]
     if len(parts) != 1 or not isinstance(parts[0], exp.Select | exp.SetOperation):
         raise ValueError("it is not one SELECT")
     query = parts[0]
@@ -107,14 +111,13 @@ def checked_expression(expression: str) -> str:
     Raises:
         ValueError: it is no SQL, or holds a query or anything else that is not listed here.
     """
-    (parsed,) = _parsed(expression, exp.Condition)
-    assert parsed is not None
-    return _written(parsed, _EXPRESSIONS)
+    return _written(_parsed(lambda: parse_one(expression, read=_PolarsSQL, into=exp.Condition)), _EXPRESSIONS)
 
 
-def _parsed(text: str, into: type[exp.Expr] | None = None) -> list[exp.Expr | None]:
+def _parsed(parse_it: Callable[[], T]) -> T:
+    """What ``parse_it`` gives; what it cannot take is a ValueError of one line."""
     try:
-        return [parse_one(text, read=_PolarsSQL, into=into)] if into else list(parse(text, read=_PolarsSQL))
+        return parse_it()
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except ParseError as error:

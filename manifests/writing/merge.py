@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,7 +100,7 @@ def _opened(uris: Sequence[str], output: str) -> list[Dataset]:
 
 
 def _parts(inputs: Sequence[Dataset], renamings: Sequence[Renaming]) -> Iterator[_Part]:
-    seen: set[tuple[Any, ...]] = set()
+    seen: set[tuple[object, ...]] = set()
     for dataset, renaming in zip(inputs, renamings, strict=True):
         rejects = {entry.shard: entry for entry in dataset.snapshot.rejects}
         keys = dataset.shards(ROW_KEY[dataset.kind])

@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from manifests.describing.statements import FOOTERS
 from manifests.disk.claims import claim_path, gone, next_number, refuse_interrupted_erasure
@@ -50,7 +49,7 @@ class DatasetRun:
         self._plan = plan
         self._claim = claim
         self._state: RunRecord = {}
-        self._notes: dict[str, Any] = {}
+        self._notes: dict[str, object] = {}
         self._failed_before = False
         self.uri = storage.uri
         footer = tuple(sorted(plan.footer.items()))
@@ -68,7 +67,7 @@ class DatasetRun:
         shard_rows: Mapping[int, int],
         *,
         footer: Mapping[str, str] | None = None,
-        run: Mapping[str, Any] | None = None,
+        run: Mapping[str, object] | None = None,
         append: bool = False,
     ) -> DatasetRun:
         """Begin the plan at ``uri``, or take it up again where it was left; a finished plan is left alone.
@@ -123,7 +122,7 @@ class DatasetRun:
                 self.finished = True
                 return settle(self._storage, snapshot)
 
-    def note(self, entries: Mapping[str, Any]) -> None:
+    def note(self, entries: Mapping[str, object]) -> None:
         """Add what only the work itself could tell (anything JSON) to the run's record when it is closed."""
         self._notes |= entries
 
@@ -180,7 +179,8 @@ class DatasetRun:
     def _tidy(self) -> None:
         """What whoever closed the plan did not come to do."""
         newest = Snapshot.newest(self._storage)
-        assert newest is not None
+        if newest is None:
+            raise gone(self._storage)
         sweep(self._storage, mend(self._storage, newest))
         self.finished = True
 

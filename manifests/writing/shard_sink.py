@@ -66,7 +66,7 @@ class ShardSink:
                 these are other bytes, or the storage refuses.
         """
         storage = open_storage(self.uri)
-        planned = self._planned(storage, shard)
+        claim = self._claimed(storage, shard)
         record, attempt = committed(storage, self.first_shard + shard)
         if record is not None:
             self._check_ours(storage, record)
@@ -74,15 +74,16 @@ class ShardSink:
         rows = conform(rows, SCHEMAS[self.kind])
         rejects = conform(rejects, REJECT_SCHEMA) if rejects is not None and rejects.num_rows else None
         rejected = rejects.num_rows if rejects is not None else 0
-        if planned not in (None, rows.num_rows + rejected):
+        if claim is not None and claim.shard_rows[shard] != rows.num_rows + rejected:
+            planned = claim.shard_rows[shard]
             raise ValueError(f"shard {shard}: planned {planned} rows, got {rows.num_rows} and {rejected} rejected")
         encoded = self._encoded(self.first_shard + shard, rows, rejects, stats or {}, tuple(row_plans))
-        if planned is None or (attempt and self._closed(storage) is not None):
+        if claim is None or (attempt and self._closed(storage) is not None):
             return self._restore(storage, encoded)
-        return self._commit(storage, encoded, attempt)
+        return self._commit(storage, encoded, attempt, claim)
 
-    def _planned(self, storage: Storage, shard: int) -> int | None:
-        """Planned rows of ``shard``; None where the plan was closed before."""
+    def _claimed(self, storage: Storage, shard: int) -> Claim | None:
+        """The run's claim, which says the planned rows of ``shard``; None where the plan was closed before."""
         if self.claim is None:
             return None
         claim = Claim.load(storage, self.claim)
@@ -97,7 +98,7 @@ class ShardSink:
             )
         if shard not in claim.shard_rows:
             raise ValueError(f"shard {shard}: planned None rows")
-        return claim.shard_rows[shard]
+        return claim
 
     def _encoded(
         self,
@@ -119,7 +120,7 @@ class ShardSink:
         )
         return _Encoded(record, contents)
 
-    def _commit(self, storage: Storage, encoded: _Encoded, attempt: int) -> CommitRecord:
+    def _commit(self, storage: Storage, encoded: _Encoded, attempt: int, claim: Claim) -> CommitRecord:
         record = encoded.record
         try:
             encoded.write(storage)
@@ -128,11 +129,11 @@ class ShardSink:
             # A rival may have closed the run and swept our unfinished file away in the middle of our write.
             winner, _ = committed(storage, record.shard)
             if winner is None:
-                self._check_there(storage, encoded, attempt)
+                self._check_there(storage, encoded, attempt, claim)
                 raise
             return winner
         if won:
-            self._check_there(storage, encoded, attempt)
+            self._check_there(storage, encoded, attempt, claim)
             return record
         winner, _ = committed(storage, record.shard)
         if winner is None:
@@ -141,10 +142,9 @@ class ShardSink:
         encoded.delete(storage, kept=winner.files)
         return winner
 
-    def _check_there(self, storage: Storage, encoded: _Encoded, attempt: int) -> None:
+    def _check_there(self, storage: Storage, encoded: _Encoded, attempt: int, claim: Claim) -> None:
         """A folder that vanished meanwhile is not begun anew by what a worker writes last."""
-        assert self.claim is not None
-        if storage.read(claim_path(self.claim)) is None:
+        if storage.read(claim_path(claim.number)) is None:
             storage.delete(commit_path(encoded.record.shard, attempt))
             encoded.delete(storage)
             raise gone(storage)

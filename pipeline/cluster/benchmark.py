@@ -158,10 +158,8 @@ class Bench:
         made from. The baseline knows that person's real images, so this tells a generator that loses people."""
         baseline = load_reid(self.arm_folder(self.gap.baseline) / "reid", self.settings.device)
         sets = load_sets([made], self.settings.height, self.settings.width)
-        assert baseline.classes is not None
-        number = {name: place for place, name in enumerate(baseline.classes.identities)}
-        assert sets.images.people is not None
-        asked = [number[sets.classes.identities[person]] for person in sets.images.people]
+        number = {name: place for place, name in enumerate(baseline.people.identities)}
+        asked = [number[sets.classes.identities[person]] for person in sets.images.known_people]
         return float((baseline.logits(sets.images.images).argmax(axis=1) == asked).mean())
 
     def _measure(self, _: Arm, network: ReidModel, part: Measured) -> Retrieval:
@@ -174,12 +172,12 @@ class Bench:
         return measure_on(self.uri(part), network, RetrievalSettings(poses=poses), pose_network).retrieval
 
     def _synthesize(self, arm: Arm, part: str, splits: Sequence[str]) -> str:
-        assert arm.recipe is not None
-        kind = next(kind for kind in KINDS if arm.recipe in kind.recipes)
+        recipe = arm.made_by
+        kind = next(kind for kind in KINDS if recipe in kind.recipes)
         job = prepare_synthesis(
             self.uri(part),
             self.uri("target") if "target" in self.gap.needs else None,
-            str(self.folder / "generators" / arm.recipe),
+            str(self.folder / "generators" / recipe),
             kind.settings.model_validate(self._synthesis_settings(arm, kind, splits)),
             annotations_uri=self._annotations(part) if kind is not POSES and self._annotated(part) else None,
             device=self.settings.device,

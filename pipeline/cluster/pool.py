@@ -59,10 +59,11 @@ def run_shards_here(
     progress: Progress | None = None,
 ) -> int:
     """As `run_shards`, one shard after another in this process, which may be a Ray task or know no Ray at all."""
-    worker = build_worker() if shards else None
+    if not shards:
+        return 0
+    worker = build_worker()
     with stop_between_steps() as stop:
         for shard, plan in sorted(shards.items()):
-            assert worker is not None
             left = plan.num_rows
             for count in _run_patiently(worker, shard, plan):
                 done = min(left, count)
@@ -70,7 +71,7 @@ def run_shards_here(
                 if progress is not None:
                     progress.advance(done)
                 stop.check()
-    return min(1, len(shards))
+    return 1
 
 
 def run_shards(
@@ -137,14 +138,17 @@ class _Actor:
         self.worker: ShardWorker | None = None
 
     def ready(self) -> bool:
-        if self.worker is None:
-            self.worker = self.build_worker()
+        self._made()
         return True
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
-        self.ready()  # an actor that died and came back has no worker
-        assert self.worker is not None
-        yield from _run_patiently(self.worker, shard, plan)
+        yield from _run_patiently(self._made(), shard, plan)
+
+    def _made(self) -> ShardWorker:
+        """The worker; made anew where the actor died and came back."""
+        if self.worker is None:
+            self.worker = self.build_worker()
+        return self.worker
 
 
 def _run_patiently(worker: ShardWorker, shard: int, plan: pa.Table) -> Iterator[int]:

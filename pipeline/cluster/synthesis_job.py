@@ -68,7 +68,8 @@ def run_synthesis_job(
     """
     chosen = kind.settings.model_validate(settings.model_dump(include=set(kind.settings.model_fields)))
     # A wrong path or name ends here, before anything is drawn and before Ray is started.
-    generators = _check(settings, chosen, kind, target, embedded)
+    named, origin = _named(settings, kind, embedded)
+    generators = _check(settings, chosen, kind, target, named)
     annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
 
     def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
@@ -85,31 +86,33 @@ def run_synthesis_job(
 
     if settings.dry_run:
         with tempfile.TemporaryDirectory() as scratch:
-            sources = _sources(settings, target, embedded, Path(scratch))
+            sources = _sources(origin, target, Path(scratch))
             print("\n".join(prepare(*sources, annotated.annotations if annotated else None).dry_run_lines()))
         return
-    source, target = _sources(settings, target, embedded, _beside(settings.output))
+    source, target = _sources(origin, target, _beside(settings.output))
     with ray_session(settings.ray_address, device=settings.device):
         job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
         dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage)
     _report(dataset, job, sheet)
 
 
-def _check(
-    settings: SynthesisJobSettings,
-    chosen: SynthesisSettings,
-    kind: Kind,
-    target: str | None,
-    embedded: Sources | None,
-) -> GeneratorSet:
-    """The generators, after they and the named inputs were found to be there and to fit."""
-    if settings.generator is None or (settings.source is None and embedded is None):
+def _named(settings: SynthesisJobSettings, kind: Kind, embedded: Sources | None) -> tuple[str, str | Sources]:
+    """The generator, and the source or what makes one that stands in; both have to be named where none is shipped."""
+    origin = embedded if settings.source is None else settings.source
+    if settings.generator is None or origin is None:
         recipe = kind.recipes[0]
         raise UserError(
             f"no generator of this kind is shipped: name --source and --generator; `python jobs/train_generator.py "
             f"--recipe {recipe} --source URI --output runs/{recipe}` trains one ({' or '.join(kind.recipes)})"
         )
-    generators = open_generators(settings.generator)
+    return settings.generator, origin
+
+
+def _check(
+    settings: SynthesisJobSettings, chosen: SynthesisSettings, kind: Kind, target: str | None, named: str
+) -> GeneratorSet:
+    """The generators, after they and the named inputs were found to be there and to fit."""
+    generators = open_generators(named)
     check_kind(generators, kind)
     if target is not None:
         open_input(target, "source", flag="--target")
@@ -129,14 +132,9 @@ def _beside(output: str) -> Path:
     return DEMO if "://" in output else Path(output).parent
 
 
-def _sources(
-    settings: SynthesisJobSettings, target: str | None, embedded: Sources | None, folder: Path
-) -> tuple[str, str | None]:
+def _sources(origin: str | Sources, target: str | None, folder: Path) -> tuple[str, str | None]:
     """URIs of source and target; the embedded default's, drawn and ingested below ``folder``, if none are given."""
-    if settings.source is not None:
-        return settings.source, target
-    assert embedded is not None
-    return embedded(folder)
+    return (origin, target) if isinstance(origin, str) else origin(folder)
 
 
 def _annotate(

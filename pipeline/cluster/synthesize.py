@@ -76,7 +76,8 @@ class Synthesis:
 
     def _sample_sizes(self) -> np.ndarray:
         """Encoded sizes in bytes of a few sources at the output's size: a generated image weighs about the same."""
-        images = [resize(image, *_size(self.settings)) for image in spread_images(self.source, SIZE_IMAGES)]
+        size = self.settings.size(self.inputs.generators)
+        images = [resize(image, *size) for image in spread_images(self.source, SIZE_IMAGES)]
         sizes = [len(encode(image, self.settings.image_format, self.settings.quality)) for image in images]
         return np.array(sizes or [0])
 
@@ -110,7 +111,7 @@ def prepare_synthesis(
         generators=generators,
         domain=_domain(target or source),
         target_domain=_domain(target or source) if kind is TRANSLATION else None,
-        styles=measure_styles(source, target, _size(settings), by_camera=kind is CAMERAS),
+        styles=measure_styles(source, target, settings.size(generators), by_camera=kind is CAMERAS),
         pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
     )
@@ -149,7 +150,7 @@ def check_request(
     check_kind(generators, kind)
     settings = _resolved(settings, generators, device)
     if isinstance(settings, TranslationSettings):
-        check_draws(settings.per_image, _size(settings))
+        check_draws(settings.per_image, settings.size(generators))
     people = select_people(source, settings)
     classes = ClassMap.of(person.identity for person in people)
     teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
@@ -168,7 +169,7 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str
     """``settings`` with size, precision and label rule said; the driver may stand on a node without the device."""
     dtype = resolve_precision(settings.precision, "cpu")
     trained = generators.height, generators.width
-    asked = settings.height or trained[0], settings.width or trained[1]
+    asked = settings.size(generators)
     if "noise" in generators.recipe.inputs and asked != trained:
         raise UserError(f"{generators.name} makes {trained[0]} x {trained[1]} images: leave out --height and --width")
     return settings.model_copy(
@@ -312,9 +313,3 @@ def _domain(dataset: Dataset) -> str:
     """The name of the domain whose style the rows get."""
     domains = dataset.scan().select("domain").unique().collect().get_column("domain").drop_nulls().sort().to_list()
     return str(domains[0]) if domains else "unknown"
-
-
-def _size(settings: SynthesisSettings) -> tuple[int, int]:
-    assert settings.height is not None
-    assert settings.width is not None
-    return settings.height, settings.width

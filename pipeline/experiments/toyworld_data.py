@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from pipeline.common.digests import content_id, subject_key
@@ -14,7 +16,17 @@ from pipeline.common.images import decode, decode_mask
 from pipeline.training.data import DomainData
 
 
-def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int | None = None) -> DomainData:
+@dataclass(frozen=True, kw_only=True)
+class WorldData(DomainData):
+    """Images of whom all is known: who drew them knows mask, keypoints, person and camera of each."""
+
+    masks: NDArray[np.bool_]
+    keypoints: NDArray[np.float32]
+    identities: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+
+
+def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int | None = None) -> WorldData:
     """People of ``splits`` (train, query, gallery) in one domain of the world under ``root``.
 
     ``limit`` keeps that many, spread evenly over the rest.
@@ -34,7 +46,7 @@ def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int |
         raise UserError(f"no people in the splits {', '.join(sorted(splits))} of {folder}")
     subjects = sorted({subject_key(f"toyworld/{domain}", str(row["identity"])) for row in rows})
     identities = np.array([row["identity"] for row in rows], np.int64)
-    return DomainData(
+    return WorldData(
         images=np.stack([decode((folder / row["path"]).read_bytes()) for row in rows]),
         masks=np.stack([decode_mask(row["mask"]) for row in rows]),
         keypoints=np.array([[tuple(point.values()) for point in row["keypoints"]] for row in rows], np.float32),

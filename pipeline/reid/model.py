@@ -43,6 +43,17 @@ class ReidModel:
     """Of the weights file; empty for a network that was never written."""
     batch_size: int = 32
 
+    @property
+    def people(self) -> ClassMap:
+        """Who the classes are.
+
+        Raises:
+            UserError: they are no people, or of no names.
+        """
+        if self.classes is None:
+            raise UserError("the ReID network does not say whom its classes name: train it anew")
+        return self.classes
+
     def embed(self, images: Images) -> NDArray[np.float32]:
         """(N, D) rows of Euclidean length 1: compare them by their inner product."""
         return self._run(self.network.embed, images)[0]

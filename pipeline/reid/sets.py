@@ -55,6 +55,13 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def known_people(self) -> NDArray[np.int32]:
+        """``people``; raises ValueError where they are not known."""
+        if self.people is None:
+            raise ValueError("nobody said who is on these images")
+        return self.people
+
     def digest(self) -> str:
         """SHA-256, hex, over shapes and bytes of all arrays."""
         digest = hashlib.sha256()

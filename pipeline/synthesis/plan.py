@@ -65,6 +65,10 @@ class SynthesisSettings(LabelSettings):
     selecting: ClassVar[frozenset[str]] = frozenset({"shard_size"})
     """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
 
+    def size(self, generators: GeneratorSet) -> tuple[int, int]:
+        """Height and width of the images in pixels: those asked for, or as the generators were trained."""
+        return self.height or generators.height, self.width or generators.width
+
     def deciding(self) -> dict[str, Any]:
         """The settings that a row's bytes depend on; the teacher counts by its digest, not by its path."""
         return self.model_dump(mode="json", exclude={*self.selecting, "teacher"})

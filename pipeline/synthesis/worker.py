@@ -130,8 +130,7 @@ class SynthesisWorker:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the images, in pixels."""
-        generators = self.inputs.generators
-        return self.settings.height or generators.height, self.settings.width or generators.width
+        return self.settings.size(self.inputs.generators)
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""

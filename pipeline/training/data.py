@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class DomainData:
     def __len__(self) -> int:
         return len(self.images)
 
-    def resized(self, height: int, width: int) -> DomainData:
+    def resized(self, height: int, width: int) -> Self:
         """The same crops, masks and keypoints at another size."""
         if self.images.shape[1:3] == (height, width):
             return self
@@ -68,7 +68,7 @@ class DomainData:
         keypoints = None if self.keypoints is None else self.keypoints * scale
         return replace(self, images=images, masks=masks, keypoints=keypoints)
 
-    def take(self, rows: NDArray[np.int64]) -> DomainData:
+    def take(self, rows: NDArray[np.int64]) -> Self:
         """Some of the rows, in the order asked for."""
         kept = {name: getattr(self, name) for name in ("masks", "keypoints", "identities", "cameras")}
         kept = {name: array[rows] for name, array in kept.items() if array is not None}

@@ -43,6 +43,13 @@ class Arm:
     paper: Gain | None = None
 
     @property
+    def made_by(self) -> str:
+        """The recipe of its images; raises ValueError where nothing is generated."""
+        if self.recipe is None:
+            raise ValueError(f"the arm {self.name} generates no images")
+        return self.recipe
+
+    @property
     def shows_people(self) -> bool:
         """Whether each generated image is of somebody, not of nobody in particular."""
         return self.recipe is not None and self.recipe not in PEOPLE.recipes

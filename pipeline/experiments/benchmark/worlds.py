@@ -59,8 +59,6 @@ def set_uri(output: Path, seed: int, gap: Gap, name: str) -> str:
 def _ingest(output: Path, seed: int, gap: Gap, name: str, domain: str, splits: Sequence[Split]) -> Dataset:
     root = seed_folder(output, seed) / "world" / domain
     layout = get_layout("toyworld")
-    assert layout.licence is not None
-    assert layout.consent_basis is not None
     provenance = Provenance(f"toyworld-{seed}-{domain}", domain, layout.licence, layout.consent_basis)
     plan = make_plan(root, layout, provenance, splits=splits, choose=partial(choose, gap, seed, name))
     record = {

@@ -14,6 +14,7 @@ from pipeline.annotation.canonical_poses import place_pose
 from pipeline.common.images import RgbImage, draw_contact_sheet
 from pipeline.common.skeletons import draw_skeleton
 from pipeline.experiments.comparison.world import Laboratory
+from pipeline.experiments.toyworld_data import WorldData
 from pipeline.experiments.transfer_quality import measure_transfer
 from pipeline.generators.recipes.base import Recipe
 from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
@@ -71,7 +72,6 @@ def measure_people(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into other cameras: is the asked one named, is the person still found; the same of the untouched images."""
     data = lab.tested(TESTED)
-    assert data.cameras is not None
     sources, asked, made = [], [], []
     for path, source, target, column in _camera_generators(recipe, trained):
         rows = np.flatnonzero(data.cameras != target if source is None else data.cameras == source)
@@ -117,8 +117,6 @@ def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into asked poses: are the joints where they were asked for, is the person still found."""
     source = lab.tested(TESTED)
-    assert source.keypoints is not None
-    assert source.masks is not None
     generator = load_generator(trained)
     if "source" in generator.inputs:
         poses = np.array(generator.settings["canonical_poses"], np.float32)
@@ -164,7 +162,6 @@ def _pck(lab: Laboratory, images: Images, asked: NDArray[np.float32]) -> float:
 
 def _real_cameras(lab: Laboratory) -> float:
     data = lab.test["source"]
-    assert data.cameras is not None
     return camera_accuracy(lab.camera_classifier, data.images, data.cameras)
 
 
@@ -196,8 +193,7 @@ def _effect(lab: Laboratory, figures: Mapping[str, float], lines: Mapping[str, I
     return Effect(rounded, draw_contact_sheet(rows, lab.height, lab.width), tuple(lines))
 
 
-def pair_data(data: DomainData, cameras: tuple[int, int]) -> dict[str, DomainData]:
+def pair_data(data: WorldData, cameras: tuple[int, int]) -> dict[str, DomainData]:
     """The images of two cameras as the two sets of a CycleGAN."""
-    assert data.cameras is not None
     sets = [data.take(np.flatnonzero(data.cameras == camera)) for camera in cameras]
     return dict(zip(("source", "target"), sets, strict=True))

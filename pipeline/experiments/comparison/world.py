@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotation.poses import PoseEstimator, load_pose_estimator
-from pipeline.experiments.toyworld_data import load_toyworld
+from pipeline.experiments.toyworld_data import WorldData, load_toyworld
 from pipeline.experiments.toyworld_trial import SOURCE, TARGET
 from pipeline.experiments.transfer_quality import PlaceJudge, train_judge
 from pipeline.measures.sets import CameraClassifier, train_camera_classifier
@@ -19,7 +19,6 @@ from pipeline.reid.model import ReidModel, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
-from pipeline.training.data import DomainData
 
 PEOPLE = 100
 """How many people a generated image's person is looked for among."""
@@ -37,7 +36,7 @@ class Laboratory:
         self.test = {role: self._load(world, name, "query") for role, name in roles.items()}
         self.gallery = self._load(world, SOURCE, "gallery")
 
-    def _load(self, world: Path, domain: str, split: str) -> DomainData:
+    def _load(self, world: Path, domain: str, split: str) -> WorldData:
         return load_toyworld(world, domain, [split]).resized(self.height, self.width)
 
     @cached_property
@@ -47,7 +46,6 @@ class Laboratory:
             return load_reid(self._reid_file)
         parts, numbers, known = [], [], 0
         for data in self.train.values():
-            assert data.identities is not None
             parts.append(data.images)
             numbers.append(data.identities + known)
             known += int(data.identities.max()) + 1
@@ -72,20 +70,16 @@ class Laboratory:
     def pose(self) -> PoseEstimator:
         return load_pose_estimator("pose_tiny")
 
-    def tested(self, count: int, role: str = "source") -> DomainData:
+    def tested(self, count: int, role: str = "source") -> WorldData:
         """``count`` images of test people, spread evenly over them."""
         data = self.test[role]
         return data.take(np.unique(np.linspace(0, len(data) - 1, count).astype(np.int64)))
 
-    def retrieval(self, images: NDArray[np.uint8], of: DomainData) -> float:
+    def retrieval(self, images: NDArray[np.uint8], of: WorldData) -> float:
         """How often the nearest of `PEOPLE` real images, one a person, is the person that ``images`` were made from.
 
         ``of`` are their sources, row by row; a person's gallery image is by another camera than the source.
         """
-        assert of.identities is not None
-        assert of.cameras is not None
-        assert self.gallery.identities is not None
-        assert self.gallery.cameras is not None
         people = np.unique(self.gallery.identities)[:PEOPLE]
         features, found = self.reid.embed(images), []
         shown = {camera: self._shown(people, camera) for camera in np.unique(of.cameras)}
@@ -96,17 +90,14 @@ class Laboratory:
             found.append(retrieval_rate(*one, embedded[of.cameras[row]], self.gallery.identities[rows]))
         return float(np.mean(found))
 
-    def source_retrieval(self, images: NDArray[np.uint8], of: DomainData) -> float:
+    def source_retrieval(self, images: NDArray[np.uint8], of: WorldData) -> float:
         """How often the nearest of `PEOPLE` sources, one a person, is the one that an image was made from."""
-        assert of.identities is not None
         rows = np.unique(of.identities, return_index=True)[1][:PEOPLE]
         made, sources = self.reid.embed(images[rows]), self.reid.embed(of.images[rows])
         return retrieval_rate(made, of.identities[rows], sources, of.identities[rows])
 
     def _shown(self, people: NDArray[np.int64], camera: int) -> NDArray[np.int64]:
         """One gallery row for each person, by another camera than this one."""
-        assert self.gallery.identities is not None
-        assert self.gallery.cameras is not None
         rows = [
             np.flatnonzero((self.gallery.identities == person) & (self.gallery.cameras != camera)) for person in people
         ]

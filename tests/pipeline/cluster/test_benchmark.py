@@ -26,7 +26,7 @@ def test_people_are_recognised_by_name(
     guesses = len(names) - 1 - people  # the network numbers people the other way round
     guesses[::2] = (guesses[::2] + 1) % len(names)
     network = SimpleNamespace(
-        classes=ClassMap(tuple(reversed(names))), logits=lambda images: np.eye(len(names), dtype=np.float32)[guesses]
+        people=ClassMap(tuple(reversed(names))), logits=lambda images: np.eye(len(names), dtype=np.float32)[guesses]
     )
     monkeypatch.setattr(benchmark, "load_reid", lambda *_: network)
     found = Bench(BenchmarkSettings(), tmp_path, 0, DOMAINS).recognised(toy_sources.market)
