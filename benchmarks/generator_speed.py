@@ -118,7 +118,7 @@ def _step_seconds(recipe: PTGAN, settings: Settings, precision: Precision, batch
     )
     batches = UnpairedDomains(data, data, settings.height, settings.width, 0)
     training = Training(recipe, batches, Path("unused"), loop)
-    return _fastest(training._train_step, settings)
+    return _fastest(training.train_step, settings)
 
 
 def _fastest(work: Callable[[], object], settings: Settings) -> float:

@@ -17,17 +17,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from manifests.common.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.common.devices import Device
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.settings import JobSettings
-from pipeline.common.tensors import to_batch
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.network import ReidNetwork
 from pipeline.reid.triplet import TripletSettings, batch_hard
-from pipeline.training.finite_watch import FiniteWatch, largest_gradient
-from pipeline.training.log import TrainingLog, total
-from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.finite_watch import largest_gradient
+from pipeline.training.log import total
+from pipeline.training.loop import Stepwise
+from pipeline.training.optimizers import decay_groups, set_learning_rate
+from pipeline.training.state import Checkpoints
 from pipeline.training.workers import ALONE, Workers
 
 
@@ -46,7 +46,7 @@ class ReidTrainingSettings(JobSettings):
     checkpoint_every: int = Field(default=200, ge=1, description="steps between checkpoints")
 
 
-class ReidTraining:
+class ReidTraining(Stepwise):
     """One training of ``network`` on ``batches``. `run` trains (or goes on) to the last step."""
 
     def __init__(
@@ -65,15 +65,12 @@ class ReidTraining:
         """
         workers.check(settings.batch_size)
         batches.check(settings.batch_size)
+        super().__init__(settings.steps, settings.device, workers)
         self.batches, self.settings, self.triplet = batches, settings, triplet or TripletSettings()
-        self.workers, self.device = workers, torch.device(settings.device)
         if workers.count > 1 and self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, settings)
-        self.step = 0
-        self.watch = FiniteWatch(workers)
-        self.losses: dict[str, float] = {}
         self.others: dict[str, Any] = {}
         """What `run` was told of the settings beside these."""
         self._dtype = resolve_precision(settings.precision, self.device)
@@ -93,11 +90,11 @@ class ReidTraining:
         """
         self.others = dict(run or {})
         if output is None:
-            while self.step < self.settings.steps:
+            while self.step < self.steps:
                 self.train_step()
             self.watch.check_state(self.step, self.network.state_dict())
         else:
-            self._run_logged(output, self._identity())
+            self.run_steps(Checkpoints(output, self._identity()), self.settings.checkpoint_every)
         return self.network.eval()
 
     def train_step(self) -> dict[str, Tensor]:
@@ -106,11 +103,8 @@ class ReidTraining:
         Raises:
             NotFiniteError: the step before was not finite.
         """
-        columns = self.workers.share(self.batches.batch(self.step, self.settings.batch_size))
-        self.watch.settle()  # the step before: the device was at it while this batch was drawn
-        batch = to_batch(columns, self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+        batch = self.own_batch(self.batches.batch(self.step, self.settings.batch_size))
+        set_learning_rate([self.optimizer], self.learning_rate())
         self.network.train()
         terms = self._losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -143,52 +137,22 @@ class ReidTraining:
         done = (self.step - warm) / max(1.0, settings.steps - warm)
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
-    def _run_logged(self, output: Path, identity: dict[str, Any]) -> None:
-        self.watch.checkpoints = output / "checkpoints"
-        self._restore(output, identity)
-        log = None
-        if self.workers.rank == 0:
-            log = TrainingLog(output, self.step, self.settings.steps, self.watch.settle)
-        try:
-            with stop_between_steps() as stop:
-                while self.step < self.settings.steps:
-                    terms = self.train_step()
-                    if log is not None:
-                        log.add(self.step, terms, self.learning_rate())
-                        self.losses = log.means
-                    last = self.step == self.settings.steps
-                    signum = self.workers.agree(stop.received, self.step)
-                    if last or signum or self.step % self.settings.checkpoint_every == 0:
-                        self._save(output, identity)
-                    if signum and not last:
-                        raise Stopped(signum, f"step {self.step} is kept in {output}; {GO_ON}")
-        finally:
-            if log is not None:
-                log.close()
-
     def _identity(self) -> dict[str, Any]:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_every", "device"})
         network = self.network.settings.model_dump(mode="json")
         mine = {**settings, **network, **self.triplet.model_dump(), **self.others}
         return {**mine, "workers": self.workers.count, "data": self.data_sha256}
 
-    def _save(self, output: Path, identity: dict[str, Any]) -> None:
-        self.watch.settle()
+    def state(self) -> dict[str, Any]:
+        """Network, optimizer and losses."""
         self.workers.average_buffers(self.network)
-        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
-        self.watch.check_state(self.step, state)  # on every worker, so that all stop
-        if self.workers.rank == 0:
-            save_checkpoint(output / "checkpoints", self.step, {"identity": identity, **state})
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
 
-    def _restore(self, output: Path, identity: dict[str, Any]) -> None:
-        state = load_checkpoint(output / "checkpoints", self.device)
-        if state is None:
-            return
-        check_same_run(state["identity"], identity, output)
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """As `Stepwise.load_state`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.losses = int(state["step"]), state["losses"]
-        print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)
+        self.losses = state["losses"]
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -201,11 +165,8 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tens
 
 
 def _optimizer(network: nn.Module, settings: ReidTrainingSettings) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [one for one in trained if one.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
-    ]
+    trained = (parameter for parameter in network.parameters() if parameter.requires_grad)
+    groups = decay_groups(trained, settings.weight_decay)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, settings.learning_rate)

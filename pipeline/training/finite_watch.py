@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.common.finite import NotFiniteError, first_not_finite
+from pipeline.training.state import Kept
 from pipeline.training.workers import ALONE, Workers
 
 
@@ -22,10 +22,9 @@ class FiniteWatch:
     stop at the same place; nobody waits for somebody who is gone.
     """
 
-    def __init__(self, workers: Workers = ALONE, checkpoints: Path | None = None, pattern: str = "step_*.pt") -> None:
-        """``checkpoints`` is the folder of the states that the training keeps, if it does; an error names the newest
-        file like ``pattern``."""
-        self.checkpoints, self._pattern = checkpoints, pattern
+    def __init__(self, workers: Workers = ALONE) -> None:
+        self.kept: Kept | None = None
+        """The states that the training keeps, if it does: an error names the newest."""
         self._workers = workers
         self._names: list[str] = []
         self._values: list[Tensor] = []
@@ -76,8 +75,8 @@ class FiniteWatch:
             raise NotFiniteError(self._stopped(step, wrong))
 
     def _stopped(self, step: int, what: str) -> str:
-        kept = sorted(self.checkpoints.glob(self._pattern)) if self.checkpoints is not None else []
-        last = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before it"
+        kept = self.kept.newest() if self.kept is not None else None
+        last = f"the last good checkpoint is {kept}" if kept else "no checkpoint was written before it"
         return (
             f"training stopped at step {step}: {what} is not finite; nothing of this step was kept, {last}; the same "
             "settings end the same way: lower --learning-rate or take --precision float32, with another --output"

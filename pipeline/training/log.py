@@ -13,18 +13,59 @@ import torch
 from torch import Tensor
 
 from pipeline.common.images import RgbImage, draw_contact_sheet, encode
+from pipeline.common.progress import Progress
 from pipeline.common.tensors import to_uint8
 
 Terms = Mapping[str, Tensor]
 
 
-class TrainingLog:
+class StepLog:
+    """What a training tells of its steps; this one tells nothing."""
+
+    def __init__(self) -> None:
+        self.means: dict[str, float] = {}
+        """Mean of each term over the steps between the last two lines that had it."""
+
+    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+        """``step`` steps are done now, the last with these loss ``terms``; the next has this ``learning_rate``."""
+
+    def kept(self, step: int) -> None:
+        """The state after ``step`` steps is kept."""
+
+    def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
+        """Show pictures: one row a sample, one column a name."""
+
+    def measured(self, step: int, figures: Mapping[str, float]) -> None:
+        """Tell figures of quality."""
+
+    def close(self) -> None:
+        """Nothing comes any more."""
+
+
+class ProgressLog(StepLog):
+    """A progress line alone, which counts ``per_step`` for each step."""
+
+    def __init__(self, progress: Progress, per_step: int = 1) -> None:
+        super().__init__()
+        self._progress, self._per_step = progress, per_step
+
+    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+        self._progress.advance(self._per_step)
+
+    def close(self) -> None:
+        self._progress.close()
+
+
+class TrainingLog(StepLog):
     """Collects loss terms without waiting for the device, and writes their means now and then."""
 
     def __init__(
         self, output: Path, first_step: int, steps: int, settle: Callable[[], None], every_seconds: float = 10.0
     ) -> None:
         """``settle`` is called before anything is told: it raises where the last step was not finite."""
+        super().__init__()
+        if first_step:
+            print(f"train: going on from step {first_step} of {steps}", flush=True)
         # Imported here: TensorBoard takes seconds, and only training needs it.
         from torch.utils.tensorboard import SummaryWriter
 
@@ -36,8 +77,6 @@ class TrainingLog:
         self._start = self._printed = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._counts: Counter[str] = Counter()
-        self.means: dict[str, float] = {}
-        """Mean of each term over the steps between the last two lines that had it."""
 
     def add(self, step: int, terms: Terms, learning_rate: float) -> None:
         """Count one step's terms (``step`` steps are done now); prints a line if the last one is old enough."""
@@ -61,13 +100,12 @@ class TrainingLog:
         losses = " ".join(f"{name} {mean:.3f}" for name, mean in self.means.items())
         print(f"train: {step}/{self._steps} steps, {rate:.2f}/s, {left} left, {losses}", flush=True)
 
-    def show(self, step: int, columns: Mapping[str, Tensor]) -> Path:
-        """Write the picture grid: one row a sample, one column a name; returns the PNG's path."""
+    def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
+        """Write the picture grid: one row a sample, one column a name."""
         grid = draw_grid(columns)
         path = self._samples / f"step_{step:09d}.png"
         path.write_bytes(encode(grid, "png"))
         self._writer.add_image("samples", grid, step, dataformats="HWC")
-        return path
 
     def measured(self, step: int, figures: Mapping[str, float]) -> None:
         """Print figures of quality and keep them as curves."""

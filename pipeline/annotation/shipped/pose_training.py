@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from manifests.common.stopping import GO_ON, stop_between_steps
 from pipeline.annotation.mmpose_import import quiet_start
 from pipeline.annotation.poses import build_model, find_config, normalized
 from pipeline.annotation.shipped.pose_augmentation import augment
@@ -22,8 +21,10 @@ from pipeline.annotation.shipped.pose_data import ABSENT, HEIGHT, HIDDEN, WIDTH,
 from pipeline.checkpoints import save_state
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.finite_watch import FiniteWatch
-from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.log import ProgressLog, StepLog, Terms, total
+from pipeline.training.loop import Stepwise
+from pipeline.training.optimizers import decay_groups, set_learning_rate
+from pipeline.training.state import Checkpoints, Kept
 
 Keypoints = NDArray[np.float32]
 CONFIG = "configs/pose_tiny.py"
@@ -46,19 +47,19 @@ class PoseTrainingSettings(BaseModel):
     seed: int = Field(0, ge=0, description="of first weights, order and augmentation")
 
 
-class PoseTrainer:
+class PoseTrainer(Stepwise):
     """Model, its moving average, optimizer and where they are in the run."""
 
     def __init__(self, settings: PoseTrainingSettings, toy: PoseCrops, real: PoseCrops | None) -> None:
+        super().__init__(settings.steps)
         self.settings, self.toy, self.real = settings, toy, real
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.model = build_model(find_config(CONFIG)).to(memory_format=torch.channels_last)
             _small_weights(self.model)
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
-        self.optimizer = torch.optim.AdamW(_groups(self.model, settings.weight_decay), lr=settings.learning_rate)
-        self.step = 0
-        self.watch = FiniteWatch()
+        groups = decay_groups(self.model.parameters(), settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self._dtype = resolve_precision(settings.precision, "cpu")
 
     def run(self, folder: Path, run: Mapping[str, Any]) -> None:
@@ -72,48 +73,38 @@ class PoseTrainer:
             UserError: it differs, or a step is not finite.
             Stopped: a signal came; the state is saved.
         """
-        self.watch.checkpoints = folder
-        self._resume(folder, run)
-        batch, steps = self.settings.batch, self.settings.steps
-        progress = Progress("train pose_tiny", (steps - self.step) * batch, every_seconds=10)
-        running: list[float] = []
-        with stop_between_steps() as stop, progress:
-            while self.step < steps:
-                running.append(self._train_step())
-                progress.advance(batch)
-                if self.step % 50 == 0:
-                    print(f"train pose_tiny: step {self.step}, loss {np.mean(running):.4f}", flush=True)
-                    running.clear()
-                if self.step % self.settings.save_every == 0 or self.step == steps or stop.received:
-                    state = self._state(run)
-                    self.watch.check_state(self.step, state)
-                    save_checkpoint(folder, self.step, state)
-                    save_state(self.weights(), folder / WEIGHTS, {"config": CONFIG})
-                if self.step < steps:
-                    stop.check(f"step {self.step} is kept in {folder}; {GO_ON}")
+        self.run_steps(Checkpoints(folder, run, inside="", key="run"), self.settings.save_every)
+
+    def keep(self, kept: Kept) -> None:
+        """The state, and the averaged weights as `WEIGHTS`."""
+        super().keep(kept)
+        save_state(self.weights(), kept.output / WEIGHTS, {"config": CONFIG})
+
+    def open_log(self, output: Path) -> StepLog:
+        """A progress line and the mean loss of each 50 steps."""
+        return _PoseLog(self.steps - self.step, self.settings.batch)
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights as float16."""
         state = self.average.module.state_dict()
         return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
 
-    def _train_step(self) -> float:
+    def train_step(self) -> dict[str, Tensor]:
+        """As `Stepwise.train_step`."""
         images, keypoints = self._batch()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+        set_learning_rate([self.optimizer], self.learning_rate())
         self.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._dtype == torch.bfloat16):
             outputs, maps = forward_with_maps(self.model, normalized(self.model, images))
         terms = {"pose": pose_loss(self.model, outputs, keypoints), "map": map_loss(maps, keypoints)}
-        loss = terms["pose"] + terms["map"]
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total(terms).backward()
         length = nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.watch.check_step(self.step + 1, "pose model", terms, length)
         self.optimizer.step()
         self.average.update_parameters(self.model)
         self.step += 1
-        return float(loss.detach())
+        return terms
 
     def _batch(self) -> tuple[Tensor, Keypoints]:
         """The crops of this step: a function of the seed and the step alone."""
@@ -125,30 +116,39 @@ class PoseTrainer:
         images = np.concatenate([part.images for part in parts])
         return torch.from_numpy(images), np.concatenate([part.keypoints for part in parts])
 
-    def _learning_rate(self) -> float:
+    def learning_rate(self) -> float:
         """Linear warm-up, then a cosine down to a fiftieth."""
         settings = self.settings
         warm = min(1.0, (self.step + 1) / max(1, settings.warm_up))
         done = max(0, self.step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
         return settings.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def _state(self, run: Mapping[str, Any]) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Model, average and optimizer."""
         return {
-            "run": dict(run),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
-    def _resume(self, folder: Path, run: Mapping[str, Any]) -> None:
-        saved = load_checkpoint(folder, "cpu")
-        if saved is None:
-            return
-        check_same_run(saved["run"], run, folder)
-        self.model.load_state_dict(saved["model"])
-        self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.step = int(saved["step"])
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """As `Stepwise.load_state`."""
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class _PoseLog(ProgressLog):
+    def __init__(self, steps: int, batch: int) -> None:
+        super().__init__(Progress("train pose_tiny", steps * batch, every_seconds=10), batch)
+        self._running: list[float] = []
+
+    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+        self._running.append(float(total(terms).detach()))
+        super().add(step, terms, learning_rate)
+        if step % 50 == 0:
+            print(f"train pose_tiny: step {step}, loss {np.mean(self._running):.4f}", flush=True)
+            self._running.clear()
 
 
 def pose_loss(model: nn.Module, outputs: tuple[Tensor, Tensor], keypoints: Keypoints) -> Tensor:
@@ -206,12 +206,3 @@ def _small_weights(model: nn.Module) -> None:
         model.init_weights()  # type: ignore[operator]
     finally:
         log.disabled = False
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters with decay (matrices, kernels) and without (norms, biases)."""
-    own = list(model.parameters())
-    return [
-        {"params": [one for one in own if one.ndim > 1], "weight_decay": weight_decay},
-        {"params": [one for one in own if one.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.ops import sigmoid_focal_loss
 
-from manifests.common.replacing import replacing
-from manifests.common.stopping import GO_ON, stop_between_steps
-from manifests.errors import UserError
 from pipeline.annotation.masks import KEYPOINTS, predict_masks
 from pipeline.annotation.sam_tiny import CANVAS, build_sam_tiny
-from pipeline.common.finite import first_not_finite
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.finite_watch import FiniteWatch
+from pipeline.training.log import ProgressLog, StepLog, Terms
+from pipeline.training.loop import Stepwise
+from pipeline.training.optimizers import set_learning_rate
 from pipeline.training.randomness import random_generator
+from pipeline.training.state import StateFile
 
 STATE = "state.pt"
 
@@ -75,50 +75,99 @@ def train_segmenter(
         UserError: a step is not finite.
         Stopped: a signal came; the state is saved.
     """
-    torch.manual_seed(settings.seed)
-    model = build_sam_tiny().train()
-    if first is not None:
-        model.load_state_dict(model.state_dict() | {name: tensor.float() for name, tensor in first.items()})
-    model.image_encoder.patch_embed.to(memory_format=torch.channels_last)
-    optimizers = _optimizers(model, settings)
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay)
-    )
+    trainer = SegmenterTrainer(toy, real, settings, first)
     folder.mkdir(parents=True, exist_ok=True)
-    step = _resume(folder / STATE, model, average, optimizers)
-    watch = FiniteWatch(checkpoints=folder, pattern=STATE)
-    dtype = resolve_precision("auto", "cpu")
-    with stop_between_steps() as stop, Progress("train sam_tiny", settings.steps, "steps", 15) as progress:
-        progress.advance(step)
-        running = 0.0
-        while step < settings.steps:
-            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-                group["lr"] = settings.learning_rate * _schedule(step, settings)
-            batch = draw_batch(toy, real, settings, step)
-            loss = _loss(model, batch, dtype)
-            model.zero_grad(set_to_none=True)
-            loss.backward()
-            length = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            watch.check_step(step + 1, "segmenter", {"masks": loss}, length)
-            for optimizer in optimizers:
-                optimizer.step()
-            average.update_parameters(model)
-            step += 1
-            running = 0.98 * running + 0.02 * float(loss.detach())
-            progress.advance(1)
-            if step % settings.save_every == 0 or step == settings.steps or stop.received:
-                print(f"step {step} loss {running / (1 - 0.98**step):.4f}", flush=True)
-                watch.check_state(step, (model.state_dict(), average.state_dict()))
-                _save(folder / STATE, step, model, average, optimizers)
-            if step < settings.steps:
-                stop.check(f"step {step} is kept in {folder}; {GO_ON}")
-    return {name: tensor.detach().clone() for name, tensor in average.module.state_dict().items()}
+    trainer.run_steps(StateFile(folder / STATE), settings.save_every)
+    return trainer.weights()
 
 
-def _loss(model: Any, batch: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
-    with torch.autocast("cpu", dtype, dtype != torch.float32):
-        logits, quality = predict_masks(model, batch["canvases"], batch["points"], batch["labels"], batch["boxes"])
-    return segmentation_loss(logits.float(), quality.float(), batch["masks"])
+class SegmenterTrainer(Stepwise):
+    """Model, its moving average, optimizers and where they are in the run."""
+
+    def __init__(
+        self,
+        toy: SegmentationData,
+        real: SegmentationData | None,
+        settings: SegmenterTraining,
+        first: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Begins with the weights ``first``, or with drawn ones."""
+        super().__init__(settings.steps)
+        self.toy, self.real, self.settings = toy, real, settings
+        torch.manual_seed(settings.seed)
+        self.model = build_sam_tiny().train()
+        if first is not None:
+            drawn = self.model.state_dict()
+            self.model.load_state_dict(drawn | {name: tensor.float() for name, tensor in first.items()})
+        self.model.image_encoder.patch_embed.to(memory_format=torch.channels_last)
+        self.optimizers = _optimizers(self.model, settings)
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
+        self._dtype = resolve_precision("auto", "cpu")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights."""
+        return {name: tensor.detach().clone() for name, tensor in self.average.module.state_dict().items()}
+
+    def train_step(self) -> dict[str, Tensor]:
+        """As `Stepwise.train_step`."""
+        set_learning_rate(self.optimizers, self.learning_rate())
+        batch = draw_batch(self.toy, self.real, self.settings, self.step)
+        with torch.autocast("cpu", self._dtype, self._dtype != torch.float32):
+            prompts = batch["points"], batch["labels"], batch["boxes"]
+            logits, quality = predict_masks(self.model, batch["canvases"], *prompts)
+        loss = segmentation_loss(logits.float(), quality.float(), batch["masks"])
+        self.model.zero_grad(set_to_none=True)
+        loss.backward()
+        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.watch.check_step(self.step + 1, "segmenter", {"masks": loss}, length)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return {"masks": loss}
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to a fiftieth."""
+        settings = self.settings
+        if self.step < settings.warmup:
+            return settings.learning_rate * ((self.step + 1) / settings.warmup)
+        done = (self.step - settings.warmup) / max(1, settings.steps - settings.warmup)
+        return settings.learning_rate * float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
+
+    def state(self) -> dict[str, Any]:
+        """Model, average and optimizers."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """As `Stepwise.load_state`."""
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+
+    def open_log(self, output: Path) -> StepLog:
+        """A progress line, and the loss with each state that is kept."""
+        return _SegmenterLog(self.step, self.steps)
+
+
+class _SegmenterLog(ProgressLog):
+    def __init__(self, first_step: int, steps: int) -> None:
+        progress = Progress("train sam_tiny", steps, "steps", 15)
+        progress.advance(first_step)
+        super().__init__(progress)
+        self._running, self._weight = 0.0, 0.0
+
+    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+        self._running = 0.98 * self._running + 0.02 * float(terms["masks"].detach())
+        self._weight = 0.98 * self._weight + 0.02
+        super().add(step, terms, learning_rate)
+
+    def kept(self, step: int) -> None:
+        print(f"step {step} loss {self._running / self._weight:.4f}", flush=True)
 
 
 def _optimizers(model: torch.nn.Module, settings: SegmenterTraining) -> tuple[torch.optim.Optimizer, ...]:
@@ -205,30 +254,3 @@ def _recolor(image: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]
     if rng.random() < 0.15:
         pixels = pixels + rng.normal(0, rng.uniform(2, 14), pixels.shape)
     return np.asarray(np.clip(pixels, 0, 255), dtype=np.uint8)
-
-
-def _schedule(step: int, settings: SegmenterTraining) -> float:
-    """Linear warm-up, then a cosine to a fiftieth."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
-
-
-def _save(path: Path, step: int, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
-    state = {"step": step, "model": model.state_dict(), "average": average.state_dict()}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(state | {"optimizers": [optimizer.state_dict() for optimizer in optimizers]}, file)
-
-
-def _resume(path: Path, model: Any, average: Any, optimizers: tuple[torch.optim.Optimizer, ...]) -> int:
-    if not path.is_file():
-        return 0
-    state: Mapping[str, Any] = torch.load(path, weights_only=True)
-    if (wrong := first_not_finite(state)) is not None:
-        raise UserError(f"the state {path} is not finite ({wrong}): remove it to begin anew")
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(kept)
-    return int(state["step"])

@@ -1,6 +1,6 @@
-"""The one training loop: steps, precision, schedule, averaged weights, checkpoints, logs, taking up again.
+"""The training of a recipe: steps, precision, schedule, averaged weights, pictures.
 
-It knows no recipe: a recipe yields the loss terms of one player after the other, the loop minimises them. On a
+It knows no recipe: a recipe yields the loss terms of one player after the other, here they are minimised. On a
 CPU, a run that was stopped and taken up again ends with the same bytes as one that was not, for equal settings,
 data, thread count and machine.
 """
@@ -17,7 +17,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from manifests.common.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.common.devices import Device
 from pipeline.common.finite import first_not_finite
 from pipeline.common.images import LARGEST_SIDE
@@ -27,10 +26,12 @@ from pipeline.common.tensors import to_batch
 from pipeline.generators.networks.blocks import HistoryPool
 from pipeline.generators.recipes.base import Recipe, StepContext
 from pipeline.training.data import BatchSource
-from pipeline.training.finite_watch import FiniteWatch, largest_gradient
-from pipeline.training.log import TrainingLog, total
+from pipeline.training.finite_watch import largest_gradient
+from pipeline.training.log import StepLog, total
+from pipeline.training.loop import Stepwise
+from pipeline.training.optimizers import set_learning_rate
 from pipeline.training.randomness import GeneratorStream, random_generator
-from pipeline.training.state import check_same_run, load_checkpoint, save_checkpoint
+from pipeline.training.state import Checkpoints
 from pipeline.training.workers import ALONE, Workers
 
 
@@ -53,7 +54,7 @@ class TrainingSettings(JobSettings):
     sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
 
 
-class Training:
+class Training(Stepwise):
     """One run of one recipe. `run` trains (or goes on) to the last step; the networks are then in ``networks``."""
 
     def __init__(
@@ -67,9 +68,9 @@ class Training:
     ) -> None:
         """``measure`` is asked for figures now and then, which go to the log."""
         workers.check(settings.batch_size)
+        super().__init__(settings.steps, settings.device, workers)
         self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
-        self.workers, self.measure = workers, measure
-        self.device = torch.device(settings.device)
+        self.measure = measure
         self.dtype = resolve_precision(settings.precision, self.device)
         weights = torch.Generator().manual_seed(settings.seed)
         networks = recipe.build(weights, (settings.height, settings.width)).to(self.device)
@@ -77,10 +78,7 @@ class Training:
         self.averages = self._copy_exports() if settings.average_decay else None
         self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
         self.pools = {name: HistoryPool() for name in recipe.pool_names}
-        self.step = 0
-        self.watch = FiniteWatch(workers, output / "checkpoints")
         self.data_sha256 = data.digests()
-        self.losses: dict[str, float] = {}
 
     def run(self) -> None:
         """Train from the newest checkpoint under ``output``, or from the start.
@@ -89,31 +87,7 @@ class Training:
             UserError: ``output`` holds a run with other settings or data, or a step is not finite.
             Stopped: a signal came; the state is saved.
         """
-        self._restore()
-        log = None
-        if self.workers.rank == 0:
-            log = TrainingLog(self.output, self.step, self.settings.steps, self.watch.settle)
-        try:
-            with stop_between_steps() as stop:
-                while self.step < self.settings.steps:
-                    terms = self._train_step()
-                    self.step += 1
-                    if log is not None:
-                        log.add(self.step, terms, self._learning_rate())
-                        self.losses = log.means
-                    last = self.step == self.settings.steps
-                    signum = self.workers.agree(stop.received, self.step)
-                    if last or signum or self.step % self.settings.checkpoint_every == 0:
-                        self._save()
-                    if log is not None and (last or self.step % self.settings.sample_every == 0):
-                        self._show(log)
-                    if log is not None and self.measure and (last or self.step % self.settings.measure_every == 0):
-                        log.measured(self.step, self.measure(self))
-                    if signum and not last:
-                        raise Stopped(signum, f"step {self.step} is kept in {self.output}; {GO_ON}")
-        finally:
-            if log is not None:
-                log.close()
+        self.run_steps(Checkpoints(self.output, self._identity()), self.settings.checkpoint_every)
 
     def exported(self) -> dict[str, nn.Module]:
         """The networks to keep, by file stem: averaged ones where an average was kept."""
@@ -128,20 +102,29 @@ class Training:
         """
         self.watch.check_state(self.step, {f"the picture {name!r}": made for name, made in self._preview().items()})
 
-    def _show(self, log: TrainingLog) -> None:
+    def end_step(self, log: StepLog) -> None:
+        """Pictures and figures now and then, by the first worker alone."""
+        if self.workers.rank:
+            return
+        last = self.step == self.steps
+        if last or self.step % self.settings.sample_every == 0:
+            self._show(log)
+        if self.measure and (last or self.step % self.settings.measure_every == 0):
+            log.measured(self.step, self.measure(self))
+
+    def _show(self, log: StepLog) -> None:
         columns = self._preview()
         # What cannot be drawn stops the next step, or `check_result`: on every worker, where here is the first alone.
         if first_not_finite(columns) is None:
             log.show(self.step, columns)
 
-    def _train_step(self) -> dict[str, Tensor]:
-        columns = self.workers.share(self.data.batch(self.step, self.settings.batch_size))
-        self.watch.settle()  # the step before: the device was at it while this batch was drawn
-        batch = to_batch(columns, self.device)
+    def train_step(self) -> dict[str, Tensor]:
+        """As `Stepwise.train_step`: all moves of the recipe's players."""
+        batch = self.own_batch(self.data.batch(self.step, self.settings.batch_size))
         mine = (self.workers.rank,) if self.workers.rank else ()
         rng = random_generator(self.settings.seed, GeneratorStream.STEP, self.step, *mine)
         moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
-        self._set_learning_rate()
+        set_learning_rate(self.optimizers.values(), self.learning_rate())
         seen: dict[str, Tensor] = {}
         while True:
             # Autocast covers the recipe's forward passes only; backward passes run as their forwards did.
@@ -159,7 +142,8 @@ class Training:
             optimizer.step()
             seen |= terms
         self._average()
-        self.watch.end_step(self.step + 1)
+        self.step += 1
+        self.watch.end_step(self.step)
         return seen
 
     def _autocast(self) -> torch.autocast:
@@ -170,17 +154,12 @@ class Training:
         settings = self.recipe.settings
         return torch.optim.Adam(parameters, settings.learning_rate, (settings.beta1, 0.999), fused=True)
 
-    def _learning_rate(self) -> float:
+    def learning_rate(self) -> float:
         """Constant, then linear to 0 at the end (CycleGAN, appendix 7.1)."""
         settings = self.recipe.settings
         flat = settings.decay_from * self.settings.steps
         left = (self.settings.steps - self.step) / max(self.settings.steps - flat, 1.0)
         return settings.learning_rate * min(1.0, left)
-
-    def _set_learning_rate(self) -> None:
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = self._learning_rate()
 
     def _copy_exports(self) -> nn.ModuleDict:
         names = self.recipe.exports.values()
@@ -214,25 +193,18 @@ class Training:
         recipe["workers"] = self.workers.count
         return {**settings, **recipe, **{f"{name} data": sha for name, sha in self.data_sha256.items()}}
 
-    def _save(self) -> None:
-        self.watch.settle()
+    def state(self) -> dict[str, Any]:
+        """Networks, averages, optimizers and pools."""
         self.workers.average_buffers(self.networks)
-        state: dict[str, Any] = {
-            "identity": self._identity(),
+        return {
             "networks": self.networks.state_dict(),
             "averages": None if self.averages is None else self.averages.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "pools": {name: self.workers.gather(pool.state_dict()) for name, pool in self.pools.items()},
         }
-        self.watch.check_state(self.step, state)  # on every worker, so that all stop
-        if self.workers.rank == 0:
-            save_checkpoint(self.output / "checkpoints", self.step, state)
 
-    def _restore(self) -> None:
-        state = load_checkpoint(self.output / "checkpoints", self.device)
-        if state is None:
-            return
-        check_same_run(state["identity"], self._identity(), self.output)
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """As `Stepwise.load_state`."""
         self.networks.load_state_dict(state["networks"])
         if self.averages is not None:
             self.averages.load_state_dict(state["averages"])
@@ -240,5 +212,3 @@ class Training:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, pool in self.pools.items():
             pool.load_state_dict(state["pools"][name][self.workers.rank])
-        self.step = int(state["step"])
-        print(f"train: going on from step {self.step} of {self.settings.steps}", flush=True)

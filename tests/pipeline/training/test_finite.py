@@ -21,6 +21,7 @@ from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
 from pipeline.generators.training.loop import Training
 from pipeline.generators.training.result import write_result
 from pipeline.training.finite_watch import FiniteWatch, largest_gradient
+from pipeline.training.state import Checkpoints
 from pipeline.training.workers import ALONE
 from tests.pipeline.generators.training.test_loop import SMALL, domains, training
 from tests.pipeline.spoiled import spoiled
@@ -51,10 +52,10 @@ class DivergesInGradient(Diverges):
 class Stopped(Training):
     """Gets SIGTERM in the step that is not finite."""
 
-    def _train_step(self) -> dict[str, torch.Tensor]:
+    def train_step(self) -> dict[str, torch.Tensor]:
         if self.step == BAD:
             os.kill(os.getpid(), signal.SIGTERM)
-        return super()._train_step()
+        return super().train_step()
 
 
 def diverging(output: Path, kind: type[Diverges] = Diverges, **changed: Any) -> Training:
@@ -105,7 +106,7 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
     with torch.no_grad():
         next(run.networks["target_judge"].parameters())[0] = math.inf
     with pytest.raises(NotFiniteError, match=r"networks\.target_judge\.\S+ is not finite"):
-        run._save()
+        run.keep(Checkpoints(tmp_path, {}))
     assert [path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()] == [bytes_before]
 
 

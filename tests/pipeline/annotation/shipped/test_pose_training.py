@@ -26,7 +26,8 @@ from pipeline.annotation.shipped.pose_data import (
 from pipeline.annotation.shipped.pose_training import PoseTrainer, PoseTrainingSettings
 from pipeline.common.finite import NotFiniteError
 from pipeline.common.keypoints import COCO_MIRROR
-from pipeline.training.state import save_checkpoint
+from pipeline.training.log import total
+from pipeline.training.state import Checkpoints
 from tests.pipeline.spoiled import spoiled
 
 
@@ -100,8 +101,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole = PoseTrainer(settings, toy, toy)
     whole.run(tmp_path / "whole", {"seed": 0})
     half = PoseTrainer(settings, toy, toy)
-    half._train_step()
-    save_checkpoint(tmp_path / "half", half.step, half._state({"seed": 0}))
+    half.train_step()
+    half.keep(Checkpoints(tmp_path / "half", {"seed": 0}, inside="", key="run"))
     resumed = PoseTrainer(settings, toy, toy)
     resumed.run(tmp_path / "half", {"seed": 0})
     assert (whole.step, resumed.step) == (2, 2)
@@ -114,7 +115,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 def test_the_loss_of_a_few_crops_falls() -> None:
     toy = marked_crops(4)
     trainer = PoseTrainer(PoseTrainingSettings(steps=60, batch=4, warm_up=2, precision="float32"), toy, None)
-    losses = [trainer._train_step() for _ in range(60)]
+    losses = [float(total(trainer.train_step()).detach()) for _ in range(60)]
     assert np.mean(losses[-15:]) < 0.95 * np.mean(losses[:15])
 
 
@@ -139,9 +140,8 @@ def test_a_training_that_diverges_stops(tmp_path: Path) -> None:
     trainer.run(tmp_path, {})
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = PoseTrainer(PoseTrainingSettings(steps=4, batch=2, save_every=1, precision="float32"), toy, None)
-    again._resume(tmp_path, {})
+    again.step, again.watch.kept = 3, Checkpoints(tmp_path, {}, inside="")
     spoiled(again.model)
-    again.step, again.watch.checkpoints = 3, tmp_path
     with pytest.raises(NotFiniteError, match=r"at step 4: the loss term 'pose' is not finite; [^\n]*step_000000003"):
-        again._train_step()
+        again.train_step()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
