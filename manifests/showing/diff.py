@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
-from manifests.format.schema import ROW_ID, SCHEMAS, Kind
+from manifests.format.schema import ROW_ID, ROW_KEY, SCHEMAS, Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
@@ -50,11 +50,6 @@ ASPECTS: dict[Kind, dict[str, tuple[str, ...]]] = {
 """Columns that are compared together; all others but `_NOT_COMPARED` are `OTHER`."""
 _NOT_COMPARED = ("image", "plan_id")
 """A picture's digest stands for it; a plan's id follows from which other rows were planned."""
-_KEYS: dict[Kind, tuple[str, ...]] = {
-    "source": ("image_id",),
-    "annotation": ("image_id", "segmenter_sha256", "pose_sha256"),
-    "synthetic": ("sample_id",),
-}
 
 
 def diff(first: Dataset, second: Dataset) -> Difference:
@@ -112,13 +107,13 @@ def _changed(
 
 def _aspects(kind: Kind) -> dict[str, tuple[str, ...]]:
     named = ASPECTS[kind]
-    taken = {*_KEYS[kind], *_NOT_COMPARED, *(column for columns in named.values() for column in columns)}
+    taken = {*ROW_KEY[kind], *_NOT_COMPARED, *(column for columns in named.values() for column in columns)}
     return {**named, OTHER: tuple(name for name in SCHEMAS[kind].names if name not in taken)}
 
 
 def _hashes(dataset: Dataset, aspects: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """The key of every row and a hash for each aspect; one file at a time, and no picture."""
-    keys = _KEYS[dataset.kind]
+    keys = ROW_KEY[dataset.kind]
     key = pl.concat_str(keys, separator=" ", ignore_nulls=True).alias("key")
     hashed = [pl.struct(columns).hash().alias(name) for name, columns in aspects.items()]
     wanted = [*keys, *(column for columns in aspects.values() for column in columns)]
@@ -138,7 +133,7 @@ def _changed_values(
 
 def _rows_by_key(dataset: Dataset, keys: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
     """``columns`` of the rows of ``keys``; bytes by their digest, which JSON can hold."""
-    parts = _KEYS[dataset.kind]
+    parts = ROW_KEY[dataset.kind]
     wanted = pc.field(ROW_ID[dataset.kind]).isin([key.partition(" ")[0] for key in keys])
     found = {}
     for row in dataset.read([*parts, *columns], wanted).to_pylist():
