@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from manifests.exports.huggingface import export_huggingface
     from manifests.exports.market1501 import export_market1501
     from manifests.exports.webdataset import export_webdataset
+    from manifests.format.names import content_id
+    from manifests.format.schema import SCHEMAS
     from manifests.format.soft_labels import ClassMap, expand
     from manifests.reading.dataset import Dataset, open_dataset
+    from manifests.reading.query import query, rows_where
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
     from manifests.writing.gc import collect_garbage
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
     from manifests.writing.run import DatasetRun
 
 __all__ = [
+    "SCHEMAS",
     "ClassMap",
     "Dataset",
     "DatasetRun",
     "Request",
     "UserError",
     "collect_garbage",
+    "content_id",
     "diff",
     "erase",
     "expand",
@@ -40,17 +45,21 @@ __all__ = [
     "export_webdataset",
     "merge",
     "open_dataset",
+    "query",
+    "rows_where",
     "trace",
     "validate",
 ]
 
 _HOME = {
+    "SCHEMAS": "format.schema",
     "ClassMap": "format.soft_labels",
     "Dataset": "reading.dataset",
     "DatasetRun": "writing.run",
     "Request": "erasing.traces",
     "UserError": "errors",
     "collect_garbage": "writing.gc",
+    "content_id": "format.names",
     "diff": "showing.diff",
     "erase": "erasing.erase",
     "expand": "format.soft_labels",
@@ -59,6 +68,8 @@ _HOME = {
     "export_webdataset": "exports.webdataset",
     "merge": "writing.merge",
     "open_dataset": "reading.dataset",
+    "query": "reading.query",
+    "rows_where": "reading.query",
     "trace": "showing.trace",
     "validate": "checking.validate",
 }

@@ -31,7 +31,7 @@ def relabel(rows: pa.Table, numbers: NDArray[np.int32], num_classes: int) -> pa.
     hard, old_rest, epsilon = (
         rows.column(name).to_numpy() for name in ("hard_label", "soft_label_rest", "label_epsilon")
     )
-    rule = np.asarray(rows.column("label_rule").to_pylist(), dtype="U7")
+    rule = np.asarray(rows.column("label_rule").to_pylist(), dtype=np.str_)
     labels = rows.column("soft_label").combine_chunks()
     listed = labels.value_lengths().to_numpy()
     spread = old_rest.astype(np.float64) * (len(numbers) - listed) / np.maximum(num_classes - listed, 1)

@@ -167,15 +167,17 @@ def load_generator(
     device: torch.device | str = "cpu",
     precision: Precision = "auto",
     batch_size: int = 32,
+    own_recipe: type[Recipe] | None = None,
 ) -> Generator:
-    """A shipped generator by name, a file, or the output folder of a training.
+    """A shipped generator by name, a file, or the output folder of a training; of ``own_recipe`` where it is one that
+    the table of recipes does not list.
 
     Raises:
         UserError: not found, wrong digest, or no generator of a recipe known here.
     """
     given = Path(name_or_path).expanduser()
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
-    recipe, size = read_recipe(path)
+    recipe, size = read_recipe(path, own_recipe)
     network = load_network(path, lambda: recipe.build_generator(size))
     dtype = resolve_precision(precision, device)
     network = network.to(device, dtype).to(memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -203,14 +205,16 @@ class GeneratorMetadata(NetworkMetadata):
     width: Annotated[Side, Field(ge=16, multiple_of=4)]
 
 
-def read_recipe(path: Path) -> tuple[Recipe, tuple[int, int]]:
+def read_recipe(path: Path, own_recipe: type[Recipe] | None = None) -> tuple[Recipe, tuple[int, int]]:
     """The recipe that a weights file's metadata name, with its settings, and the (height, width) it was trained at.
 
     Raises:
         UserError: they name none, or one that this version does not know; a value is out of bounds.
     """
     metadata = read_metadata(path, GeneratorMetadata, "generator")
-    model = find_recipe(metadata.recipe)
+    model = (
+        own_recipe if own_recipe is not None and own_recipe.name == metadata.recipe else find_recipe(metadata.recipe)
+    )
     try:
         recipe = model(model.settings_model.model_validate_json(metadata.settings))
     except ValidationError as error:
