@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.common.pictures import PictureError, load_picture
+from manifests.format.skeleton import KEYPOINTS
 
-KEYPOINTS = 17
 """COCO's."""
 _FAR = 2
 """A joint may lie outside of a crop, but no further than so many times its longer side."""

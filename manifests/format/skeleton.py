@@ -1,9 +1,11 @@
-"""The limbs of COCO-17 keypoints, and when a joint is shown: what everybody who draws a pose must agree on."""
+"""COCO-17 keypoints: how many, which limbs, and from which score a joint counts: what all who use a pose agree on."""
 
 from __future__ import annotations
 
+KEYPOINTS = 17
+
 LEAST_SCORE = 0.3
-"""Joints under this score are left out, with their limbs."""
+"""Joints under this score are not drawn, do not prompt a segmenter and are not compared."""
 
 LIMB_HUES = (
     *((0, 1, 180), (0, 2, 60), (1, 3, 190), (2, 4, 50), (1, 2, 100), (3, 5, 170), (4, 6, 70)),

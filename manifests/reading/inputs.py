@@ -10,8 +10,8 @@ import polars as pl
 
 from manifests.common.pictures import MAX_PIXELS
 from manifests.errors import UserError
-from manifests.format.annotation_values import KEYPOINTS
 from manifests.format.schema import ROW_ID, ROW_KEY, Kind
+from manifests.format.skeleton import KEYPOINTS
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.shard_check import check_shards
 

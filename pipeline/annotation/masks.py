@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manifests.errors import UserError, one_line
+from manifests.format.skeleton import KEYPOINTS, LEAST_SCORE
 from pipeline.annotation.sam_tiny import WIDTH, build_sam_tiny
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_state, resolve
 from pipeline.common.images import BoolMask, RgbImage, resize
 from pipeline.common.precision import resolve_precision
 
-KEYPOINTS = 17
-LEAST_SCORE = 0.3
-"""Keypoints below this score do not prompt."""
 SMALLEST_PART = 0.02
 """Islands and holes below this share of the mask's area are dropped and filled."""
 

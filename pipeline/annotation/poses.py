@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from manifests.format.skeleton import KEYPOINTS
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_metadata, load_state, resolve
 from pipeline.common.images import RgbImage, resize
 from pipeline.common.keypoints import COCO_MIRROR
@@ -23,7 +24,6 @@ from pipeline.common.keypoints import COCO_MIRROR
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-KEYPOINTS = 17
 BATCH = 32
 _INSIDE = re.compile(r"configs(/[\w-][\w.-]*)+\.py")
 

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.format.skeleton import LEAST_SCORE
 from pipeline.common.images import BoolMask, RgbImage
-
-_LEAST_SCORE = 0.3
 
 
 def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
@@ -55,7 +54,7 @@ def pose_error(asked: NDArray[np.float32], found: NDArray[np.float32], height: i
     at no finite place. What the estimator is unsure of does count: an image without a person in that pose should not
     score well.
     """
-    seen = asked[:, 2] >= _LEAST_SCORE
+    seen = asked[:, 2] >= LEAST_SCORE
     if not seen.any() or not np.isfinite(found[seen, :2]).all():
         return None
     return float(np.linalg.norm(asked[seen, :2] - found[seen, :2], axis=1).mean() / height)

@@ -20,7 +20,8 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.ops import sigmoid_focal_loss
 
-from pipeline.annotation.masks import KEYPOINTS, predict_masks
+from manifests.format.skeleton import KEYPOINTS
+from pipeline.annotation.masks import predict_masks
 from pipeline.annotation.sam_tiny import CANVAS, build_sam_tiny
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.common.precision import resolve_precision

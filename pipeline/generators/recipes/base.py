@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.common.settings import JobSettings
-from pipeline.generators.networks.blocks import HistoryPool
+from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
 
 Batch = Mapping[str, Tensor]
@@ -27,6 +27,14 @@ Size = tuple[int, int]
 
 Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """A camera's number, as rows hold it."""
+
+UpsamplingSetting = Annotated[Upsampling, Field(description="transposed (the paper) or resize (no checkerboard)")]
+NormSetting = Annotated[
+    Norm, Field(description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)")
+]
+SkipSetting = Annotated[
+    bool, Field(description="add the image before the generator's tanh, so that the layers say what changes (ours)")
+]
 
 Need = Literal["masks", "keypoints", "identities", "cameras"]
 

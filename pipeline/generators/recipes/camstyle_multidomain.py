@@ -25,9 +25,21 @@ from torch.nn import functional
 from manifests.errors import UserError
 from pipeline.generators.batches.cameras import CameraBatches
 from pipeline.generators.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
-from pipeline.generators.networks.blocks import Norm, Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.stargan import CameraCritic, CameraGenerator
-from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.base import (
+    Batch,
+    Camera,
+    Need,
+    NormSetting,
+    Recipe,
+    RecipeSettings,
+    Size,
+    SkipSetting,
+    StepContext,
+    Terms,
+    UpsamplingSetting,
+)
 from pipeline.training.data import BatchSource, DomainData
 
 
@@ -37,16 +49,9 @@ class CamStyleMultidomainSettings(RecipeSettings):
     )
     blocks: int = Field(default=6, ge=1, le=100, description="residual blocks (StarGAN, table 4)")
     ndf: int = Field(default=64, ge=4, le=1024, description="channels of the critic's first layer (StarGAN, table 5)")
-    upsampling: Upsampling = Field(
-        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
-    )
-    norm: Norm = Field(
-        default="instance", description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)"
-    )
-    skip: bool = Field(
-        default=False,
-        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
-    )
+    upsampling: UpsamplingSetting = "transposed"
+    norm: NormSetting = "instance"
+    skip: SkipSetting = False
     objective: Literal["wasserstein", "least_squares"] = Field(
         default="wasserstein", description="wasserstein, with gradient penalty (the paper); least_squares: LSGAN"
     )

@@ -20,10 +20,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.generators.losses import least_squares, mean_absolute
-from pipeline.generators.networks.blocks import Norm, Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.networks.generators import ResnetGenerator
-from pipeline.generators.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.base import (
+    Batch,
+    NormSetting,
+    Recipe,
+    RecipeSettings,
+    Size,
+    SkipSetting,
+    StepContext,
+    Terms,
+    UpsamplingSetting,
+)
 
 
 class CycleGANSettings(RecipeSettings):
@@ -34,16 +44,9 @@ class CycleGANSettings(RecipeSettings):
     ndf: int = Field(
         default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 7.2)"
     )
-    upsampling: Upsampling = Field(
-        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
-    )
-    norm: Norm = Field(
-        default="instance", description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)"
-    )
-    skip: bool = Field(
-        default=False,
-        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
-    )
+    upsampling: UpsamplingSetting = "transposed"
+    norm: NormSetting = "instance"
+    skip: SkipSetting = False
     cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc (section 4)")
     mapping_weight: float = Field(default=5.0, ge=0, description="l_map: half of l_cyc (section 5.2)")
 

@@ -23,9 +23,17 @@ from torch import Tensor, nn
 from pipeline.generators.batches.crops import TrainingCrops
 from pipeline.generators.losses import least_squares
 from pipeline.generators.losses.augmentation import Augmentation, augment
-from pipeline.generators.networks.blocks import Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
-from pipeline.generators.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.base import (
+    Batch,
+    Recipe,
+    RecipeSettings,
+    Size,
+    StepContext,
+    Terms,
+    UpsamplingSetting,
+)
 from pipeline.training.data import BatchSource, DomainData
 from pipeline.training.randomness import random_generator
 
@@ -40,9 +48,7 @@ class GanLsroSettings(RecipeSettings):
     ndf: int = Field(default=64, ge=4, le=1024, description="channels of the discriminator's first map")
     noise_size: int = Field(default=100, ge=1, le=65536, description="numbers that an image is made from (section 3.1)")
     noise: Noise = Field(default="normal", description="normal: N(0, 1); uniform: [-1, 1], as in the paper")
-    upsampling: Upsampling = Field(
-        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
-    )
+    upsampling: UpsamplingSetting = "transposed"
     objective: Objective = Field(default="cross_entropy", description="cross_entropy (DCGAN) or least_squares (LSGAN)")
     augmentation: Augmentation = Field(
         default="none",

@@ -24,10 +24,20 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.generators.batches.pairs import PosePairs, camera_partners, own_partners
 from pipeline.generators.losses import least_squares, mean_absolute
-from pipeline.generators.networks.blocks import Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.networks.unet import UNet
-from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.base import (
+    Batch,
+    Camera,
+    Need,
+    Recipe,
+    RecipeSettings,
+    Size,
+    StepContext,
+    Terms,
+    UpsamplingSetting,
+)
 from pipeline.training.data import BatchSource, DomainData
 
 
@@ -36,9 +46,7 @@ class Pix2PixSettings(RecipeSettings):
     ndf: int = Field(
         default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 6.1.2)"
     )
-    upsampling: Upsampling = Field(
-        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
-    )
+    upsampling: UpsamplingSetting = "transposed"
     pixel_weight: float = Field(default=100.0, ge=0, description="weight of the L1 term (section 3.3)")
 
 

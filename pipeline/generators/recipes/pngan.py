@@ -23,10 +23,19 @@ from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses
 from pipeline.generators.batches.pairs import PosePairs, identity_partners
 from pipeline.generators.losses import least_squares, mean_absolute
-from pipeline.generators.networks.blocks import Norm, Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import Norm, frozen, initialize
 from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.networks.generators import ResnetGenerator
-from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.base import (
+    Batch,
+    Need,
+    Recipe,
+    RecipeSettings,
+    Size,
+    StepContext,
+    Terms,
+    UpsamplingSetting,
+)
 from pipeline.training.data import BatchSource, DomainData
 
 
@@ -34,9 +43,7 @@ class PNGANSettings(RecipeSettings):
     ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer")
     blocks: int = Field(default=9, ge=1, le=100, description="residual blocks (section 3.2)")
     ndf: int = Field(default=64, ge=4, le=1024, description="channels of the discriminator's first layer")
-    upsampling: Upsampling = Field(
-        default="transposed", description="transposed (the paper) or resize (no checkerboard)"
-    )
+    upsampling: UpsamplingSetting = "transposed"
     norm: Norm = Field(
         default="instance", description="instance (the paper), or pixel: the colours of clothes are seen (ours)"
     )
