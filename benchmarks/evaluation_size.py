@@ -12,7 +12,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,8 +21,6 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from pipeline.common.settings import JobSettings, run_job

@@ -7,7 +7,6 @@ The peak is that of a large square matrix product in the same precision, measure
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,9 +16,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch.utils.flop_counter import FlopCounterMode
-
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from pipeline.common.environment import environment

@@ -11,14 +11,11 @@ loss here is the rule's, and what the benchmark's LSRO loses beyond it is the ge
 from __future__ import annotations
 
 import platform
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from pipeline.cluster.benchmark import reid_steps

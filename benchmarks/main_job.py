@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,8 +21,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from manifests.errors import UserError

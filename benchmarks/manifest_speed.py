@@ -11,7 +11,6 @@ Each ratio is between the fastest of its rounds, which alternate. Needs rows x i
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -24,8 +23,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from manifests.describing.card import SAMPLES_META

@@ -9,7 +9,6 @@ without its identity mapping: PTGAN less its one term.
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -17,9 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from manifests.common.json_text import json_text
 from manifests.errors import UserError

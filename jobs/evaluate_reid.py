@@ -9,15 +9,10 @@ A model is the output of jobs/train_reid.py, or a shipped one by name.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 import torch
 from pydantic import ConfigDict, Field

@@ -5,16 +5,11 @@ python jobs/prepare_source.py --layout market1501 --root Market-1501 --domain ma
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 from pydantic import Field
 

@@ -10,17 +10,11 @@ status 1 where a row is not as promised. Inputs are looked for where the run had
 from __future__ import annotations
 
 import secrets
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Literal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 import numpy as np
 from pydantic import Field

@@ -6,15 +6,8 @@ python jobs/synthesize_duke_style.py --source runs/a --target runs/b --generator
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 from pydantic import Field, model_validator
 

@@ -8,16 +8,11 @@ A stopped training is taken up again by the same command.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 import torch
 from pydantic import Field

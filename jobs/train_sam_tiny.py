@@ -7,16 +7,11 @@ python jobs/train_sam_tiny.py --evaluate --source runs/room_a --teachers WEIGHTS
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 if __name__ == "__main__":
-    from manifests.common.stopping import stop_quietly
-
-    stop_quietly()  # what follows takes seconds to import
+    import _start  # noqa: F401
 
 import numpy as np
 import torch

@@ -20,7 +20,10 @@ def run(job: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [str(JOBS / job), *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     said = redirect_stdout(out), redirect_stderr(err)
-    with mock.patch.object(sys, "argv", command), said[0], said[1], pytest.raises(SystemExit) as caught:
+    # As python does it: the script's folder comes first, and what it imports from there is imported anew.
+    found = mock.patch.object(sys, "path", [str(JOBS), *sys.path])
+    sys.modules.pop("_start", None)
+    with mock.patch.object(sys, "argv", command), found, said[0], said[1], pytest.raises(SystemExit) as caught:
         runpy.run_path(command[0], run_name="__main__")
     assert isinstance(caught.value.code, int)
     return subprocess.CompletedProcess(command, caught.value.code, out.getvalue(), err.getvalue())

@@ -24,7 +24,7 @@ from manifests.writing.attempt import attempt
 from manifests.writing.run import DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, synthetic_rows
 
-JOBS = sorted((Path(__file__).resolve().parents[3] / "jobs").glob("*.py"))
+JOBS = sorted((Path(__file__).resolve().parents[3] / "jobs").glob("[!_]*.py"))
 
 
 @pytest.fixture(autouse=True)
