@@ -119,7 +119,7 @@ def test_it_learns_the_colour_and_keeps_the_person(tmp_path: Path) -> None:
     inside = columns["source_mask"].bool().expand_as(made)
     blue_before, blue_after = (images[:, 2][~inside[:, 2]].mean().item() for images in (columns["source"], made))
     change = (made - columns["source"]).abs()
-    # A GAN of so few steps ends elsewhere with each seed and instruction set: 0.13 to 0.80 and 0.17 to 0.55 in six runs.
+    # A GAN of so few steps ends elsewhere with each seed and instruction set: 0.13 to 0.80, 0.17 to 0.55 in six runs.
     # Untrained, this generator changes people as much as all else (0.98).
     assert blue_after > blue_before + 0.05
     assert change[inside].mean() < 0.75 * change[~inside].mean()
