@@ -66,6 +66,14 @@ def validate(uri: str) -> Report:
     except BrokenDatasetError as error:
         report.add("log", error.file, str(error))
         records = {}
+    _check_files(dataset, records, report)
+    _check_inspection_files(dataset, report)
+    check_metadata(dataset, report)
+    return report
+
+
+def _check_files(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:
+    """Every file of the snapshot and every row in it, once."""
     classes = _classes(dataset, report)
     terms = RecordedTerms(dataset)
     ids: Counter[tuple[Any, ...]] = Counter()
@@ -89,9 +97,6 @@ def validate(uri: str) -> Report:
     for key, times in ids.items():
         if times > 1:
             report.add("unique", "data", f"{times} rows have this id", str(key[0]))
-    _check_inspection_files(dataset, report)
-    check_metadata(dataset, report)
-    return report
 
 
 def _check_order(keys: list[tuple[str, str]], file: str, report: Report) -> None:

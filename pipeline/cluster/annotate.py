@@ -43,9 +43,8 @@ def annotate(
     """Masks and poses of the images of ``source_uri``, added to ``output_uri``; needs a Ray session, unless
     ``runner`` is `run_shards_here`.
 
-    ``limit`` takes the first images, ``only`` those with these digests; ``lineage`` is told of the run.
-
-    What ``output_uri`` already holds for the same models is kept; an interrupted run is taken up again.
+    ``limit`` takes the first images, ``only`` those with these digests; ``lineage`` is told of the run. What
+    ``output_uri`` already holds for the same models is kept; an interrupted run is taken up again.
 
     Raises:
         UserError: a missing manifest or model, a stage that cannot be placed, a run of other settings.
@@ -58,8 +57,8 @@ def annotate(
         mend(annotated.storage, annotated.snapshot)
         return annotated
     recorded = _record(source, settings, plan) | (record or {})
-    shard_rows = {shard: rows.num_rows for shard, rows in plan.shards.items()}
-    run = DatasetRun.start(output_uri, "annotation", plan.plan_id, shard_rows, run=recorded, append=True)
+    sizes = {shard: rows.num_rows for shard, rows in plan.shards.items()}
+    run = DatasetRun.start(output_uri, "annotation", plan.plan_id, sizes, run=recorded, append=True)
     to_do = {shard: plan.shards[shard] for shard in run.pending()}
     images = sum(rows.num_rows for rows in to_do.values())
     print(
@@ -68,10 +67,13 @@ def annotate(
         flush=True,
     )
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
-    told = telling(lineage, LineageRun(STAGE, "annotation", recorded, (source,), output_uri))
-    with told, attempt(run, len(plan.shards)):
+    needs, told = (
+        stage_resources(STAGE, settings.device),
+        LineageRun(STAGE, "annotation", recorded, (source,), output_uri),
+    )
+    with telling(lineage, told), attempt(run, len(plan.shards)):
         with Progress(STAGE, images) as progress:
-            runner(STAGE, build, to_do, stage_resources(STAGE, settings.device), where, progress)
+            runner(STAGE, build, to_do, needs, where, progress)
         run.close()
     return open_dataset(output_uri)
 
