@@ -61,11 +61,8 @@ def annotate(
     run = DatasetRun.start(output_uri, "annotation", plan.plan_id, sizes, run=recorded, append=True)
     to_do = {shard: plan.shards[shard] for shard in run.pending()}
     images = sum(rows.num_rows for rows in to_do.values())
-    print(
-        f"annotations: {images} images in {len(to_do)} shards to do, {plan.already_done} known already, "
-        f"by {settings.segmenter} and {settings.pose}",
-        flush=True,
-    )
+    known = f"{plan.already_done} known already, by {settings.segmenter} and {settings.pose}"
+    print(f"annotations: {images} images in {len(to_do)} shards to do, {known}", flush=True)
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
     needs, told = (
         stage_resources(STAGE, settings.device),
