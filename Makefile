@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-ray test-rest test-portable chaos fuzz lint types bench lock clean
+.PHONY: setup demo test test-ray test-manifests test-rest test-portable chaos fuzz lint types bench lock clean
 
 setup: $(READY)
 
@@ -21,16 +21,19 @@ $(READY): requirements.lock pyproject.toml
 demo: setup
 	$(BIN)/python jobs/synthesize_duke_style.py
 
-# Two at a time: one of them is mostly waiting for the processes of a Ray. One thread each, or they fight for the cores.
+# Three at a time: one of them is mostly waiting for the processes of a Ray. One thread each, or they fight for the cores.
 test: setup
-	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs 2 --output-sync=target test-ray test-rest
+	@OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs 3 --output-sync=target test-ray test-manifests test-rest
 
 # The files that hold such tests are named, so that this half need not import what all others do.
 test-ray: setup
 	$(BIN)/python -m pytest -m ray $$(grep -rl --include='test_*.py' 'pytest\.mark\.ray' tests)
 
+test-manifests: setup
+	$(BIN)/python -m pytest -m "not ray" tests/manifests
+
 test-rest: setup
-	$(BIN)/python -m pytest -m "not ray"
+	$(BIN)/python -m pytest -m "not ray" --ignore tests/manifests
 
 # What computes, by instructions that every processor has: no result may lean on this one's.
 test-portable: export ATEN_CPU_CAPABILITY = default

@@ -6,7 +6,13 @@ import hashlib
 
 
 def content_id(*parts: str | int) -> str:
-    """BLAKE2b-128, hex, over length-prefixed parts: no two different lists of parts share their bytes."""
+    """BLAKE2b-128, hex, over length-prefixed parts: no two different lists of parts share their bytes.
+
+    Example:
+        >>> from manifests import content_id
+        >>> content_id("market", 7) == content_id("market", 7), content_id("ab", "c") == content_id("a", "bc")
+        (True, False)
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = str(part).encode()

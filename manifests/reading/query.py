@@ -37,6 +37,11 @@ def rows_where(dataset: Dataset, condition: str) -> RowNumbers:
 
     Raises:
         UserError: polars cannot read the expression, a column is not there, or it gives no truth value for each row.
+
+    Example:
+        >>> from manifests import open_dataset, rows_where
+        >>> rows_where(open_dataset("runs/market"), "identity = '0007'").tolist()
+        [3, 4, 5]
     """
     from manifests.reading.sql_guard import checked_expression  # its parser takes a while to import
 
@@ -59,6 +64,12 @@ def query(dataset: Dataset, statement: str) -> pl.DataFrame:
 
     Raises:
         UserError: it is not one SELECT about that table alone, polars cannot answer it, or a column is not there.
+
+    Example:
+        >>> from manifests import open_dataset, query
+        >>> market = open_dataset("runs/market")
+        >>> query(market, "SELECT identity, count(*) AS images FROM data GROUP BY 1 ORDER BY 1").rows()
+        [('0002', 3), ('0007', 3)]
     """
     from manifests.reading.sql_guard import checked_query
 

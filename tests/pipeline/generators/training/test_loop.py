@@ -129,9 +129,12 @@ def test_schedule_is_flat_then_linear_to_zero(tmp_path: Path) -> None:
     run = training(tmp_path, steps=10)
     rates = []
     for run.step in range(11):
-        run._set_learning_rate()
-        rates.append(run.optimizers["generators"].param_groups[0]["lr"] / 2e-4)
+        rates.append(run.learning_rate() / 2e-4)
     np.testing.assert_allclose(rates, [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0], atol=1e-12)
+    run.step = 8
+    run.train_step()
+    used = [group["lr"] for optimizer in run.optimizers.values() for group in optimizer.param_groups]
+    np.testing.assert_allclose(used, 0.4 * 2e-4)
 
 
 def test_it_shows_progress_losses_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
