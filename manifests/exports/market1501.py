@@ -11,7 +11,7 @@ A name such as ``0002_c1s1_000451_03.jpg`` gives person, camera, sequence, frame
 - Files keep the format that the images have: a PNG is called ``.png``.
 
 ``labels.parquet`` has a row for each image: where it came from, and its soft label as
-`manifests.format.soft_labels.expand` takes it.
+`manifests.expand` takes it.
 
 Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
@@ -159,6 +159,6 @@ _HOW_TO_READ = [
     "Names such as `0002_c1s1_000451_03.jpg` give person, camera, sequence, frame and box. 0000 is nobody in "
     "particular, -1 is junk, c0 a camera that is not known, s0 no recording. "
     f"`{IDENTITIES}` translates numbers to identities and classes; `{LABELS}` has identity, camera, soft label and "
-    "origin of every file. `manifests.format.soft_labels.expand` gives dense soft labels, "
+    "origin of every file. `manifests.expand` gives dense soft labels, "
     "`manifests.exports.torchreid.register` hands the folder to torchreid.",
 ]
