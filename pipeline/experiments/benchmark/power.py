@@ -80,9 +80,12 @@ def _resampled(world: Paired, rng: np.random.Generator, draws: int) -> NDArray[n
     everybody, place = np.unique(world.people, return_inverse=True)
     sums = np.stack([np.bincount(place, row, len(everybody)) for row in world.differences])
     queries = np.bincount(place, minlength=len(everybody))
-    people = rng.multinomial(len(everybody), np.full(len(everybody), 1 / len(everybody)), size=draws)
-    runs = rng.multinomial(trainings, np.full(trainings, 1 / trainings), size=draws) / trainings
-    means: NDArray[np.float64] = ((runs @ sums) * people).sum(axis=1) / (people @ queries)
+    people = rng.integers(len(everybody), size=(draws, len(everybody)))
+    found = np.zeros(draws)
+    for _ in range(trainings):
+        run = rng.integers(trainings, size=(draws, 1))
+        found += sums[run, people].sum(axis=1)
+    means: NDArray[np.float64] = found / (trainings * queries[people].sum(axis=1))
     return means
 
 

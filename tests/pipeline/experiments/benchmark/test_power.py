@@ -45,10 +45,10 @@ def test_trainings_alone_vary() -> None:
 def test_the_error_is_that_of_many_repetitions() -> None:
     rng = np.random.default_rng(0)
     means, errors = [], []
-    for _ in range(150):
+    for _ in range(120):
         shifts = rng.normal(0.03, 0.02, 4)
         worlds = [Paired(rng.normal(shift, 0.3, (1, 120)), np.arange(120)) for shift in shifts]
-        found = paired_effect(worlds, draws=300)
+        found = paired_effect(worlds, draws=200)
         means.append(found.mean)
         errors.append(found.error)
     true = (0.02**2 + 0.3**2 / 120) ** 0.5 / 2

@@ -1,0 +1,54 @@
+"""Which arms are tried and what each is held against."""
+
+from __future__ import annotations
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.experiments.benchmark.arms import BASELINE, TWO_REAL
+from pipeline.experiments.benchmark.gaps import DOMAINS, GAPS, POSES, TWO_CAMERAS, find_gaps
+
+
+def test_every_arm_is_held_against_one_without_images() -> None:
+    for gap in GAPS.values():
+        assert gap.baselines[0] == BASELINE
+        assert BASELINE.against is None
+        for arm in gap.arms:
+            assert arm.against in gap.baselines
+            assert arm.against is not None
+            assert arm.against.recipe is None
+
+
+def test_two_networks_are_held_against_two_real_ones_and_these_against_one() -> None:
+    against = {arm.name: arm.against for arm in POSES.arms}
+    assert against["pngan"] == TWO_REAL
+    assert against["pngan, mixed"] == BASELINE == TWO_REAL.against
+    assert POSES.baselines == (BASELINE, TWO_REAL)
+    assert DOMAINS.baselines == (BASELINE,)
+
+
+def test_every_gap_has_a_ceiling_beside_its_generators() -> None:
+    assert all(any(arm.drawn for arm in gap.arms) for gap in GAPS.values())
+
+
+def test_arms_that_differ_in_the_mix_share_their_images() -> None:
+    fused, mixed = POSES.arms[:2]
+    assert fused.images == mixed.images
+    smoothed, hard = TWO_CAMERAS.arms[:2]
+    assert smoothed.images != hard.images
+
+
+def test_one_question_has_one_arm() -> None:
+    (gap,) = find_gaps(["few-images"], ["cgan"])
+    assert [one.name for one in gap.arms] == ["cgan"]
+    assert gap.baselines == (BASELINE,)
+    assert [gap.name for gap in find_gaps([], ["camstyle"])] == ["two-cameras", "four-cameras"]
+
+
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    assert [gap.name for gap in find_gaps(["poses", "domains"])] == ["domains", "poses"]
+    assert len(find_gaps([])) == len(GAPS)
+    with pytest.raises(UserError, match="unknown gap 'night'; known: few-images"):
+        find_gaps(["night"])
+    with pytest.raises(UserError, match="unknown arm 'cgan'; known: cyclegan; ptgan"):
+        find_gaps(["domains"], ["cgan"])
