@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from manifests.reading.dataset import open_dataset
 from pipeline.cluster.benchmark.images import find_made, images_identity
@@ -17,7 +14,7 @@ from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.evaluation import QueryScores, score_queries, similarities
-from pipeline.reid.features import Embedded, embed_people, embed_poses, with_poses
+from pipeline.reid.features import Embedded, PoseFeatures, embed_people, embed_poses, with_poses
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.norm import adapt_to
@@ -98,19 +95,17 @@ def _trained(bench: Bench, arm: Arm, training: int, uris: Sequence[str]) -> Reid
 
 def _measured(bench: Bench, arm: Arm, training: int, network: ReidModel, norm: Norm) -> list[Measurement]:
     """``network``, with that of the baseline where the arm has two, on both parts of the people."""
-    network = _in_norm(bench, network, norm)
-    first = None
+    network, first = _in_norm(bench, network, norm), None
     if arm.paired:
         trained = load_reid(bench.training_folder(BASELINE, training) / "reid", bench.settings.device)
         first = _in_norm(bench, trained, norm)
     found = []
     for part in MEASURED:
-        people = embed_people(bench.uri(part), first or network)
-        if arm.train_on == "two networks":
-            poses = embed_poses(str(bench.images_folder(arm) / part), people, network)
-            people = {split: with_poses(some, poses, "max")[0] for split, some in people.items()}
-        elif first is not None:
-            people = _side_by_side(people, embed_people(bench.uri(part), network))
+        if first is None:
+            people: People = embed_people(bench.uri(part), network)
+        else:
+            made = str(bench.images_folder(arm) / part) if arm.recipe else None
+            people = _fused(bench.uri(part), first, network, made)
         found.append(Measurement.of(part, norm, _scores(people)))
     return found
 
@@ -119,12 +114,12 @@ def _in_norm(bench: Bench, network: ReidModel, norm: Norm) -> ReidModel:
     return network if norm == "as trained" else adapt_to(network, bench.uri("unlabelled")).model
 
 
-def _side_by_side(people: People, again: People) -> People:
-    """The features of two networks as one, of length 1 again."""
-    return {
-        split: replace(some, features=np.hstack([some.features, again[split].features]) / np.float32(np.sqrt(2)))
-        for split, some in people.items()
-    }
+def _fused(uri: str, first: ReidModel, second: ReidModel, made: str | None) -> People:
+    """Pooled features, which are never negative: of each image by the first network and of its generated poses by the
+    second, the largest of each element (PN-GAN); without a generated one the image itself stands for its poses."""
+    people, unposed = (embed_people(uri, model, "pooled") for model in (first, second))
+    poses = embed_poses(made, people, second, "pooled") if made else PoseFeatures({}, ("itself",))
+    return {split: with_poses(some, unposed[split], poses, "max")[0] for split, some in people.items()}
 
 
 def _scores(people: People) -> QueryScores:

@@ -17,7 +17,7 @@ from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings, batch_hard
-from tests.pipeline.reid.test_mixing import rows, sets
+from tests.pipeline.reid.mixing.test_batches import rows, sets
 
 PLAIN = AugmentationSettings(padding=0, flip=0, erasing=0)
 
