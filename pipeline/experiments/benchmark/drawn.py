@@ -124,7 +124,12 @@ def _input(source: Dataset) -> dict[str, Any]:
 def _shard(bench: Bench, arm: Arm, rows: Sequence[Redrawn], classes: ClassMap, plan_id: str, settings: str) -> pa.Table:
     """The rows drawn and labelled."""
     world = settings_sha256(bench.settings.toy_world(bench.seed, MARKET).model_dump(mode="json"))
-    common = {"recipe": RECIPE, "recipe_version": str(VERSION), "settings_sha256": settings, "plan_id": plan_id}
+    common: dict[str, Any] = {
+        "recipe": RECIPE,
+        "recipe_version": str(VERSION),
+        "settings_sha256": settings,
+        "plan_id": plan_id,
+    }
     common |= {"checkpoint_sha256s": [world], "digital_source_type": ALGORITHMIC_MEDIA}
     images = [_image(bench, row) for row in rows]
     described = [

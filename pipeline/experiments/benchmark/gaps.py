@@ -37,7 +37,7 @@ class ImageSet(NamedTuple):
     @property
     def name(self) -> str:
         """Of its folder."""
-        words = [self.domain, self.part]
+        words: list[str] = [self.domain, self.part]
         words += [f"{self.people}-people"] if self.people else []
         words += [f"{self.images}-images"] if self.images else []
         words += [f"cameras-{'-'.join(map(str, self.cameras))}"] if self.cameras else []
