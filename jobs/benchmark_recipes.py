@@ -59,10 +59,10 @@ def main(settings: Settings) -> None:
     storage = Storage(output, (settings.generators or output / "generators").resolve())
     benches = make_benches(chosen, storage, seeds, gaps)
     nodes = benchmark_nodes(benches, settings.trainings)
-    if settings.ray:
+    if nodes and settings.ray:
         with ray_session(settings.ray_address):
             run_graph(nodes, settings.device)
-    else:
+    elif nodes:
         check_device(settings.device)
         run_graph(nodes, settings.device, on_ray=False)
     records, tried = benchmark_records(benches, settings.trainings), records_below(output, chosen.deciding())

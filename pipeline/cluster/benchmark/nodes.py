@@ -35,24 +35,41 @@ def make_benches(
 
 
 def benchmark_nodes(benches: Sequence[Bench], trainings: int) -> list[Node]:
-    """All that is to be done, each part behind what it needs; what several gaps need is done once."""
-    nodes = (node for bench in benches for node in _Parts(bench).nodes(trainings))
-    return list({node.name: node for node in nodes}.values())
-
-
-def benchmark_records(benches: Sequence[Bench], trainings: int) -> list[ArmRecord]:
-    """What was measured so far of the arms and of what they are held against, baselines first.
+    """What is still to be done, each part behind what it needs; what several gaps need is done once.
 
     Raises:
         UserError: something was measured with other settings.
     """
+    nodes = {node.name: node for bench in benches for node in _Parts(bench).nodes(trainings)}
+    wanted = [
+        _Parts(bench).training(arm, training)
+        for bench in benches
+        for arm in (*bench.gap.baselines, *bench.gap.arms)
+        for training in range(trainings)
+        if _record(bench, arm, training) is None
+    ]
+    needed = set()
+    while wanted:
+        name = wanted.pop()
+        needed.add(name)
+        wanted += [need for need in nodes[name].needs if need not in needed]
+    return [node for name, node in nodes.items() if name in needed]
+
+
+def benchmark_records(benches: Sequence[Bench], trainings: int) -> list[ArmRecord]:
+    """What was measured so far of the arms and of what they are held against, baselines first; raises as
+    `benchmark_nodes`."""
     found = (
-        find_record(bench.training_folder(arm, training), arm_identity(bench, arm, training))
+        _record(bench, arm, training)
         for bench in benches
         for arm in (*bench.gap.baselines, *bench.gap.arms)
         for training in range(trainings)
     )
     return [record for record in found if record is not None]
+
+
+def _record(bench: Bench, arm: Arm, training: int) -> ArmRecord | None:
+    return find_record(bench.training_folder(arm, training), arm_identity(bench, arm, training))
 
 
 class _Parts:
@@ -91,7 +108,7 @@ class _Parts:
     def _images(self, arm: Arm, part: str = "train") -> str:
         return f"{self.gap}: images {arm.images}" + ("" if part == "train" else f" for {part}")
 
-    def _training(self, arm: Arm, training: int) -> str:
+    def training(self, arm: Arm, training: int) -> str:
         return f"{self.gap}: {arm.name}" + (f", training {training}" if training else "")
 
     def _generator_nodes(self, recipe: str) -> Iterator[Node]:
@@ -115,7 +132,7 @@ class _Parts:
         if arm.recipe is None:
             return
         needs = [self._set("train")] if arm.drawn else [self._generator(arm.recipe)]
-        needs += [self._training(BASELINE, 0)] if arm.taught or arm.shows_people else []
+        needs += [self.training(BASELINE, 0)] if arm.taught or arm.shows_people else []
         yield self._node(self._images(arm), partial(make_images, self.bench, arm), *needs)
         if arm.train_on == "two networks":
             for part in MEASURED:
@@ -128,9 +145,9 @@ class _Parts:
         if arm.train_on == "two networks":
             needs += [self._images(arm, part) for part in MEASURED]
         for training in range(trainings):
-            pair = [self._training(BASELINE, training)] if arm.paired else []
+            pair = [self.training(BASELINE, training)] if arm.paired else []
             work = partial(try_arm, self.bench, arm, training)
-            yield self._node(self._training(arm, training), work, *needs, *pair)
+            yield self._node(self.training(arm, training), work, *needs, *pair)
 
     def _node(self, name: str, work: partial[str], *needs: str) -> Node:
         return Node(name, work, self._log(name), tuple(dict.fromkeys(needs)))

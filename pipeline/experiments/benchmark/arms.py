@@ -82,4 +82,4 @@ class Arm:
 
 
 BASELINE = Arm("baseline", train_on="real")
-TWO_REAL = Arm("two real networks", train_on="two real networks")
+TWO_REAL = Arm("two-real-networks", train_on="two real networks")

@@ -91,7 +91,7 @@ _PSEUDO = {"label_rule": "teacher", "label_temperature": 0.01, "label_top_m": 1}
 
 _SMOOTH = {"label_rule": "lsr"}
 # The ceiling of every generator of camera styles.
-_DRAWN_BY_CAMERAS = Arm("drawn by the other cameras", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="cameras")
+_DRAWN_BY_CAMERAS = Arm("drawn-cameras", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="cameras")
 
 # In trainings as short as these people stay sharp only where a skip lets detail pass. With it SPGAN bears the paper's
 # pairs; at the paper's weight of 2 its images hardly change.
@@ -102,16 +102,16 @@ FEW_IMAGES = Gap(
     "few images",
     (
         Arm("gan_lsro", "gan_lsro", mix=_TWO_TO_ONE, paper=Gain((73.69, 78.06), (51.48, 56.23), "Market, table 3")),
-        Arm("gan, pseudo-labels", "gan_lsro", _PSEUDO, mix=_TWO_TO_ONE),
+        Arm("gan-pseudo-labels", "gan_lsro", _PSEUDO, mix=_TWO_TO_ONE),
         Arm(
-            "gan, mprl",
+            "gan-mprl",
             "gan_lsro",
             {"label_rule": "mprl"},
             mix=_TWO_TO_ONE,
             paper=Gain((73.69, 80.37), (51.48, 58.59), "MpRL on Market, over the baseline of LSRO"),
         ),
         Arm("cgan", "cgan", mix=_TWO_TO_ONE),
-        Arm("drawn newcomers", "toyworld", {"label_rule": "lsro"}, mix=_TWO_TO_ONE, drawn="newcomers"),
+        Arm("drawn-newcomers", "toyworld", {"label_rule": "lsro"}, mix=_TWO_TO_ONE, drawn="newcomers"),
         Arm("camstyle_multidomain", "camstyle_multidomain", _SMOOTH, mix=_CAMSTYLE),
         _DRAWN_BY_CAMERAS,
     ),
@@ -120,7 +120,7 @@ FEW_IMAGES = Gap(
 )
 _CAMSTYLE_ARMS = (
     Arm("camstyle", "camstyle", _SMOOTH, mix=_CAMSTYLE),
-    Arm("camstyle, one-hot", "camstyle", {"label_rule": "one_hot"}, mix=_CAMSTYLE),
+    Arm("camstyle-one-hot", "camstyle", {"label_rule": "one_hot"}, mix=_CAMSTYLE),
 )
 TWO_CAMERAS = Gap(
     "two-cameras",
@@ -163,7 +163,7 @@ DOMAINS = Gap(
         ),
         Arm("ptgan", "ptgan", train_on="synthetic"),
         Arm("spgan", "spgan", train_on="synthetic", paper=Gain((33.1, 41.1), (16.7, 22.3), "Market to Duke, table 2")),
-        Arm("drawn in the other place", "toyworld", _SMOOTH, train_on="synthetic", drawn="place"),
+        Arm("drawn-place", "toyworld", _SMOOTH, train_on="synthetic", drawn="place"),
     ),
     measured_on=DUKE,
     reid=_TRANSFER,
@@ -174,9 +174,9 @@ POSES = Gap(
     "the same people in other poses",
     (
         Arm("pngan", "pngan", train_on="two networks"),
-        Arm("pngan, mixed", "pngan", mix=_CAMSTYLE),
-        Arm("drawn in eight poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
-        Arm("drawn in eight poses, mixed", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="poses"),
+        Arm("pngan-mixed", "pngan", mix=_CAMSTYLE),
+        Arm("drawn-poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
+        Arm("drawn-poses-mixed", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="poses"),
     ),
     longer=2.0,  # eight generated images stand for each real one
 )

@@ -90,8 +90,7 @@ class Bench:
 
     def training_folder(self, arm: Arm, training: int) -> Path:
         """One ReID training of an arm: its network and record."""
-        name = arm.name.replace(", ", "-").replace(" ", "-")
-        return self.folder / "arms" / name / f"training-{training}"
+        return self.folder / "arms" / arm.name / f"training-{training}"
 
 
 def world_folder(storage: Storage, seed: int, domain: DomainName) -> Path:

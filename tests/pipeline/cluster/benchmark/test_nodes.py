@@ -7,8 +7,11 @@ from pathlib import Path
 
 from pipeline.cluster.benchmark.generators import generator_folder
 from pipeline.cluster.benchmark.nodes import benchmark_nodes, make_benches
+from pipeline.cluster.benchmark.trials import arm_identity
 from pipeline.cluster.graph import Node
+from pipeline.experiments.benchmark.arms import BASELINE
 from pipeline.experiments.benchmark.gaps import find_gaps
+from pipeline.experiments.benchmark.records import ArmRecord, write_record
 from pipeline.experiments.benchmark.settings import BenchmarkSettings, Storage
 
 STORAGE = Storage(Path("runs"), Path("generators"))
@@ -62,3 +65,19 @@ def test_a_generator_is_named_by_all_that_decides_it() -> None:
     assert folder(plain, "two-cameras", "camstyle") != folder(plain, "four-cameras", "camstyle")
     assert folder(plain, "domains", "ptgan") != folder(plain, "domains", "ptgan", seed=1)
     assert folder(plain, "domains", "ptgan") != folder(BenchmarkSettings(budget=0.5), "domains", "ptgan")
+
+
+def test_what_is_recorded_is_not_asked_for_again(tmp_path: Path) -> None:
+    (bench,) = make_benches(BenchmarkSettings(), Storage(tmp_path, tmp_path), [0], find_gaps(["few-images"], ["cgan"]))
+    arm = bench.gap.arms[0]
+    for one in (BASELINE, arm):
+        against = one.against.name if one.against else None
+        found = ArmRecord("few-images", one.name, 0, 0, against, arm_identity(bench, one, 0), [], {})
+        write_record(bench.training_folder(one, 0), found)
+    assert benchmark_nodes([bench], 1) == []
+    names = [node.name for node in benchmark_nodes([bench], 2)]
+    assert [name for name in names if name.startswith("seed 0, few-images: ") and "images" not in name[20:]] == [
+        "seed 0, few-images: baseline, training 1",
+        "seed 0, few-images: cgan, training 1",
+    ]
+    assert len([name for name in names if "generator cgan" in name]) == 1, "of images that are not made yet"

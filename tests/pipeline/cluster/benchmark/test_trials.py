@@ -65,7 +65,7 @@ def test_what_was_trained_on_and_held_against(bench: Bench, records: dict[str, A
     people = train.scan().filter(split="train", role="person").collect().height
     assert records["baseline"].images == {"real": real, "synthetic": 0}
     assert records[DRAWN.name].images == {"real": 0, "synthetic": people}
-    assert records["two real networks"].images == {"real": real, "synthetic": 0}
+    assert records["two-real-networks"].images == {"real": real, "synthetic": 0}
     assert [record.against for record in records.values()] == [None, "baseline", "baseline"]
     assert 0 <= (records[DRAWN.name].recognised or 0) <= 1
     assert records["baseline"].recognised is None
@@ -83,7 +83,7 @@ def test_two_real_networks_are_fused_by_the_largest(bench: Bench, records: dict[
     likeness = np.where((same_camera & same_person) | (one["gallery"].identities == -1), -1, query @ gallery.T)
     hits = same_person[np.arange(len(query)), likeness.argmax(axis=1)]
     answered = (same_person & ~same_camera).any(axis=1)
-    assert records["two real networks"].measured[1].rank1 == hits[answered].astype(int).tolist()
+    assert records["two-real-networks"].measured[1].rank1 == hits[answered].astype(int).tolist()
 
 
 def test_what_is_recorded_is_not_done_again(bench: Bench, records: dict[str, ArmRecord]) -> None:

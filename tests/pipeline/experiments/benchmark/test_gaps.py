@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from manifests.errors import UserError
@@ -22,7 +24,7 @@ def test_every_arm_is_held_against_one_without_images() -> None:
 def test_two_networks_are_held_against_two_real_ones_and_these_against_one() -> None:
     against = {arm.name: arm.against for arm in POSES.arms}
     assert against["pngan"] == TWO_REAL
-    assert against["pngan, mixed"] == BASELINE == TWO_REAL.against
+    assert against["pngan-mixed"] == BASELINE == TWO_REAL.against
     assert POSES.baselines == (BASELINE, TWO_REAL)
     assert DOMAINS.baselines == (BASELINE,)
 
@@ -52,3 +54,9 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
         find_gaps(["night"])
     with pytest.raises(UserError, match="unknown arm 'cgan'; known: cyclegan; ptgan"):
         find_gaps(["domains"], ["cgan"])
+
+
+def test_a_name_fits_a_folder_and_a_list_of_the_command_line() -> None:
+    names = [arm.name for gap in GAPS.values() for arm in (*gap.baselines, *gap.arms)]
+    assert all(re.fullmatch(r"[a-z0-9_-]+", name) for name in names)
+    assert all(len({arm.name for arm in gap.arms}) == len(gap.arms) for gap in GAPS.values())
