@@ -25,6 +25,7 @@ import yaml
 from pydantic import Field, create_model
 
 from manifests.errors import UserError
+from manifests.format.names import GENERATOR_CARD
 from manifests.reading.dataset import open_dataset
 from manifests.reading.inputs import open_input
 from pipeline.cluster.session import ray_session
@@ -95,7 +96,7 @@ def main(settings: TrainJob) -> int:
         Workers(count=settings.workers).check(settings.batch_size)
         with ray_session(settings.ray_address, device=settings.device):
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
-        card = settings.output / "generator.json"
+        card = settings.output / GENERATOR_CARD
     print(f"generator: {settings.output / 'generator.safetensors'}\ncard: {card}")
     return 0
 

@@ -19,20 +19,17 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap, LabelColumns, expand, one_hot
-from manifests.format.terms import UNSTATED
 from manifests.reading.dataset import Dataset
 from manifests.reading.inputs import open_input
 from manifests.writing.numbering import Renaming, unite
 from manifests.writing.relabel import relabel
-from pipeline.common.digests import content_id, subject_key
 from pipeline.common.row_images import PICTURE
 from pipeline.reid.data import decode_images, in_splits
+from pipeline.training.provenance import SUBJECTS, TERMS, provenance_of
 
-_TERMS = ["licence", "consent_basis"]
-_SUBJECTS = {"source": ["dataset_id", "identity"], "synthetic": ["subject_keys"]}
-_SOURCE = [*PICTURE, "split", "role", *_SUBJECTS["source"], *_TERMS]
+_SOURCE = [*PICTURE, "split", "role", *SUBJECTS["source"], *TERMS]
 _LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
-_SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
+_SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *SUBJECTS["synthetic"], *TERMS]
 
 
 @dataclass(frozen=True)
@@ -190,27 +187,9 @@ def _load(
             raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
         pictures = decode_images(table.select(PICTURE).to_pylist(), dataset.uri, *size)
         images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
-        facts.append(table.select([*_SUBJECTS[dataset.kind], *_TERMS]))
-    return _Part(dataset.uri, _joined(images), _provenance(dataset, pa.concat_tables(facts)))
-
-
-def _provenance(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
-    """What went in, for the card: digests, terms, and each person by pseudonymous key."""
-    licences, bases = ({one or UNSTATED for one in rows.column(name).to_pylist()} for name in _TERMS)
-    if dataset.kind == "source":
-        people = set(zip(*(rows.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True))
-        subjects = sorted(subject_key(*person) for person in people)
-    else:
-        subjects = sorted(set(pc.list_flatten(rows.column("subject_keys")).to_pylist()))
-    return {
-        "images": rows.num_rows,
-        "kind": dataset.kind,
-        "manifest_sha256": dataset.digest(),
-        "licences": sorted(licences),
-        "consent_bases": sorted(bases),
-        "subjects": subjects,
-        "subjects_digest": content_id(*subjects),
-    }
+        facts.append(table.select([*SUBJECTS[dataset.kind], *TERMS]))
+    provenance = {"kind": dataset.kind, **provenance_of(dataset, pa.concat_tables(facts).to_pylist())}
+    return _Part(dataset.uri, _joined(images), provenance)
 
 
 def _chosen(table: pa.Table, kind: str, min_reliability: float | None) -> pa.Table:
@@ -228,7 +207,7 @@ def _reliability(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
-    people = zip(*(table.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True)
+    people = zip(*(table.column(name).to_pylist() for name in SUBJECTS["source"]), strict=True)
     return one_hot(classes.numbers([renaming.names[person] for person in people]), len(classes))
 
 

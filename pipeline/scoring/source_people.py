@@ -68,11 +68,7 @@ def source_people(
 
 
 def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
-    """The images of rows of the data set at ``uri``, at the model's size (N, H, W, 3).
-
-    Raises:
-        UserError: one does not decode, or is another than its row says.
-    """
+    """The images of rows of the data set at ``uri``, at the model's size, as `decode_images` gives or refuses them."""
     return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
 
 

@@ -49,6 +49,7 @@ class Labeller:
         """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3).
 
         Raises:
+            ValueError: nobody said by which rule.
             NotFiniteError: the teacher answers with what is not finite.
         """
         settings = self.settings
@@ -58,7 +59,8 @@ class Labeller:
             return soft_labels.lsr(hard_labels, self.num_classes, settings.label_epsilon)
         if settings.label_rule == "lsro":
             return soft_labels.lsro(len(hard_labels), self.num_classes, hard_labels)
-        assert self._teacher is not None
+        if self._teacher is None:
+            raise ValueError("a label rule is needed: one_hot, lsr, lsro, teacher or mprl")
         with naming(f"--teacher {settings.teacher}"):
             probabilities = self._teacher.probabilities(images, settings.label_temperature)
         if settings.label_rule == "teacher":
@@ -70,13 +72,15 @@ def load_teacher(settings: LabelSettings, device: str = "cpu", batch_size: int =
     """The classifier that ``settings`` name, None where the rule takes none.
 
     Raises:
-        UserError: no such classifier.
+        UserError: none is named, or there is no such classifier.
     """
-    if settings.label_rule not in NEEDS_TEACHER:
+    rule = settings.label_rule
+    if rule not in NEEDS_TEACHER:
         return None
+    if settings.teacher is None:
+        raise UserError(f"label rule {rule} asks a ReID classifier of the source's people: name it with --teacher")
     from pipeline.reid.model import load_reid
 
-    assert settings.teacher is not None
     return load_reid(settings.teacher, device, batch_size)
 
 
@@ -90,8 +94,6 @@ def check_label_rule(settings: LabelSettings, has_identities: bool, classes: Cla
     rule = settings.label_rule
     if rule in NEEDS_IDENTITY and not has_identities:
         raise UserError(f"label rule {rule} needs identities, and these images show nobody: take lsro, teacher or mprl")
-    if rule in NEEDS_TEACHER and settings.teacher is None:
-        raise UserError(f"label rule {rule} asks a ReID classifier of the source's people: name it with --teacher")
     if rule not in NEEDS_TEACHER and settings.teacher is not None:
         raise UserError(f"label rule {rule} asks no teacher: leave --teacher out, or add --label-rule teacher or mprl")
     model = load_teacher(settings)

@@ -12,10 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from manifests.common.replacing import write_whole
+from manifests.format.annotation_values import read_mask
 from manifests.format.skeleton import LEAST_SCORE
 from manifests.reading.dataset import Dataset
 from pipeline.annotation.annotations import keypoint_array
-from pipeline.common.images import BoolMask, ImageError, RgbImage, decode_mask, draw_contact_sheet, encode, resize
+from pipeline.common.images import BoolMask, ImageError, RgbImage, draw_contact_sheet, encode, resize
 from pipeline.common.row_images import PICTURE, decode_row, image_of
 from pipeline.common.skeletons import draw_limbs, draw_skeleton
 
@@ -62,7 +63,7 @@ def translation_sheet(dataset: Dataset, source: Dataset, people: int = 12) -> Rg
         base = before if row["draw"] == 0 else made
         cells.append([before])
         if row["mask"]:
-            cells[-1].append(draw_mask(base, decode_mask(row["mask"])))
+            cells[-1].append(draw_mask(base, read_mask(row["mask"], row["height"], row["width"])))
         if row["keypoints"]:
             cells[-1].append(draw_pose(base, keypoint_array(row["keypoints"])))
         cells[-1].append(made)

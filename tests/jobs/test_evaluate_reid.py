@@ -24,8 +24,8 @@ from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
+from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
 from tests.pipeline.spoiled import spoiled

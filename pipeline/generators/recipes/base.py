@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.common.settings import JobSettings
 from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
+from pipeline.training.log import LossTerms
 
 Batch = Mapping[str, Tensor]
 """Columns by name. Images (N, 3, H, W) in [-1, 1], masks (N, 1, H, W) 0 or 1, all on the networks' device."""
@@ -38,8 +39,7 @@ SkipSetting = Annotated[
 
 Need = Literal["masks", "keypoints", "identities", "cameras"]
 
-Terms = dict[str, Tensor]
-"""Weighted loss terms by name; the loss is their sum."""
+Terms = LossTerms
 
 
 class RecipeSettings(JobSettings):
