@@ -34,7 +34,10 @@ VERSION_KEY = b"reid_synth.schema_version"
 
 SPLITS = ("train", "query", "gallery")
 ROLES = ("person", "distractor", "junk")
-LABEL_RULES = ("one_hot", "lsr", "lsro", "teacher", "mprl")
+LabelRule = Literal["one_hot", "lsr", "lsro", "teacher", "mprl"]
+LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
+NEEDS_TEACHER: frozenset[LabelRule] = frozenset({"teacher", "mprl"})
+"""Label rules that ask a ReID classifier whom an image resembles."""
 NOISE_RECIPES = ("gan_lsro", "cgan")
 """Recipes whose images are made from no image; rows of all others must name theirs."""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from manifests.errors import UserError
+from manifests.format.schema import NEEDS_TEACHER
 from pipeline.synthesis.kinds import PEOPLE
 
 BASELINE = "baseline"
@@ -57,7 +58,7 @@ class Arm:
     @property
     def taught(self) -> bool:
         """Whether the gap's baseline labels the images."""
-        return self.label.get("label_rule") in ("teacher", "mprl")
+        return self.label.get("label_rule") in NEEDS_TEACHER
 
 
 @dataclass(frozen=True)
