@@ -19,7 +19,7 @@ from pipeline.annotation.annotations import (
     plan_annotations,
 )
 from pipeline.checkpoints.cards import describe_model
-from pipeline.cluster.pool import ShardRunner, run_shards
+from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.environment import environment
@@ -64,13 +64,11 @@ def annotate(
     known = f"{plan.already_done} known already, by {settings.segmenter} and {settings.pose}"
     print(f"annotations: {images} images in {len(to_do)} shards to do, {known}", flush=True)
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
-    needs, told = (
-        stage_resources(STAGE, settings.device),
-        LineageRun(STAGE, "annotation", recorded, (source,), output_uri),
-    )
+    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, settings.device))
+    told = LineageRun(STAGE, "annotation", recorded, (source,), output_uri)
     with telling(lineage, told), attempt(run, len(plan.shards)):
         with Progress(STAGE, images) as progress:
-            runner(STAGE, build, to_do, needs, where, progress)
+            runner(work, where, progress)
         run.close()
     return open_dataset(output_uri)
 

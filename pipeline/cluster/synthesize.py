@@ -19,7 +19,7 @@ from manifests.writing.run import DatasetRun
 from pipeline.annotation.annotations import Annotations, check_belonging
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.checkpoints.cards import absolute, describe_model
-from pipeline.cluster.pool import ShardRunner, run_shards
+from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.environment import environment
@@ -217,10 +217,11 @@ def synthesize(
     resumed = f", {run.resumed_shards} shards done before" if run.resumed_shards else ""
     print(f"{STAGE}: {rows} images in {len(to_do)} shards to make{resumed}", flush=True)
     build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
+    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device))
     told = telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri))
     with told, attempt(run, len(plan.shards)):
         with Progress(STAGE, rows) as progress:
-            runner(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
+            runner(work, where, progress)
         run.close()
     return open_dataset(output_uri)
 

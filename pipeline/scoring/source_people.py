@@ -68,7 +68,11 @@ def source_people(
 
 
 def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
-    """The images of rows of the data set at ``uri``, at the model's size, as `decode_images` gives or refuses them."""
+    """The images of rows of the data set at ``uri``, at the model's size (N, H, W, 3).
+
+    Raises:
+        UserError: one does not decode, or is another than its row says.
+    """
     return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
 
 
