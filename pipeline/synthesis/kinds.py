@@ -119,7 +119,7 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
     """Every image in each of the canonical poses, or in ``poses_per_image`` poses of other images.
 
     A generator that reads no image (pix2pix makes people up out of a pose and a mask, as it saw them in training)
-    gets each image's own pose and mask, once: that is what its image is of, and whom it is labelled as.
+    gets each image's own pose and mask, once: that is what its image is of, and whom its row names.
 
     Raises:
         UserError: the generator has no canonical poses, or the source too few images of known pose.

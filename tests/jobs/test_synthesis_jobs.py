@@ -114,7 +114,7 @@ def test_poses(recipe: str, toy_sources: ToySources, toy_annotations: str, tmp_p
     named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
     rows = check_job(POSES, tmp_path / "set", *named, "--limit", "2", "--no-score-pose")
     assert rows.height == (16 if recipe == "pngan" else 2)
-    assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "one_hot"]
+    assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "lsro"]
 
 
 def killed_and_taken_up_again(forkserver: ForkServerContext, job: str, output: Path, *arguments: str) -> None:
