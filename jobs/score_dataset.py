@@ -40,8 +40,7 @@ def main(settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
     check_device(settings.device)
     model = load_reid(settings.model, settings.device)
-    own = ScoreSettings.model_validate(settings.model_dump(include=set(ScoreSettings.model_fields)))
-    job = open_scoring(settings.dataset, settings.source, model, settings.model, own)
+    job = open_scoring(settings.dataset, settings.source, model, settings.model, settings.part(ScoreSettings))
     scored = score(job, settings.output or f"{settings.dataset.rstrip('/')}-scored")
     figures: dict[str, Any] = scored.run["run"]["scores"]
     for name, value in figures.items():

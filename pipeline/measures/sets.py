@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches
-from pipeline.reid.evaluation import check_features
+from pipeline.reid.evaluation import Features, check_features
 from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages
@@ -25,7 +25,6 @@ from pipeline.training.data import DomainData
 from pipeline.training.randomness import SetStream, random_generator
 
 Images = NDArray[np.uint8]
-Features = NDArray[np.float32]
 LEAST_GENERATED, LEAST_REAL = 6, 12
 """Images of either kind that `measure_generation` needs."""
 

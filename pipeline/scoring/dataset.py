@@ -102,7 +102,7 @@ def score(job: Scoring, output: str) -> Dataset:
     }
     classes = dataset.classes
     footer = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
-    begin = partial(DatasetRun.start, output, "synthetic", job.plan_id, planned, footer=footer, run=_record(job))
+    begin = partial(DatasetRun.start, output, "synthetic", job.plan_id, planned, footer=footer, run=_run_record(job))
     present = Snapshot.newest(open_storage(output))
     if present is not None and job.plan_id in present.plan_ids and begin().finished:
         return open_dataset(output)
@@ -225,7 +225,7 @@ def _figures(job: Scoring, judge: _Judge | None, scored: Dataset) -> dict[str, A
     return figures
 
 
-def _record(job: Scoring) -> dict[str, Any]:
+def _run_record(job: Scoring) -> dict[str, Any]:
     described = describe_model(job.model_name, job.model.sha256)
     return {
         "job": JOB,

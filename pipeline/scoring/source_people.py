@@ -62,7 +62,7 @@ def source_people(
         )
     known = [source.read(["identity", "split", "role"]) for source in used]
     others = {split for table in known for split in table.column("split").to_pylist()} - splits
-    strangers = sum(len(pc.unique(_people(table, others).column("identity"))) for table in known)
+    strangers = sum(len(pc.unique(_rows_of_people(table, others).column("identity"))) for table in known)
     people = _embedded(used, splits, model)
     return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
 
@@ -76,7 +76,7 @@ def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
     return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
 
 
-def _people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+def _rows_of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
     inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
     person = pc.equal(table.column("role"), "person")
     return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
@@ -87,7 +87,7 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     rows: dict[str, int] = {}
     features: list[NDArray[np.float32]] = []
     identities: list[int] = []
-    known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
+    known = [_rows_of_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
     with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
         for uri, part in _parts(sources, splits):
             with naming(uri):
@@ -106,6 +106,6 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
 def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
     for source in sources:
         for shard in source.shards([*_COLUMNS, *PICTURE]):
-            table = _people(shard, splits)
+            table = _rows_of_people(shard, splits)
             for start in range(0, table.num_rows, _PART):
                 yield source.uri, table.slice(start, _PART)

@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Tally]:
     """The rows of the table, each when it is complete."""
     source = make_sources(bench.folder / "inputs").market
     save_tiny(bench.folder / "generator", "cgan", cameras=[1, 2])
-    words = ["--source", source, "--generator", bench.folder / "generator", "--images", str(_IMAGES)]
+    words: list[str | Path] = ["--source", source, "--generator", bench.folder / "generator", "--images", str(_IMAGES)]
     command = python(ROOT / "jobs" / "synthesize_random_people.py", *words, "--shard-size", "8", "--batch-size", "4")
     with environment(variables(bench)):
         with Nodes(*_THREE) as nodes:
@@ -104,7 +104,7 @@ def _unexpected(first: Ended, head: bool) -> list[str]:
 
 
 def _start(nodes: Nodes, command: list[str | Path], place: Path, name: str) -> Started:
-    where = ["--ray-address", nodes.address, "--workers", "3", "--output", place / name]
+    where: list[str | Path] = ["--ray-address", nodes.address, "--workers", "3", "--output", place / name]
     return Started(place / "logs", [*command, *where])
 
 
