@@ -51,6 +51,10 @@ SYSTEMS: dict[str, System] = {
         System("camstyle_multidomain", "StarGAN", "one generator for all cameras", "cameras", 2500, 4, _PEOPLE_KEPT),
         System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _DOMAINS, 0.995),
         System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 1400, 1, _SIAMESE, 0.995),
+        System("reinhard", "nothing", "the colours of a random image of the other domain", "domains", 1, 1),
+        System("colour_jitter", "nothing", "colours as far off in a random direction", "domains", 1, 1),
+        System("reinhard_cameras", "nothing", "the colours of a random image by the other camera", "cameras", 1, 1),
+        System("colour_jitter_cameras", "nothing", "colours as far off in a random direction", "cameras", 1, 1),
         System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _COLOURS_KEPT),
     )
 }
