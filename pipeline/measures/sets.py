@@ -208,11 +208,25 @@ def train_camera_classifier(
     known = data.take(np.flatnonzero(data.cameras >= 0)).resized(height, width)
     assert known.cameras is not None
     cameras, numbers = np.unique(known.cameras, return_inverse=True)
-    targets = np.eye(len(cameras), dtype=np.float32)[numbers]
-    batches = LabelledBatches(LabelledImages(known.images, targets), seed, AugmentationSettings(erasing=0.0))
-    network = build_network(NetworkSettings(channels=16), len(cameras), seed)
-    ReidTraining(network, batches, ReidTrainingSettings(steps=steps, seed=seed)).run()
-    return CameraClassifier(tuple(cameras.tolist()), as_model(network, height, width))
+    return CameraClassifier(tuple(cameras.tolist()), train_classifier(known.images, numbers, len(cameras), seed, steps))
+
+
+def train_classifier(
+    images: Images,
+    classes: NDArray[np.int64],
+    count: int,
+    seed: int = 0,
+    steps: int = 200,
+    flip: float = 0.5,
+    device: str = "cpu",
+) -> ReidModel:
+    """A small network that names the class, of ``count``, of images as they are: it learns from ``images``
+    (N, H, W, 3) uint8 and their ``classes`` (N,), a share ``flip`` of them mirrored."""
+    labelled = LabelledImages(images, np.eye(count, dtype=np.float32)[classes])
+    batches = LabelledBatches(labelled, seed, AugmentationSettings(erasing=0.0, flip=flip))
+    network = build_network(NetworkSettings(channels=16), count, seed)
+    ReidTraining(network, batches, ReidTrainingSettings(steps=steps, seed=seed, device=device)).run()
+    return as_model(network, *images.shape[1:3])
 
 
 def camera_accuracy(classifier: CameraClassifier, images: Images, asked: Sequence[int] | NDArray[np.int64]) -> float:

@@ -198,7 +198,7 @@ class Kind:
 
 TRANSLATION = Kind(
     "synthesize_duke_style.py",
-    ("cyclegan", "ptgan", "spgan"),
+    ("cyclegan", "ptgan", "spgan", "reinhard", "colour_jitter"),
     TranslationSettings,
     translations,
     annotated=lambda people, settings, _: people[: settings.limit],
@@ -206,7 +206,7 @@ TRANSLATION = Kind(
 )
 CAMERAS = Kind(
     "synthesize_camera_styles.py",
-    ("camstyle", "camstyle_multidomain", "pix2pix_cameras"),
+    ("camstyle", "camstyle_multidomain", "pix2pix_cameras", "reinhard_cameras", "colour_jitter_cameras"),
     CameraSettings,
     camera_styles,
     annotated=lambda people, settings, _: _by_cameras(people, settings),

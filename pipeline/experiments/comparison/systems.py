@@ -50,6 +50,10 @@ SYSTEMS: dict[str, System] = {
         System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _DOMAINS, 0.995),
         # Its generators move in every second step: as often as CycleGAN's.
         System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 2800, 1, _DOMAINS, 0.995),
+        System("reinhard", "nothing", "the colours of a random image of the other domain", "domains", 1, 1),
+        System("colour_jitter", "nothing", "colours as far off in a random direction", "domains", 1, 1),
+        System("reinhard_cameras", "nothing", "the colours of a random image by the other camera", "cameras", 1, 1),
+        System("colour_jitter_cameras", "nothing", "colours as far off in a random direction", "cameras", 1, 1),
         System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _COLOURS_KEPT),
     )
 }

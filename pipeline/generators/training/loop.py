@@ -186,7 +186,8 @@ class Training(Stepwise):
                 [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
                 for network in (self.networks[name], average)
             )
-            torch._foreach_lerp_(kept, current, 1 - decay)
+            if kept:
+                torch._foreach_lerp_(kept, current, 1 - decay)
 
     @torch.no_grad()
     def _preview(self) -> dict[str, Tensor]:
