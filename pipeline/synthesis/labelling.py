@@ -48,7 +48,7 @@ class Labeller:
         """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3).
 
         Raises:
-            ValueError: nobody said by which rule.
+            ValueError: nobody said by which rule, or said one that nothing here labels by.
             NotFiniteError: the teacher answers with what is not finite.
         """
         settings = self.settings
