@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from manifests.format.names import bare_name
 from manifests.format.soft_labels import expand
 from manifests.reading.dataset import Dataset
-from manifests.reading.people import SHOWN_DATASET
+from manifests.reading.people import SHOWN_DATASET, class_origins
 from manifests.writing.relabel import relabel
 from pipeline.common.finite import NotFiniteError
 from pipeline.common.progress import Progress
@@ -167,10 +168,13 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
 
 
 def _classes_of_people(dataset: Dataset, numbers: NDArray[np.int32]) -> dict[tuple[str, str], int]:
-    """The network's class of each person on the rows, by data set and bare name."""
+    """The network's class of each person of the labels, by data set and bare name."""
     named = dataset.classes.named if dataset.classes is not None else {}
-    rows = dataset.scan().select("identity", SHOWN_DATASET).drop_nulls().unique().collect().to_dicts()
-    return {person_of(row): int(numbers[named[row["identity"]]]) for row in rows}
+    return {
+        (home, bare_name(home, name)): int(numbers[named[name]])
+        for name, homes in class_origins(dataset).items()
+        for home in homes
+    }
 
 
 def _class_numbers(dataset: Dataset, model: ReidModel) -> NDArray[np.int32]:

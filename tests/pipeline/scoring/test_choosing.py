@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 import jobs.choose_rows as choose_job
 from manifests.checking.validate import validate
+from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.runs import runs
@@ -104,6 +106,32 @@ def test_strangers_may_be_watched(lab: Laboratory, tmp_path: Path) -> None:
     nobody = edited(lab.source, tmp_path / "nobody", lambda rows: [row.update(identity=None) for row in rows])
     with pytest.raises(UserError, match=r"\(train\): nobody with an identity to watch"):
         chosen(tmp_path / "out", *arguments[:-1], nobody, "--validation-splits", "train")
+
+
+def of_nobody(rows: list[dict[str, Any]]) -> None:
+    """Rows made from noise alone, under LSRO."""
+    del rows[40:]
+    label = {"hard_label": -1, "label_rule": "lsro", "soft_label": [], "soft_label_rest": 1 / PEOPLE}
+    made_from = {"identity": None, "sources": [], "subject_keys": [], "recipe": "gan_lsro", "target": None}
+    for number, row in enumerate(rows):
+        row.update({**label, **made_from, "quality": {"target_confidence": None if number % 2 else number / 40}})
+
+
+def test_rows_of_nobody_are_chosen_among_themselves(lab: Laboratory, tmp_path: Path) -> None:
+    noise = edited(lab.generated, tmp_path / "noise", of_nobody)
+    arguments = noise, "--rows", "10", "--model", lab.model, "--source", lab.source
+    new = chosen(tmp_path / "new", *arguments, "--min-confidence", "0.5")
+    assert new.snapshot.reasons == {"adds_less": 20, "not_moved": 10}
+    assert chosen(tmp_path / "acting", *arguments, "--by", "influence").snapshot.rows == 10
+
+
+def test_an_erasure_reaches_the_rows_left_out(lab: Laboratory, tmp_path: Path) -> None:
+    best = chosen(tmp_path / "best", lab.generated, "--keep", "0.5", "--by", "random")
+    source = edited(lab.source, tmp_path / "source", lambda _: None)
+    erase([best.uri, source], Request(frozenset({"0003"})))
+    left = open_dataset(best.uri)
+    assert left.snapshot.rows + left.snapshot.rejected == ROWS - IMAGES
+    assert validate(best.uri).faults == []
 
 
 def test_a_stopped_choice_goes_on_to_the_same_bytes(
