@@ -28,7 +28,7 @@ from manifests.writing.run import DatasetRun
 from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.embedded_default import prepare_embedded_sources
-from pipeline.cluster.pool import run_shards
+from pipeline.cluster.pool import StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
@@ -108,7 +108,7 @@ def _bare_rate(settings: Settings, job: Synthesis, where: ClusterSettings) -> fl
     """Images a second over all actors, from the time that the actors spent in the generator."""
     with tempfile.TemporaryDirectory() as folder:
         build = partial(BareGenerator, settings.generator, job.settings, Path(folder))
-        actors = run_shards("bare", build, job.plan.shards, stage_resources(STAGE, "cpu"), where)
+        actors = run_shards(StageWork("bare", build, job.plan.shards, stage_resources(STAGE, "cpu")), where)
         seconds = sum(json.loads(path.read_text()) for path in Path(folder).glob("*.json"))
     return job.plan.rows.num_rows * actors / seconds
 
@@ -121,7 +121,7 @@ def _whole_rate(settings: Settings, job: Synthesis, where: ClusterSettings) -> t
         run = DatasetRun.start(str(folder / "set"), "synthetic", job.plan.plan_id, rows)
         build = partial(SynthesisWorker, job.inputs, replace(job.plan, rows=job.plan.rows[:0]), job.settings, run.sink)
         started = time.perf_counter()
-        actors = run_shards(STAGE, build, job.plan.shards, stage_resources(STAGE, "cpu"), where)
+        actors = run_shards(StageWork(STAGE, build, job.plan.shards, stage_resources(STAGE, "cpu")), where)
         wall = time.perf_counter() - started
         run.close()
         print(f"  wall with start of the actors: {job.plan.rows.num_rows / wall:.1f} images/s")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.sources.files import Entry, Fault, SourceFile, SourceRoot, faulty, finish
 from pipeline.sources.ingest import ingest, make_plan, summarize
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 from pipeline.sources.reading import Provenance
 
 CAMERAS = {"lobby": 1, "stairs": 2, "yard": 3}

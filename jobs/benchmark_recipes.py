@@ -2,6 +2,7 @@
 
 python jobs/benchmark_recipes.py --world toy --seeds 5 --output runs/benchmark
 python jobs/benchmark_recipes.py --gaps domains --arms ptgan --seeds 3 --trainings 2
+python jobs/benchmark_recipes.py --gaps two-cameras --arms camstyle --variants synthetic_weight=1,synthetic_norm=apart
 python jobs/benchmark_recipes.py --gaps domains --seeds 1 --budget 0.2
 
 A stopped benchmark is taken up again by the same command; with more seeds, trainings or arms only what is new is done.
@@ -42,6 +43,9 @@ class Settings(BenchmarkSettings):
     )
     gaps: list[str] = Field([], description=f"by default all: {', '.join(GAPS)}")
     arms: list[str] = Field([], description="only these, and what they are held against; by default all of the gaps")
+    variants: list[str] = Field(
+        [], description="each arm also with other settings of its mix, e.g. synthetic_weight=1 or real_from=0.3+mix="
+    )
     seeds: int = Field(3, ge=1, description="how many seeds; each has its own world, generators and networks")
     first_seed: int = Field(0, ge=0, description="the first of them")
     trainings: int = Field(1, ge=1, le=100, description="ReID trainings of each arm and seed, on the same images")
@@ -50,11 +54,8 @@ class Settings(BenchmarkSettings):
 
 
 def main(settings: Settings) -> None:
-    chosen = BenchmarkSettings.model_validate(settings.model_dump(include=set(BenchmarkSettings.model_fields)))
-    gaps, seeds = (
-        find_gaps(settings.gaps, settings.arms),
-        range(settings.first_seed, settings.first_seed + settings.seeds),
-    )
+    chosen, gaps = settings.part(BenchmarkSettings), find_gaps(settings.gaps, settings.arms, settings.variants)
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
     storage = Storage(output, (settings.generators or output / "generators").resolve())
     benches = make_benches(chosen, storage, seeds, gaps)

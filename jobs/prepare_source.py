@@ -17,11 +17,11 @@ from manifests.errors import UserError
 from pipeline.common.settings import run_job
 from pipeline.sources.files import SPLITS, Split
 from pipeline.sources.ingest import ingest, make_plan, summarize
-from pipeline.sources.layout import Layout, ScanOptions
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
+from pipeline.sources.layout_base import Layout, ScanOptions
 from pipeline.sources.reading import Provenance
-from pipeline.synthesis.lineage import LineageSettings, telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import LineageSettings, telling
 
 
 class Settings(LineageSettings):

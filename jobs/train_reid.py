@@ -10,7 +10,6 @@ A stopped training is taken up again by the same command.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":
     import _start  # noqa: F401
@@ -24,7 +23,7 @@ from pipeline.checkpoints.cards import absolute
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.common.images import LARGEST_SIDE
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import run_job
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import FILE_NAME
@@ -75,10 +74,6 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
         if self.pretrained is not None and self.start_from is not None:
             raise UserError("--pretrained and --start-from both say what to start from: leave one out")
         return self
-
-    def part(self, model: type[JobSettings]) -> Any:
-        """Those of the settings that are ``model``'s."""
-        return model.model_validate(self.model_dump(include=set(model.model_fields)))
 
 
 def main(settings: Settings) -> int:

@@ -25,7 +25,7 @@ class ToySources(NamedTuple):
 def make_sources(folder: Path) -> ToySources:
     """Six people in each of two domains, one image by each camera that sees them, ingested below ``folder``."""
     from pipeline.sources.ingest import ingest, make_plan
-    from pipeline.sources.layouts import get_layout
+    from pipeline.sources.known_layouts import get_layout
     from pipeline.sources.reading import Provenance
     from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
 

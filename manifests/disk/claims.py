@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from manifests.common.strict_json import Count, Text, validated
-from manifests.disk.records import ERASING, MEND, BrokenDatasetError, Snapshot, dump, load, version_in
+from manifests.disk.records import ERASING, Snapshot, dump, expecting, load, version_in
 from manifests.disk.run_form import RunRecord, ShardRows, recorded_plan
 from manifests.disk.run_record import load_run
 from manifests.errors import UserError
@@ -71,12 +71,10 @@ class Claim:
         if value is None:
             return None
         where = storage.locate(path)
-        try:
+        with expecting("claim", where, path):
             version = version_in(value)
             check_version(version, where)
             form = validated(_FORM, value, lenient=is_newer(version))
-        except ValueError as error:
-            raise BrokenDatasetError(f"{where} is no claim: {error}; {MEND}", path) from None
         rows = {int(shard): rows for shard, rows in form["shard_rows"].items()}
         return cls(number, form["plan_id"], form["first_shard"], rows, version)
 

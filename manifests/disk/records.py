@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired
 
@@ -34,6 +35,19 @@ class BrokenDatasetError(UserError):
     def __init__(self, message: str, file: str = "") -> None:
         super().__init__(message)
         self.file = file
+
+
+@contextmanager
+def expecting(what: str, where: str, path: str) -> Iterator[None]:
+    """The file at ``path`` of a data set, which lies at ``where``, is read as ``what``.
+
+    Raises:
+        BrokenDatasetError: a ValueError says that it is none.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise BrokenDatasetError(f"{where} is no {what}: {error}; {MEND}", path) from None
 
 
 @dataclass(frozen=True)
@@ -106,13 +120,11 @@ class CommitRecord:
         value = load(storage, path)
         if value is None:
             return None
-        try:
+        with expecting("commit record", storage.locate(path), path):
             # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
             version = version_in(value)
             value.pop("schema_version", None)
             return validated(_RECORD, value, lenient=is_newer(version))
-        except ValueError as error:
-            raise BrokenDatasetError(f"{storage.locate(path)} is no commit record: {error}; {MEND}", path) from None
 
 
 @dataclass(frozen=True)
@@ -202,7 +214,7 @@ class Snapshot:
         if value is None:
             raise BrokenDatasetError(f"{where} vanished while it was read", path)
         derived = {name: value.pop(name) for name in _DERIVED if name in value}
-        try:
+        with expecting("snapshot", where, path):
             version = version_in(value)
             check_version(version, where)
             snapshot = validated(_SNAPSHOT, value, lenient=is_newer(version))
@@ -211,9 +223,7 @@ class Snapshot:
             for name, said in derived.items():
                 if type(said) is not int or said != getattr(snapshot, name):
                     raise ValueError(f"{name} is {one_line(repr(said))}, its files say {getattr(snapshot, name)}")
-        except ValueError as error:
-            raise BrokenDatasetError(f"{where} is no snapshot: {error}; {MEND}", path) from None
-        return snapshot
+            return snapshot
 
 
 class _Versioned(TypedDict):

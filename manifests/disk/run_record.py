@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from manifests.common.strict_json import Count, Text, validated
-from manifests.disk.records import MEND, RUN, BrokenDatasetError, Snapshot, load, version_in
+from manifests.disk.records import RUN, Snapshot, expecting, load, version_in
 from manifests.disk.run_form import RecordedPlan, Resumption, RunRecord, ShardRows, checked_run, recorded_plan
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, Kind, check_version, same_columns
@@ -29,13 +29,11 @@ def load_run(storage: Storage) -> RunRecord | None:
     if value is None:
         return None
     where = storage.locate(RUN)
-    try:
+    with expecting("run record", where, RUN):
         version = version_in(value)
         if version:
             check_version(version, where)
         return checked_run(value)
-    except ValueError as error:
-        raise BrokenDatasetError(f"{where} is no run record: {error}; {MEND}", RUN) from None
 
 
 class _Plan(TypedDict):
@@ -80,10 +78,8 @@ class RunPlan:
             BrokenDatasetError: it says too little.
         """
         check_version(state.get("schema_version", ""), where)
-        try:
+        with expecting("run record", where, RUN):
             begun = validated(_BEGUN, state, lenient=True)
-        except ValueError as error:
-            raise BrokenDatasetError(f"{where} is no run record: {error}; {MEND}", RUN) from None
         plan = begun["plan"]
         shard_rows = {int(shard): rows for shard, rows in plan["shard_rows"].items()}
         return cls(plan["plan_id"], begun["kind"], plan["first_shard"], shard_rows, begun["footer"])
@@ -142,31 +138,17 @@ def check_same(present: RunPlan, plan: RunPlan, uri: str) -> None:
         raise UserError(f"the run at {uri} has the same plan id but other shards or classes: choose another folder")
 
 
-def check_columns(kind: Kind, version: str, uri: str) -> None:
+def check_columns(kind: Kind, version: str, made: str, instead: str) -> None:
     """Refuse to add shards to those of an older version that have other columns: tools that read a folder of Parquet
     files take the columns of the first for those of all.
 
     Raises:
-        UserError: they have.
+        UserError: they have; ``made`` says what that version did, ``instead`` what to do now.
     """
     if not same_columns(kind, version):
         raise UserError(
-            f"{uri} was written by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards have "
-            "other columns: write to another folder, and unite the two with `python -m manifests merge`"
-        )
-
-
-def check_begun_now(kind: Kind, state: RunRecord, uri: str) -> None:
-    """Refuse to go on with a run of an older version whose shards have other columns.
-
-    Raises:
-        UserError: they have.
-    """
-    version = state.get("schema_version", "")
-    if not same_columns(kind, version):
-        raise UserError(
-            f"the run at {uri} was begun by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards "
-            "have other columns: finish it with that release, or choose another folder"
+            f"{made} by an older version (schema {version}, this is {SCHEMA_VERSION}) whose shards have other columns: "
+            f"{instead}"
         )
 
 
@@ -181,7 +163,8 @@ def appended(plan: RunPlan, snapshot: Snapshot, uri: str) -> RunPlan:
         raise UserError(f"{uri} holds {snapshot.kind} rows: {plan.kind} rows cannot be appended")
     if plan.footer.get(key) != snapshot.footer.get(key):
         raise UserError(f"{uri} numbers its classes otherwise: append rows labelled with its own class map")
-    check_columns(snapshot.kind, snapshot.schema_version, uri)
+    unite = "write to another folder, and unite the two with `python -m manifests merge`"
+    check_columns(snapshot.kind, snapshot.schema_version, f"{uri} was written", unite)
     first = max((entry.shard for entry in snapshot.files), default=-1) + 1
     # All shards of a data set say the same, also where an older version wrote the first of them.
     return RunPlan(plan.plan_id, plan.kind, first, plan.shard_rows, snapshot.footer)

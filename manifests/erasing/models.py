@@ -14,13 +14,12 @@ from typing import Any, Literal
 import polars as pl
 
 from manifests.common.strict_json import parse_json
+from manifests.format.names import GENERATOR_CARD, REID_CARD
 from manifests.format.schema import NOISE_RECIPES
 from manifests.reading.dataset import Dataset
 from manifests.reading.runs import TrainedOn, training_sets
 
 Learned = Literal["yes", "no", "perhaps", "unknown"]
-_MODEL_CARDS = ("generator.json", "reid.json")
-"""What trainings leave in the folder of their weights."""
 
 
 @dataclass(frozen=True)
@@ -124,4 +123,4 @@ def _cards(uri: str) -> list[Path]:
         folders = [path, *sorted(path.glob("*/"))] if uri and path.is_dir() else [path.parent] if uri else []
     except (OSError, ValueError, RuntimeError):  # a name too long, not a name, a home of nobody
         return []
-    return [folder / card for folder in folders for card in _MODEL_CARDS]
+    return [folder / card for folder in folders for card in (GENERATOR_CARD, REID_CARD)]

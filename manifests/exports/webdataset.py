@@ -10,7 +10,6 @@ import io
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from manifests.common.json_text import lenient_json
@@ -49,7 +48,7 @@ def export_webdataset(
             for row in read_rows(dataset, rows):
                 split = split_of(dataset, row[ROW_ID[dataset.kind]], row["split"])
                 if split not in shards:
-                    shards[split] = stack.enter_context(_Shards(folder, split, shard_bytes))
+                    shards[split] = stack.enter_context(contextlib.closing(_Shards(folder, split, shard_bytes)))
                 shards[split].add(_sample(dataset, row))
         if dataset.classes is not None:
             (folder / CLASSES).write_text(dataset.classes.to_json() + "\n", encoding="utf-8")
@@ -87,22 +86,14 @@ class _Shards:
             self._tar.addfile(member, io.BytesIO(data))
 
     def _next(self) -> tarfile.TarFile:
-        self._close()
+        self.close()
         path = self._folder / f"{self._split}-{self._count:06d}.tar"
         self._count += 1
         return tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._tar is not None:
             self._tar.close()
-
-    def __enter__(self) -> _Shards:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
 
 def _padded(size: int, block: int = tarfile.RECORDSIZE) -> int:

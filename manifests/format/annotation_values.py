@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from manifests.common.pictures import PictureError, load_picture
 from manifests.format.skeleton import KEYPOINTS
 
-"""COCO's."""
 _FAR = 2
 """A joint may lie outside of a crop, but no further than so many times its longer side."""
 

@@ -1,8 +1,11 @@
-"""Names computed from content: ids of things, pseudonymous keys of people."""
+"""Names: ids of things and pseudonymous keys of people, computed from content; the cards of models."""
 
 from __future__ import annotations
 
 import hashlib
+
+GENERATOR_CARD, REID_CARD = "generator.json", "reid.json"
+"""What trainings leave in the folder of their weights."""
 
 
 def content_id(*parts: str | int) -> str:

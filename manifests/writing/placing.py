@@ -10,7 +10,7 @@ from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, Claim, next_number, unfinished_plan
 from manifests.disk.commits import COMMIT_NAME
 from manifests.disk.records import RUN, CommitRecord, Snapshot
-from manifests.disk.run_record import RunPlan, appended, check_begun_now, check_same, load_run
+from manifests.disk.run_record import RunPlan, appended, check_columns, check_same, load_run
 from manifests.errors import UserError
 from manifests.storage.whole_files import TEMPORARY, Storage
 from manifests.writing.settling import mend
@@ -41,7 +41,8 @@ def place(storage: Storage, plan: RunPlan, snapshot: Snapshot | None, append: bo
         mend(storage, snapshot)
     if state is not None and present is not None and present.plan_id == plan.plan_id:
         check_same(present, plan, storage.uri)
-        check_begun_now(plan.kind, state, storage.uri)
+        finish = "finish it with that release, or choose another folder"
+        check_columns(plan.kind, state.get("schema_version", ""), f"the run at {storage.uri} was begun", finish)
         plan = replace(plan, footer=present.footer)  # an older version that began it may say less in its shards
     placed = appended(plan, snapshot, storage.uri) if snapshot is not None else plan
     claim = Claim(next_number(snapshot), plan.plan_id, placed.first_shard, placed.shard_rows).take(storage)

@@ -239,9 +239,13 @@ class Annotation:
     """Height and width of the image in pixels."""
 
     def keypoints_at(self, height: int, width: int) -> NDArray[np.float32]:
-        """The keypoints, which are known, in pixels of the image at another size."""
-        assert self.keypoints is not None
-        assert self.size is not None
+        """The keypoints in pixels of the image at another size.
+
+        Raises:
+            ValueError: they, or the image's size, are not known.
+        """
+        if self.keypoints is None or self.size is None:
+            raise ValueError("nobody said where the joints are on this image, and of what size it is")
         return self.keypoints * np.array([width / self.size[1], height / self.size[0], 1.0], np.float32)
 
 

@@ -8,10 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import UserError
+from manifests.format.names import GENERATOR_CARD, REID_CARD
 from pipeline.checkpoints.table import CHECKPOINTS
-
-CARDS = ("generator.json", "reid.json")
-"""Cards that trainings leave in the folder of their weights."""
 
 
 def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
@@ -67,7 +65,7 @@ class _Card(BaseModel):
 def _card_of(path: Path, sha256: str) -> _Card | None:
     """The card beside the weights at ``path`` (a file, or the folder that holds them), if it is about ``sha256``."""
     folder = path if path.is_dir() else path.parent
-    for name in CARDS:
+    for name in (GENERATOR_CARD, REID_CARD):
         try:
             card = _Card.model_validate_json((folder / name).read_bytes())
         except FileNotFoundError:

@@ -19,13 +19,13 @@ from pipeline.annotation.annotations import (
     plan_annotations,
 )
 from pipeline.checkpoints.cards import describe_model
-from pipeline.cluster.pool import ShardRunner, run_shards
+from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.environment import environment
 from pipeline.common.progress import Progress
-from pipeline.synthesis.lineage import telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import telling
 
 
 def annotate(
@@ -56,7 +56,7 @@ def annotate(
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
         mend(annotated.storage, annotated.snapshot)
         return annotated
-    recorded = _record(source, settings, plan) | (record or {})
+    recorded = _run_record(source, settings, plan) | (record or {})
     sizes = {shard: rows.num_rows for shard, rows in plan.shards.items()}
     run = DatasetRun.start(output_uri, "annotation", plan.plan_id, sizes, run=recorded, append=True)
     to_do = {shard: plan.shards[shard] for shard in run.pending()}
@@ -64,18 +64,16 @@ def annotate(
     known = f"{plan.already_done} known already, by {settings.segmenter} and {settings.pose}"
     print(f"annotations: {images} images in {len(to_do)} shards to do, {known}", flush=True)
     build = partial(AnnotationWorker, source.uri, run.sink, settings)
-    needs, told = (
-        stage_resources(STAGE, settings.device),
-        LineageRun(STAGE, "annotation", recorded, (source,), output_uri),
-    )
+    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, settings.device))
+    told = LineageRun(STAGE, "annotation", recorded, (source,), output_uri)
     with telling(lineage, told), attempt(run, len(plan.shards)):
         with Progress(STAGE, images) as progress:
-            runner(STAGE, build, to_do, needs, where, progress)
+            runner(work, where, progress)
         run.close()
     return open_dataset(output_uri)
 
 
-def _record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan) -> dict[str, Any]:
+def _run_record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan) -> dict[str, Any]:
     """What the run record says beside ids and counts."""
     models = zip(("segmenter", "pose"), (settings.segmenter, settings.pose), plan.model_sha256s, strict=True)
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from manifests.reading.dataset import Dataset
 from pipeline.common.environment import environment
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.reading import Provenance
 from pipeline.sources.toyworld import DomainName, ToyWorldSettings, make_toyworld
 

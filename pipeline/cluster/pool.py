@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -36,34 +37,28 @@ class ShardWorker(Protocol):
         ...
 
 
-class ShardRunner(Protocol):
-    """Gets every shard of a plan computed: `run_shards` on actors, `run_shards_here` in this process."""
+@dataclass(frozen=True)
+class StageWork:
+    """What a stage is to do: all ``shards`` (number -> plan rows), by workers that ``build_worker`` makes."""
 
-    def __call__(
-        self,
-        stage: str,
-        build_worker: Callable[[], ShardWorker],
-        shards: Mapping[int, pa.Table],
-        needs: StageResources,
-        where: ClusterSettings | None = None,
-        progress: Progress | None = None,
-    ) -> int: ...
+    stage: str
+    build_worker: Callable[[], ShardWorker]
+    shards: Mapping[int, pa.Table]
+    needs: StageResources
+    """Of one worker."""
 
 
-def run_shards_here(
-    stage: str,
-    build_worker: Callable[[], ShardWorker],
-    shards: Mapping[int, pa.Table],
-    needs: StageResources,
-    where: ClusterSettings | None = None,
-    progress: Progress | None = None,
-) -> int:
+ShardRunner = Callable[[StageWork, ClusterSettings | None, Progress | None], int]
+"""Gets every shard computed and returns by how many workers: `run_shards` by actors, `run_shards_here` by one."""
+
+
+def run_shards_here(work: StageWork, where: ClusterSettings | None = None, progress: Progress | None = None) -> int:
     """As `run_shards`, one shard after another in this process, which may be a Ray task or know no Ray at all."""
-    if not shards:
+    if not work.shards:
         return 0
-    worker = build_worker()
+    worker = work.build_worker()
     with stop_between_steps() as stop:
-        for shard, plan in sorted(shards.items()):
+        for shard, plan in sorted(work.shards.items()):
             left = plan.num_rows
             for count in _run_patiently(worker, shard, plan):
                 done = min(left, count)
@@ -74,17 +69,9 @@ def run_shards_here(
     return 1
 
 
-def run_shards(
-    stage: str,
-    build_worker: Callable[[], ShardWorker],
-    shards: Mapping[int, pa.Table],
-    needs: StageResources,
-    where: ClusterSettings | None = None,
-    progress: Progress | None = None,
-) -> int:
-    """Run every shard of ``shards`` (number -> plan rows) on actors made by ``build_worker``; return the actors.
-
-    The number of actors is ``where.workers``, or as many as the cluster holds, and never more than shards.
+def run_shards(work: StageWork, where: ClusterSettings | None = None, progress: Progress | None = None) -> int:
+    """Run every shard on actors; return how many: ``where.workers``, or as many as the cluster holds, and never more
+    than shards.
 
     Raises:
         UserError: the stage cannot be placed, a worker meets a user's mistake, or a worker keeps dying.
@@ -92,19 +79,20 @@ def run_shards(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    if not shards:
+    if not work.shards:
         return 0
+    stage, needs = work.stage, work.needs
     where = where or ClusterSettings()
     room = wait_for_placement(stage, needs, cluster_nodes, where.wait_for_nodes, ask_for_nodes)
-    count = min(len(shards), where.workers or room)
+    count = min(len(work.shards), where.workers or room)
     if count > room:
         print(f"{stage}: {where.workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
     actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
-    actors = [actor_class.remote(build_worker) for _ in range(count)]
+    actors = [actor_class.remote(work.build_worker) for _ in range(count)]
     try:
         with stop_between_steps() as stop:
             try:
-                _Feed(actors, dict(sorted(shards.items())), progress).run(stop)
+                _Feed(actors, dict(sorted(work.shards.items())), progress).run(stop)
             except RayError:
                 stop.check()  # the signal may have reached Ray's processes too
                 raise

@@ -19,7 +19,7 @@ from manifests.writing.run import DatasetRun
 from pipeline.annotation.annotations import Annotations, check_belonging
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.checkpoints.cards import absolute, describe_model
-from pipeline.cluster.pool import ShardRunner, run_shards
+from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.environment import environment
@@ -27,7 +27,6 @@ from pipeline.common.images import encode, resize
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
 from pipeline.generators.trained_set import GeneratorSet, open_generators
-from pipeline.synthesis.inputs import check_draws
 from pipeline.synthesis.kinds import (
     CAMERAS,
     PEOPLE,
@@ -39,9 +38,10 @@ from pipeline.synthesis.kinds import (
     kind_of,
 )
 from pipeline.synthesis.labelling import check_label_rule
-from pipeline.synthesis.lineage import telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import telling
 from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.synthesis.row_inputs import check_draws
 from pipeline.synthesis.target_styles import measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
 
@@ -194,7 +194,7 @@ def synthesize(
     """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session,
     unless ``runner`` is `run_shards_here`.
 
-    ``lineage`` is told of the run (`pipeline.synthesis.lineage`).
+    ``lineage`` is told of the run (`pipeline.synthesis.lineage_sending`).
 
     Raises:
         UserError: the output holds another plan's run, the stage cannot be placed, a worker keeps failing.
@@ -217,10 +217,11 @@ def synthesize(
     resumed = f", {run.resumed_shards} shards done before" if run.resumed_shards else ""
     print(f"{STAGE}: {rows} images in {len(to_do)} shards to make{resumed}", flush=True)
     build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
+    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device))
     told = telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri))
     with told, attempt(run, len(plan.shards)):
         with Progress(STAGE, rows) as progress:
-            runner(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), where, progress)
+            runner(work, where, progress)
         run.close()
     return open_dataset(output_uri)
 

@@ -16,6 +16,7 @@ import torch
 from manifests.common.json_text import write_json
 from manifests.common.stopping import GO_ON, Stopped
 from manifests.errors import UserError
+from manifests.format.names import GENERATOR_CARD
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
@@ -153,7 +154,7 @@ def write_camstyle_card(output: Path, cameras: list[int], pairs: list[tuple[int,
     generators: dict[str, dict[str, str]] = {}
     for first, second in pairs:
         folder = f"{first}_{second}"
-        digests = json.loads((output / folder / "generator.json").read_text(encoding="utf-8"))["sha256"]
+        digests = json.loads((output / folder / GENERATOR_CARD).read_text(encoding="utf-8"))["sha256"]
         for name, stem in ((f"{first}->{second}", "generator"), (f"{second}->{first}", "generator_back")):
             generators[name] = {"path": f"{folder}/{stem}.safetensors", "sha256": digests[stem]}
     card = {"recipe": "camstyle", "cameras": cameras, "generators": generators}

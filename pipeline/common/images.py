@@ -129,21 +129,8 @@ def resize_mask(mask: BoolMask, height: int, width: int) -> BoolMask:
 
 
 def encode_mask(mask: BoolMask) -> bytes:
-    """A mask as a 1-bit PNG."""
+    """A mask as a 1-bit PNG, which `manifests.format.annotation_values.read_mask` reads."""
     return _imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
-
-
-def decode_mask(data: bytes) -> BoolMask:
-    """The mask of `encode_mask`, ``(H, W)`` bool.
-
-    Raises:
-        ImageError: the bytes are no mask.
-    """
-    read_header(data)
-    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise ImageError("corrupt", "the mask does not decode")
-    return np.asarray(mask > 127, dtype=np.bool_)
 
 
 def sha256(data: bytes) -> str:

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from pipeline.common.digests import content_id, subject_key
-from pipeline.common.images import decode, decode_mask
-from pipeline.training.data import DomainData
+from manifests.format.annotation_values import read_mask
+from pipeline.common.digests import subject_key
+from pipeline.common.images import decode
+from pipeline.training.data import DomainData, evenly
+from pipeline.training.provenance import subjects_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +43,14 @@ def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int |
     table = pq.read_table(truth, columns=["path", "split", "identity", "camera", "kind", "mask", "keypoints"])
     rows = [row for row in table.to_pylist() if row["split"] in splits and row["identity"] > 0]
     if limit is not None and limit < len(rows):
-        rows = [rows[index] for index in np.linspace(0, len(rows) - 1, limit).astype(int)]
+        rows = [rows[index] for index in evenly(limit, len(rows))]
     if not rows:
         raise UserError(f"no people in the splits {', '.join(sorted(splits))} of {folder}")
-    subjects = sorted({subject_key(f"toyworld/{domain}", str(row["identity"])) for row in rows})
     identities = np.array([row["identity"] for row in rows], np.int64)
+    images = np.stack([decode((folder / row["path"]).read_bytes()) for row in rows])
     return WorldData(
-        images=np.stack([decode((folder / row["path"]).read_bytes()) for row in rows]),
-        masks=np.stack([decode_mask(row["mask"]) for row in rows]),
+        images=images,
+        masks=np.stack([read_mask(row["mask"], *images.shape[1:3]) for row in rows]),
         keypoints=np.array([[tuple(point.values()) for point in row["keypoints"]] for row in rows], np.float32),
         identities=np.unique(identities, return_inverse=True)[1].astype(np.int64),
         cameras=np.array([row["camera"] for row in rows], np.int64),
@@ -57,7 +59,6 @@ def load_toyworld(root: Path, domain: str, splits: Collection[str], limit: int |
             "dataset_ids": [f"toyworld/{domain}"],
             "domains": [domain],
             "licences": ["drawn by this project, Apache-2.0"],
-            "subjects": subjects,
-            "subjects_digest": content_id(*subjects),
+            **subjects_of(subject_key(f"toyworld/{domain}", str(row["identity"])) for row in rows),
         },
     )

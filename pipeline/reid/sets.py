@@ -19,17 +19,16 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap, LabelColumns, expand, one_hot
-from manifests.format.terms import UNSTATED
 from manifests.reading.dataset import Dataset
 from manifests.reading.inputs import open_input
 from manifests.writing.numbering import Renaming, unite
 from manifests.writing.relabel import relabel
-from pipeline.common.digests import content_id, subject_key
 from pipeline.common.row_images import PICTURE
 from pipeline.reid.data import decode_images, in_splits
+from pipeline.training.provenance import SUBJECTS as _SUBJECTS
+from pipeline.training.provenance import TERMS as _TERMS
+from pipeline.training.provenance import provenance_of
 
-_TERMS = ["licence", "consent_basis"]
-_SUBJECTS = {"source": ["dataset_id", "identity"], "synthetic": ["subject_keys"]}
 _SOURCE = [*PICTURE, "split", "role", *_SUBJECTS["source"], *_TERMS]
 _LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
 _SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
@@ -231,22 +230,8 @@ def _weights(parts: Sequence[_Part]) -> NDArray[np.float32]:
 
 
 def _provenance(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:
-    """What went in, for the card: digests, terms, and each person by pseudonymous key."""
-    licences, bases = ({one or UNSTATED for one in rows.column(name).to_pylist()} for name in _TERMS)
-    if dataset.kind == "source":
-        people = set(zip(*(rows.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True))
-        subjects = sorted(subject_key(*person) for person in people)
-    else:
-        subjects = sorted(set(pc.list_flatten(rows.column("subject_keys")).to_pylist()))
-    return {
-        "images": rows.num_rows,
-        "kind": dataset.kind,
-        "manifest_sha256": dataset.digest(),
-        "licences": sorted(licences),
-        "consent_bases": sorted(bases),
-        "subjects": subjects,
-        "subjects_digest": content_id(*subjects),
-    }
+    """What went in, for the card."""
+    return {"kind": dataset.kind, **provenance_of(dataset, rows.to_pylist())}
 
 
 def _chosen(table: pa.Table, kind: str, min_reliability: float | None) -> pa.Table:

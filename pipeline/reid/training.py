@@ -103,7 +103,10 @@ class ReidTraining(Stepwise):
                 self.train_step()
             self.watch.check_state(self.step, self.network.state_dict())
         else:
-            self.run_steps(Checkpoints(output, self._identity()), self.settings.checkpoint_every)
+            identity = self._identity()
+            # What a run does not name that was begun before these were settings.
+            before = {name: value for name, value in MixSettings().described().items() if name in identity}
+            self.run_steps(Checkpoints(output, identity, before=before), self.settings.checkpoint_every)
         return self.network.eval()
 
     def train_step(self) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from pipeline.sources.files import SPLITS, Entry, Fault, SourceFile, SourceRoot, Split, faulty, finish
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 VARIANTS = ("detected", "labeled")
 _NAME = re.compile(r"([1-5])_(\d{1,4})_([12])_(\d{1,4})", re.ASCII)

@@ -14,7 +14,7 @@ import re
 
 from pipeline.sources import market1501
 from pipeline.sources.files import Fault, SourceFile, SourceRoot
-from pipeline.sources.layout import Layout, ScanOptions
+from pipeline.sources.layout_base import Layout, ScanOptions
 
 CAMERAS = 8
 _NAME = re.compile(r"(\d{1,9})_c(\d{1,4})_f(\d{1,12})", re.ASCII)

@@ -16,7 +16,7 @@ import polars as pl
 
 from manifests.errors import UserError, first_line
 from pipeline.sources.files import ROLES, SPLITS, Fault, SourceFile, SourceRoot, faulty, finish
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 REQUIRED = ("path", "identity", "camera")
 OPTIONAL = ("split", "sequence", "frame", "role")

@@ -21,8 +21,8 @@ from manifests.writing.run import Dataset, DatasetRun
 from pipeline.common.digests import plan_digest
 from pipeline.common.progress import Progress
 from pipeline.sources.files import SPLITS, SourceFile, Split
-from pipeline.sources.layout import Layout, ScanOptions
-from pipeline.sources.layouts import scan
+from pipeline.sources.known_layouts import scan
+from pipeline.sources.layout_base import Layout, ScanOptions
 from pipeline.sources.reading import STAGE, Provenance, read_shard
 
 SHARD_BYTES = 256 << 20

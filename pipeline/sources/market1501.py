@@ -16,7 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pipeline.sources.files import Fault, Role, SourceFile, SourceRoot, Split, faulty, finish
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 FOLDERS: dict[str, Split] = {
     "bounding_box_train": "train",

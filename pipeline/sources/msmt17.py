@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from pipeline.sources.files import Entry, Fault, SourceFile, SourceRoot, Split, faulty, finish
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 CAMERAS = 15
 VERSIONS = {"V1": ("train", "test"), "V2": ("mask_train_v2", "mask_test_v2")}

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from manifests.errors import UserError
 from pipeline.sources.files import Entry, Fault, Role, SourceFile, SourceRoot, Split, faulty, finish
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 VARIANTS = ("single_shot", "multi_shot")
 CAMERAS = {"cam_a": 1, "cam_b": 2}

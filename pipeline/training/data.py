@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.errors import UserError
 from pipeline.common.images import resize, resize_mask
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
-LOAD_SCALE = 286 / 256
-
 Columns = dict[str, NDArray[Any]]
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 _STREAMS = {
     "source": (GeneratorStream.SOURCE_CROPS, GeneratorStream.SOURCE_ORDER),
@@ -84,12 +85,38 @@ class DomainData:
         return digest.hexdigest()
 
 
+def needed(values: NDArray[_Value] | None, what: str, by: str) -> NDArray[_Value]:
+    """``values`` of a training set, without which ``by`` can do nothing.
+
+    Raises:
+        UserError: they are not known; ``what`` names them.
+    """
+    if values is None:
+        raise UserError(f"{by} needs the {what} of each image, and its training set knows none")
+    return values
+
+
 class Crop(NamedTuple):
     """Where one augmented sample lies in its enlarged image: top-left pixel, and whether it is mirrored."""
 
     top: int
     left: int
     flip: bool
+
+
+def enlarged(height: int, width: int) -> tuple[int, int]:
+    """The size of the images that crops of (height, width) are cut out of, pixels: 1.117 times as much."""
+    return round(height * 286 / 256), round(width * 286 / 256)
+
+
+def draw_crop(data: DomainData, height: int, width: int, rng: np.random.Generator, flip: bool | None = None) -> Crop:
+    """A crop of (height, width) anywhere in the images of ``data``, mirrored in half of the draws or as ``flip`` says.
+
+    ``rng`` is asked for the row, for the column and then, if need be, for the mirroring.
+    """
+    top = int(rng.integers(data.images.shape[1] - height + 1))
+    left = int(rng.integers(data.images.shape[2] - width + 1))
+    return Crop(top, left, bool(rng.random() < 0.5 if flip is None else flip))
 
 
 def crop_together(data: DomainData, crops: list[Crop], height: int, width: int) -> DomainData:
@@ -123,6 +150,11 @@ def _move(points: NDArray[np.float32], crop: Crop, height: int, width: int) -> N
     return np.asarray(moved, dtype=np.float32)
 
 
+def evenly(count: int, rows: int) -> NDArray[np.int64]:
+    """Row numbers, ``count`` of them or all ``rows``, spread evenly from the first to the last."""
+    return np.linspace(0, rows - 1, min(count, rows)).astype(np.int64)
+
+
 class BatchSource(Protocol):
     """Where batches come from: each a function of its step, so that nothing need be remembered."""
 
@@ -144,8 +176,8 @@ class UnpairedDomains:
 
     def __init__(self, source: DomainData, target: DomainData, height: int, width: int, seed: int) -> None:
         self.height, self.width, self.seed = height, width, seed
-        enlarged = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
-        self.domains = {"source": source.resized(*enlarged), "target": target.resized(*enlarged)}
+        size = enlarged(height, width)
+        self.domains = {"source": source.resized(*size), "target": target.resized(*size)}
 
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``: uint8 images, bool masks, float32 keypoints by column name."""
@@ -154,28 +186,20 @@ class UnpairedDomains:
             crops, order = _STREAMS[name]
             rng = random_generator(self.seed, crops, step)
             part = data.take(epoch_rows(self.seed, order, len(data), step, size))
-            columns |= _columns(name, crop_together(part, self._crops(part, rng), self.height, self.width))
+            drawn = [draw_crop(part, self.height, self.width, rng) for _ in range(len(part))]
+            columns |= _columns(name, crop_together(part, drawn, self.height, self.width))
         return columns
 
     def preview(self, count: int) -> Columns:
         """``count`` rows of each domain, evenly spread over it, whole and unmirrored: for pictures."""
         columns: Columns = {}
         for name, data in self.domains.items():
-            rows = np.linspace(0, len(data) - 1, min(count, len(data))).astype(np.int64)
-            columns |= _columns(name, data.take(rows).resized(self.height, self.width))
+            columns |= _columns(name, data.take(evenly(count, len(data))).resized(self.height, self.width))
         fewest = min(len(column) for column in columns.values())
         return {name: column[:fewest] for name, column in columns.items()}
 
     def digests(self) -> dict[str, str]:
         return {name: data.digest() for name, data in self.domains.items()}
-
-    def _crops(self, data: DomainData, rng: np.random.Generator) -> list[Crop]:
-        room_y = data.images.shape[1] - self.height
-        room_x = data.images.shape[2] - self.width
-        return [
-            Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
-            for _ in range(len(data))
-        ]
 
 
 def _columns(name: str, data: DomainData) -> Columns:

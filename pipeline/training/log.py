@@ -16,7 +16,8 @@ from pipeline.common.images import RgbImage, draw_contact_sheet, encode
 from pipeline.common.progress import Progress
 from pipeline.common.tensors import to_uint8
 
-Terms = Mapping[str, Tensor]
+LossTerms = dict[str, Tensor]
+"""Weighted terms of a loss by name; the loss is their sum."""
 
 
 class StepLog:
@@ -26,7 +27,7 @@ class StepLog:
         self.means: dict[str, float] = {}
         """Mean of each term over the steps between the last two lines that had it."""
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         """``step`` steps are done now, the last with these loss ``terms``; the next has this ``learning_rate``."""
 
     def kept(self, step: int) -> None:
@@ -49,7 +50,7 @@ class ProgressLog(StepLog):
         super().__init__()
         self._progress, self._per_step = progress, per_step
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         self._progress.advance(self._per_step)
 
     def close(self) -> None:
@@ -78,7 +79,7 @@ class TrainingLog(StepLog):
         self._sums: dict[str, Tensor] = {}
         self._counts: Counter[str] = Counter()
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         """Count one step's terms (``step`` steps are done now); prints a line if the last one is old enough."""
         for name, value in terms.items():
             value = value.detach()
@@ -131,6 +132,6 @@ def draw_grid(columns: Mapping[str, Tensor]) -> RgbImage:
     return draw_contact_sheet(rows, cell_height=drawn[0].shape[1], cell_width=drawn[0].shape[2])
 
 
-def total(terms: Terms) -> Tensor:
+def total(terms: LossTerms) -> Tensor:
     """The sum of all terms."""
     return torch.stack([term.float() for term in terms.values()]).sum()

@@ -16,7 +16,7 @@ from manifests.common.stopping import GO_ON, Stopped, stop_between_steps
 from pipeline.common.tensors import to_batch
 from pipeline.training.data import Columns
 from pipeline.training.finite_watch import FiniteWatch
-from pipeline.training.log import StepLog, Terms, TrainingLog
+from pipeline.training.log import LossTerms, StepLog, TrainingLog
 from pipeline.training.state import Kept
 from pipeline.training.workers import ALONE, Workers
 
@@ -33,7 +33,7 @@ class Stepwise(ABC):
         """Mean of each loss term, as last logged."""
 
     @abstractmethod
-    def train_step(self) -> Terms:
+    def train_step(self) -> LossTerms:
         """One update, counted in `step` and told to `watch`, from the batch of this step; returns its loss terms."""
 
     @abstractmethod

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.sources import dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import LAYOUTS, scan
+from pipeline.sources.known_layouts import LAYOUTS, scan
+from pipeline.sources.layout_base import ScanOptions
 from tests.fuzz.mutations import mutated_bytes, mutated_json
 from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 

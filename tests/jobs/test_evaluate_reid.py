@@ -28,8 +28,8 @@ from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
 from pipeline.reid.norm import adapt_to
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
+from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
 from tests.pipeline.spoiled import spoiled

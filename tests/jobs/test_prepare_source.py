@@ -16,7 +16,7 @@ import pytest
 from manifests.errors import UserError
 from pipeline.common import images
 from pipeline.common.settings import parse_settings
-from pipeline.sources.layouts import LAYOUTS
+from pipeline.sources.known_layouts import LAYOUTS
 from tests.jobs import in_process
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "prepare_source.py"

@@ -13,7 +13,7 @@ from manifests.common.replacing import write_whole
 from pipeline.annotation.poses import PoseEstimator, load_pose_estimator
 from pipeline.annotation.shipped.pose_data import DOMAINS, HIDDEN, SEEN, RealCrop
 from pipeline.annotation.shipped.pose_training import CONFIG
-from pipeline.checkpoints import load_state, ship
+from pipeline.checkpoints import load_state, locate, ship
 from pipeline.common.images import RgbImage
 from pipeline.sources.toyworld import CAMERAS, ToyWorldSettings, render_sample
 
@@ -110,10 +110,9 @@ def ship_pose_tiny(weights: Path, metrics: dict[str, float], data: str, command:
         config=CONFIG,
         metadata={"config": CONFIG},
     )
-    assert shipped.path is not None
     rows = "\n".join(f"| {name} | {value:g} |" for name, value in metrics.items())
     card = _CARD.format(sha256=shipped.sha256, config=CONFIG, command=command, data=data, rows=rows)
-    write_whole(shipped.path.with_suffix(".md"), card.encode())
+    write_whole(locate(shipped).with_suffix(".md"), card.encode())
 
 
 _CARD = """---

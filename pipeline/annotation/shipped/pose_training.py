@@ -21,7 +21,7 @@ from pipeline.annotation.shipped.pose_data import ABSENT, HEIGHT, HIDDEN, WIDTH,
 from pipeline.checkpoints import save_state
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.log import ProgressLog, StepLog, Terms, total
+from pipeline.training.log import LossTerms, ProgressLog, StepLog, total
 from pipeline.training.loop import Stepwise
 from pipeline.training.optimizers import decay_groups, set_learning_rate
 from pipeline.training.state import Checkpoints, Kept
@@ -143,7 +143,7 @@ class _PoseLog(ProgressLog):
         super().__init__(Progress("train pose_tiny", steps * batch, every_seconds=10), batch)
         self._running: list[float] = []
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         self._running.append(float(total(terms).detach()))
         super().add(step, terms, learning_rate)
         if step % 50 == 0:

@@ -26,7 +26,7 @@ from pipeline.annotation.sam_tiny import CANVAS, build_sam_tiny
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
-from pipeline.training.log import ProgressLog, StepLog, Terms
+from pipeline.training.log import LossTerms, ProgressLog, StepLog
 from pipeline.training.loop import Stepwise
 from pipeline.training.optimizers import set_learning_rate
 from pipeline.training.randomness import random_generator
@@ -162,7 +162,7 @@ class _SegmenterLog(ProgressLog):
         super().__init__(progress)
         self._running, self._weight = 0.0, 0.0
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         self._running = 0.98 * self._running + 0.02 * float(terms["masks"].detach())
         self._weight = 0.98 * self._weight + 0.02
         super().add(step, terms, learning_rate)

@@ -10,21 +10,20 @@ from typing import Any
 
 from manifests.common.json_text import json_text, write_json
 from manifests.errors import UserError
-from manifests.reading.dataset import open_dataset
+from manifests.reading.dataset import Dataset, open_dataset
 from pipeline.cluster.benchmark.generators import (
     annotations_uri,
     generator_folder,
     generator_settings,
     needs_annotations,
 )
+from pipeline.cluster.benchmark.judging import judge
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import prepare_synthesis, synthesize
 from pipeline.experiments.benchmark.arms import BASELINE, Arm
 from pipeline.experiments.benchmark.drawn import draw_rows
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
-from pipeline.reid.model import load_reid
-from pipeline.reid.sets import load_sets
 from pipeline.sources.files import Split
 from pipeline.synthesis.kinds import KINDS, PEOPLE, POSES, Kind
 
@@ -39,6 +38,7 @@ class Made:
     """The settings behind it."""
     images: int
     recognised: float | None
+    moved: float | None
     """As in `ArmRecord`."""
 
 
@@ -46,15 +46,15 @@ def make_images(bench: Bench, arm: Arm, part: str = "train") -> str:
     """Make the arm's images of one of the gap's sets; training images are judged too."""
     folder = bench.images_folder(arm)
     if part in MEASURED:
-        return f"{_synthesize(bench, arm, part, ('query', 'gallery'))} images"
+        return f"{_synthesize(bench, arm, part, ('query', 'gallery')).snapshot.rows} images"
     made = find_made(bench, arm)
     if made is None:
-        images = _synthesize(bench, arm, part, ("train",))
-        recognised = recognised_share(bench, str(folder / part)) if arm.shows_people else None
-        made = Made(images_identity(bench, arm), images, recognised)
+        dataset = _synthesize(bench, arm, part, ("train",))
+        made = Made(images_identity(bench, arm), dataset.snapshot.rows, *judge(bench, arm, dataset))
         write_json(folder / MADE, asdict(made))
-    told = "" if made.recognised is None else f", {made.recognised:.1%} recognised"
-    return f"{made.images} images{told}"
+    shares = {"recognised": made.recognised, "moved": made.moved}
+    told = [f"{share:.1%} {name}" for name, share in shares.items() if share is not None]
+    return ", ".join([f"{made.images} images", *told])
 
 
 def find_made(bench: Bench, arm: Arm) -> Made | None:
@@ -78,20 +78,9 @@ def images_identity(bench: Bench, arm: Arm) -> dict[str, Any]:
     return {"settings": bench.settings.deciding(), "images": arm.images, "generator": generator}
 
 
-def recognised_share(bench: Bench, made: str) -> float:
-    """Share of the images of the synthetic set ``made`` that the gap's baseline gives to the person who they were made
-    from. The baseline knows that person's real images, so this tells a generator that loses people."""
-    baseline = load_reid(bench.training_folder(BASELINE, 0) / "reid", bench.settings.device)
-    sets = load_sets([made], bench.settings.height, bench.settings.width)
-    number = {name: place for place, name in enumerate(baseline.people.identities)}
-    asked = [number[sets.classes.identities[person]] for person in sets.images.known_people]
-    return float((baseline.logits(sets.images.images).argmax(axis=1) == asked).mean())
-
-
-def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> int:
-    """How many images there are then."""
+def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dataset:
     if arm.drawn:
-        return draw_rows(bench, arm, part, splits).snapshot.rows
+        return draw_rows(bench, arm, part, splits)
     recipe = arm.made_by
     kind = next(kind for kind in KINDS if recipe in kind.recipes)
     # A pose is a canonical one, whatever the source's poses.
@@ -104,7 +93,7 @@ def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> i
         annotations_uri=annotations_uri(bench.uri(part)) if annotated else None,
         device=bench.settings.device,
     )
-    return synthesize(job, str(bench.images_folder(arm) / part), runner=run_shards_here).snapshot.rows
+    return synthesize(job, str(bench.images_folder(arm) / part), runner=run_shards_here)
 
 
 def _settings(bench: Bench, arm: Arm, kind: Kind, splits: Sequence[Split]) -> dict[str, Any]:

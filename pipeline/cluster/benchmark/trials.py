@@ -62,15 +62,16 @@ def reid_steps(bench: Bench) -> int:
 
 def _tried(bench: Bench, arm: Arm, training: int, identity: dict[str, Any]) -> ArmRecord:
     made = find_made(bench, arm) if arm.recipe else None
-    sets = [bench.uri("train")] if arm.train_on in ("real", "both", "two real networks") else []
+    trained_on = {"real": "train", "both": "train", "two real networks": "train", "target": "target"}
+    sets = [bench.uri(trained_on[arm.train_on])] if arm.train_on in trained_on else []
     real = sum(open_dataset(uri).snapshot.rows for uri in sets)
     sets += [str(bench.images_folder(arm) / "train")] if arm.recipe else []
     network = _trained(bench, arm, training, sets)
     measured = [one for norm in NORMS for one in _measured(bench, arm, training, network, norm)]
     images = {"real": real, "synthetic": made.images if made else 0}
     against = arm.against.name if arm.against else None
-    recognised = made.recognised if made else None
-    return ArmRecord(bench.gap.name, arm.name, bench.seed, training, against, identity, measured, images, recognised)
+    judged = (made.recognised, made.moved) if made else ()
+    return ArmRecord(bench.gap.name, arm.name, bench.seed, training, against, identity, measured, images, *judged)
 
 
 def _trained(bench: Bench, arm: Arm, training: int, uris: Sequence[str]) -> ReidModel:

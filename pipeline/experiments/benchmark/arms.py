@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
+from manifests.errors import UserError
+from manifests.format.schema import NEEDS_TEACHER
 from pipeline.common.digests import settings_sha256
+from pipeline.common.settings import first_fault
+from pipeline.reid.mixing import MixSettings
 from pipeline.synthesis.kinds import PEOPLE
 
-TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks"]
+TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks", "target"]
 Drawn = Literal["cameras", "place", "poses", "newcomers"]
 
 
@@ -32,7 +38,7 @@ class Arm:
     """Label settings of the synthesis; by default the recipe's own rule."""
     train_on: TrainOn = "both"
     """``two networks``: one on real images, one on generated ones, their features fused (PN-GAN); ``two real
-    networks``: the same without a generated image, an ensemble."""
+    networks``: the same without a generated image, an ensemble; ``target``: on what is unlabelled for all others."""
     mix: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
     drawn: Drawn | None = None
@@ -54,7 +60,7 @@ class Arm:
     @property
     def taught(self) -> bool:
         """Whether the gap's baseline labels the images."""
-        return self.label.get("label_rule") in ("teacher", "mprl")
+        return self.label.get("label_rule") in NEEDS_TEACHER
 
     @property
     def paired(self) -> bool:
@@ -72,6 +78,21 @@ class Arm:
         asked = {"label": dict(self.label), "per_real": None if self.shows_people else self.synthetic_per_real}
         words = [self.made_by, self.drawn, self.label.get("label_rule"), settings_sha256(asked)[:8]]
         return "-".join(filter(None, words))
+
+    def varied(self, variant: str) -> Arm:
+        """The same with other settings of the mix: ``name=value``, several with ``+`` between them; of a name without a
+        value the default, whatever the arm says.
+
+        Raises:
+            UserError: there is no such setting, or together they say nothing.
+        """
+        pairs = dict(part.partition("=")[::2] for part in variant.split("+"))
+        asked = {**self.mix, **pairs}
+        try:
+            mix = MixSettings.model_validate({name: value for name, value in asked.items() if value != ""})
+        except ValidationError as error:
+            raise UserError(f"--variants {variant} of {self.name}: {first_fault(error)}") from None
+        return replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
 
     @property
     def against(self) -> Arm | None:

@@ -45,6 +45,15 @@ class Redrawn(NamedTuple):
     camera: int
     draw: int
     heading: float | None = None
+    target: str | None = None
+    """What is asked for, by its name in ``target``."""
+
+    @property
+    def asked(self) -> dict[str, int | str | None]:
+        """The row's column ``target``."""
+        turn = None if self.heading is None else f"class {round(self.heading * HEADINGS / 360)}"
+        known = {"camera": self.camera, "domain": self.place, "pose": turn}
+        return {name: value if name == self.target else None for name, value in known.items()}
 
 
 def redrawn(kind: Drawn, gap: Gap, people: Sequence[Person], newcomers: int) -> Iterator[Redrawn]:
@@ -58,11 +67,14 @@ def redrawn(kind: Drawn, gap: Gap, people: Sequence[Person], newcomers: int) -> 
     for person in people if kind != "newcomers" else ():
         who = Redrawn(person, int(person.identity), MARKET, person.camera or 0, _draw(person))
         if kind == "cameras":
-            yield from (who._replace(camera=camera) for camera in cameras if camera != person.camera)
+            others = (camera for camera in cameras if camera != person.camera)
+            yield from (who._replace(camera=camera, target="camera") for camera in others)
         elif kind == "place":
-            yield who._replace(place=place, camera=1 + content_seed("place", person.image_id) % CAMERAS[place])
+            camera = 1 + content_seed("place", person.image_id) % CAMERAS[place]
+            yield who._replace(place=place, camera=camera, target="domain")
         else:
-            yield from (who._replace(heading=turn * 360 / HEADINGS) for turn in range(HEADINGS))
+            turns = (turn * 360 / HEADINGS for turn in range(HEADINGS))
+            yield from (who._replace(heading=turn, target="pose") for turn in turns)
     for number in range(newcomers if kind == "newcomers" else 0):
         # Two images each: a generator out of noise makes no promise either.
         yield Redrawn(None, NEWCOMERS + number // 2, MARKET, cameras[number % len(cameras)], number)
@@ -153,7 +165,6 @@ def _row(name: str, row: Redrawn, image: RgbImage, seed: int) -> dict[str, Any]:
     """What is true of one row alone, but its label."""
     data, shown, origin = encode(image), row.source, provenance(seed, row.place)
     sources = {"sha256": shown.image_sha256, "role": "content", "dataset_id": shown.dataset_id} if shown else None
-    turn = None if row.heading is None else f"class {round(row.heading * HEADINGS / 360)}"
     return {
         "sample_id": name,
         "image": {"bytes": data, "path": f"{name}.jpg"},
@@ -169,7 +180,7 @@ def _row(name: str, row: Redrawn, image: RgbImage, seed: int) -> dict[str, Any]:
         "subject_keys": [subject_key(shown.dataset_id, shown.identity)] if shown else [],
         "seed": seed,
         "draw": row.draw,
-        "target": {"camera": row.camera, "domain": row.place, "pose": turn},
+        "target": row.asked,
         "mask": None,
         "keypoints": None,
         "quality": dict.fromkeys(QUALITY_SCORES),

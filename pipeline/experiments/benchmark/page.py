@@ -20,6 +20,7 @@ from pipeline.experiments.benchmark.results import Line, gains_table, measuremen
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.text import (
     GAIN,
+    MOVED,
     RECOGNISED,
     describe,
     gain,
@@ -53,7 +54,7 @@ def write_results(
         table.write_parquet(data)
         storage.write(name, data.getvalue())
     sections = [_section(gap, lines[gap.name], _pictures(benches, gap)) for gap in measured]
-    page = render_page(_TEMPLATE, about=about, recognised=RECOGNISED, gain=GAIN, sections=sections)
+    page = render_page(_TEMPLATE, about=about, recognised=RECOGNISED, moved=MOVED, gain=GAIN, sections=sections)
     texts = {
         "benchmark.md": results_text(measured, lines, about),
         "settings.md": settings_text(chosen_on, about),
@@ -103,6 +104,8 @@ def _row(line: Line, paper: str) -> dict[str, Any]:
         "norm": line.norm,
         "images": trained_on(line.images),
         "recognised": share(line.recognised),
+        "moved": share(line.moved),
+        "both": share(line.both),
         "rank1": share(line.rank1),
         "mean_ap": share(line.mean_ap),
         "gain": gain(rank1),

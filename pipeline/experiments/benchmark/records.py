@@ -62,6 +62,9 @@ class ArmRecord:
     recognised: float | None = None
     """Share of the generated images that the baseline gives to the person who they were made from; None where they
     show nobody in particular."""
+    moved: float | None = None
+    """Share of them that classifiers taught by real images give to the camera, domain or pose asked for; None where
+    nothing was asked for, or nobody can tell."""
 
 
 def write_record(folder: Path, record: ArmRecord) -> None:

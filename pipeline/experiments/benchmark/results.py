@@ -34,9 +34,15 @@ class Line(NamedTuple):
     images: Mapping[str, int]
     """Trained on, by kind; of the first seed."""
     recognised: float | None
-    """Share of the generated images in which the baseline recognises the person; None where they show nobody."""
+    moved: float | None
+    """As in `ArmRecord`, means over seeds."""
     settings: Mapping[str, Any]
     """What was tried."""
+
+    @property
+    def both(self) -> float | None:
+        """Recognised x moved: what a generator must not lose while it gains the other."""
+        return None if self.recognised is None or self.moved is None else self.recognised * self.moved
 
 
 def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
@@ -54,11 +60,12 @@ def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
             "real_images": record.images.get("real", 0),
             "synthetic_images": record.images.get("synthetic", 0),
             "recognised": record.recognised,
+            "moved": record.moved,
         }
         for record in records
         for one in record.measured
     ]
-    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64})
+    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64, "moved": pl.Float64})
 
 
 def summarize(records: Sequence[ArmRecord], gap: str, part: Part = "test") -> list[Line]:
@@ -101,7 +108,6 @@ def detectable(lines: Iterable[Line], figure: str) -> float | None:
 def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Line:
     own = [record for record in records if record.arm == arm]
     runs, against = _runs(records, (arm, norm), part), _held_against(own[0], norm)
-    recognised = [record.recognised for record in own if record.recognised is not None]
     return Line(
         arm,
         norm,
@@ -110,9 +116,15 @@ def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Lin
         _gains(runs, _runs(records, against, part)) if against else {},
         ", ".join(against or ()),
         own[0].images,
-        float(np.mean(recognised)) if recognised else None,
+        _mean([record.recognised for record in own]),
+        _mean([record.moved for record in own]),
         own[0].identity,
     )
+
+
+def _mean(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _held_against(record: ArmRecord, norm: Norm) -> tuple[str, Norm] | None:

@@ -28,6 +28,7 @@ class BenchmarkSettings(JobSettings):
     budget: float = Field(1.0, gt=0, description="share of the full steps of each generator's training")
     reid_epochs: float = Field(30, gt=0, description="how often a ReID training sees each of its real images")
     reid_batch_size: int = Field(32, ge=4, description="images in such a step")
+    judge_steps: int = Field(200, ge=1, description="steps of the classifiers that say whether images reached a target")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
 
     def toy_world(self, seed: int, domain: DomainName) -> ToyWorldSettings:

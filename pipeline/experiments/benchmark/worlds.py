@@ -12,7 +12,7 @@ from pipeline.experiments.benchmark.gaps import ImageSet, Part
 from pipeline.experiments.benchmark.settings import BenchmarkSettings, Storage, set_uri, world_folder
 from pipeline.sources.files import SourceFile, Split
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.reading import Provenance
 from pipeline.sources.toyworld import DomainName, make_toyworld
 from pipeline.training.randomness import random_generator

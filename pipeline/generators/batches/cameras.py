@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from pipeline.generators.batches.crops import TrainingCrops
-from pipeline.training.data import Columns, DomainData
+from pipeline.training.data import Columns, DomainData, needed
 from pipeline.training.randomness import GeneratorStream, random_generator
 
 
@@ -32,8 +32,8 @@ class CameraBatches:
         self, data: DomainData, cameras: tuple[int, ...], height: int, width: int, seed: int, masks: bool = False
     ) -> None:
         self.cameras, self.seed = cameras, seed
-        assert data.cameras is not None
-        conditions = {"camera": np.searchsorted(cameras, data.cameras)}
+        own = needed(data.cameras, "camera", "moving between cameras")
+        conditions = {"camera": np.searchsorted(cameras, own)}
         self._crops = TrainingCrops(data, height, width, seed, conditions, masks)
 
     def batch(self, step: int, size: int) -> Columns:

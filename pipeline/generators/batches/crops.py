@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.keypoints import COCO_MIRROR
-from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.data import Columns, DomainData, crop_together, draw_crop, enlarged, evenly
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
 
@@ -32,35 +32,29 @@ class TrainingCrops:
         masks: bool = False,
     ) -> None:
         self.height, self.width, self.seed = height, width, seed
-        enlarged = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
         self._digest = data.digest()
         # Keypoints, and masks that nobody wants, have said what they had to: they are not cut from here on.
-        self.data = replace(data, masks=data.masks if masks else None, keypoints=None).resized(*enlarged)
+        self.data = replace(data, masks=data.masks if masks else None, keypoints=None).resized(*enlarged(height, width))
         self.conditions = {name: _of_both(classes) for name, classes in (conditions or {}).items()}
 
     def batch(self, step: int, size: int) -> Columns:
         """The batch of training step ``step``: uint8 images and class numbers by column name."""
         rows = epoch_rows(self.seed, GeneratorStream.CROP_ORDER, len(self.data), step, size)
         rng = random_generator(self.seed, GeneratorStream.CROPS, step)
-        crops = [self._crop(rng) for _ in rows]
+        crops = [draw_crop(self.data, self.height, self.width, rng) for _ in rows]
         cut = crop_together(self.data.take(rows), crops, self.height, self.width)
         flips = np.array([crop.flip for crop in crops], np.int64)
         return _pictures(cut) | {name: classes[rows, flips] for name, classes in self.conditions.items()}
 
     def preview(self, count: int) -> Columns:
         """``count`` rows spread evenly over the set, whole and unmirrored."""
-        rows = np.linspace(0, len(self.data) - 1, min(count, len(self.data))).astype(np.int64)
+        rows = evenly(count, len(self.data))
         return _pictures(self.data.take(rows).resized(self.height, self.width)) | {
             name: classes[rows, 0] for name, classes in self.conditions.items()
         }
 
     def digests(self) -> dict[str, str]:
         return {"source": self._digest}
-
-    def _crop(self, rng: np.random.Generator) -> Crop:
-        room_y = self.data.images.shape[1] - self.height
-        room_x = self.data.images.shape[2] - self.width
-        return Crop(int(rng.integers(room_y + 1)), int(rng.integers(room_x + 1)), bool(rng.random() < 0.5))
 
 
 def _pictures(data: DomainData) -> Columns:

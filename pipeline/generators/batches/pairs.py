@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import pose_distances
 from pipeline.common.skeletons import draw_skeleton
-from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.data import Columns, DomainData, crop_together, draw_crop, enlarged, evenly, needed
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
+_POSES = "keypoints", "training by poses"
 Partners = list[NDArray[np.int64]]
 """For each row of a set, the rows that may be the target when it is the source; none: it is no source."""
 
@@ -24,10 +25,9 @@ class PosePairs:
     """
 
     def __init__(self, data: DomainData, partners: Partners, height: int, width: int, seed: int) -> None:
-        if data.keypoints is None:
-            raise UserError("training by poses needs the keypoints of each image, and its training set knows none")
+        needed(data.keypoints, *_POSES)
         self.height, self.width, self.seed = height, width, seed
-        self.data = data.resized(round(height * LOAD_SCALE), round(width * LOAD_SCALE))
+        self.data = data.resized(*enlarged(height, width))
         self.partners = partners
         self.sources = np.array([row for row, found in enumerate(partners) if len(found)], np.int64)
         if not len(self.sources):
@@ -39,7 +39,7 @@ class PosePairs:
         sources = self.sources[epoch_rows(self.seed, GeneratorStream.PAIR_ORDER, len(self.sources), step, size)]
         targets = np.array([rng.choice(self.partners[row]) for row in sources], np.int64)
         flips = rng.random(size) < 0.5
-        crops = [[self._crop(rng, flip) for flip in flips] for _ in range(2)]
+        crops = [[draw_crop(self.data, self.height, self.width, rng, flip) for flip in flips] for _ in range(2)]
         if (sources == targets).all():
             crops[1] = crops[0]
         source, target = (
@@ -50,8 +50,7 @@ class PosePairs:
 
     def preview(self, count: int) -> Columns:
         """``count`` sources spread evenly over the set, whole, each with its first partner."""
-        places = np.linspace(0, len(self.sources) - 1, min(count, len(self.sources))).astype(np.int64)
-        sources = self.sources[places]
+        sources = self.sources[evenly(count, len(self.sources))]
         targets = np.array([self.partners[row][0] for row in sources], np.int64)
         size = self.height, self.width
         return self._columns(self.data.take(sources).resized(*size), self.data.take(targets).resized(*size))
@@ -59,13 +58,9 @@ class PosePairs:
     def digests(self) -> dict[str, str]:
         return {"source": self.data.digest()}
 
-    def _crop(self, rng: np.random.Generator, flip: bool) -> Crop:
-        room = self.data.images.shape[1] - self.height, self.data.images.shape[2] - self.width
-        return Crop(int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1)), bool(flip))
-
     def _columns(self, source: DomainData, target: DomainData) -> Columns:
-        assert target.keypoints is not None
-        drawn = np.stack([draw_skeleton(points, self.height, self.width) for points in target.keypoints])
+        poses = needed(target.keypoints, *_POSES)
+        drawn = np.stack([draw_skeleton(points, self.height, self.width) for points in poses])
         columns: Columns = {"source": source.images, "target": target.images, "skeleton": drawn}
         if target.masks is not None:
             columns["mask"] = target.masks
@@ -78,23 +73,31 @@ def own_partners(data: DomainData) -> Partners:
 
 
 def identity_partners(data: DomainData) -> Partners:
-    """All ordered pairs of different images of one person."""
-    assert data.identities is not None
-    rows = {identity: np.flatnonzero(data.identities == identity) for identity in np.unique(data.identities)}
+    """All ordered pairs of different images of one person.
+
+    Raises:
+        UserError: nobody said who is on the images.
+    """
+    identities = needed(data.identities, "identity", "pairing by people")
+    rows = {identity: np.flatnonzero(identities == identity) for identity in np.unique(identities)}
     return [
         rows[identity][rows[identity] != row] if identity >= 0 else np.empty(0, np.int64)
-        for row, identity in enumerate(data.identities)
+        for row, identity in enumerate(identities)
     ]
 
 
 def camera_partners(data: DomainData, source: int, target: int, nearest: int = 2) -> Partners:
-    """Images by the camera ``source`` with the ``nearest`` poses of the same person seen by the camera ``target``."""
-    assert data.cameras is not None
-    assert data.keypoints is not None
+    """Images by the camera ``source`` with the ``nearest`` poses of the same person seen by the camera ``target``.
+
+    Raises:
+        UserError: people, cameras or keypoints of the images are not known.
+    """
+    cameras = needed(data.cameras, "camera", "pairing by cameras")
+    keypoints = needed(data.keypoints, "keypoints", "pairing by cameras")
     found: Partners = []
     for row, others in enumerate(identity_partners(data)):
-        others = others[data.cameras[others] == target] if data.cameras[row] == source else others[:0]
-        apart = pose_distances(np.repeat(data.keypoints[row : row + 1], len(others), axis=0), data.keypoints[others])
+        others = others[cameras[others] == target] if cameras[row] == source else others[:0]
+        apart = pose_distances(np.repeat(keypoints[row : row + 1], len(others), axis=0), keypoints[others])
         order = np.argsort(apart, kind="stable")[:nearest]
         found.append(others[order][np.isfinite(apart[order])])
     return found

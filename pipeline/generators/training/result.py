@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from manifests.common.json_text import write_json
+from manifests.format.names import GENERATOR_CARD
 from pipeline.common.environment import environment
 from pipeline.generators.trained import save_generator
 from pipeline.generators.training.loop import Training
 from pipeline.training.data import DomainData
-
-CARD = "generator.json"
 
 
 def write_result(
@@ -50,4 +49,4 @@ def write_result(
         "licence": licence or "; ".join(licences) or "as the training data allow",
         "environment": environment(settings.device),
     }
-    return write_json(output / CARD, card, sort_keys=True)
+    return write_json(output / GENERATOR_CARD, card, sort_keys=True)

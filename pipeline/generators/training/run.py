@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import UserError
+from manifests.format.names import GENERATOR_CARD
 from pipeline.common.devices import check_device
 from pipeline.generators.batches.cameras import split_by_camera
 from pipeline.generators.recipes.base import Recipe
@@ -54,7 +55,7 @@ class TrainingRun:
         training.run()
         if workers.rank == 0:
             write_result(training, data, measure(training) if measure else {}, self.licence)
-        return self.output / "generator.json"
+        return self.output / GENERATOR_CARD
 
     def load(self) -> dict[str, DomainData]:
         """The training set of each role."""

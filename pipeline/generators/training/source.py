@@ -8,24 +8,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
-from manifests.format.terms import UNSTATED
 from manifests.reading.dataset import Dataset
 from manifests.reading.inputs import open_input
 from pipeline.annotation.annotations import Annotation, Annotations, check_belonging
-from pipeline.common.digests import content_id, subject_key
 from pipeline.common.images import ImageError, RgbImage, resize, resize_mask
 from pipeline.common.row_images import PICTURE, image_of
 from pipeline.generators.recipes.base import Need
-from pipeline.training.data import LOAD_SCALE, DomainData
+from pipeline.training.data import DomainData, enlarged, evenly
+from pipeline.training.provenance import SUBJECTS, TERMS, provenance_of
 
-_COLUMNS = [
-    *(*PICTURE, "identity", "camera", "dataset_id", "domain", "split", "role"),
-    *("licence", "consent_basis"),
-]
+_COLUMNS = [*PICTURE, "camera", "domain", "split", "role", *SUBJECTS["source"], *TERMS]
 
 
 def load_domain(
@@ -47,7 +42,7 @@ def load_domain(
     source = open_input(uri, "source")
     annotated = {"masks", "keypoints"} & set(needs)
     annotations = _open_annotations(source, annotations_uri) if annotated else None
-    size = round(height * LOAD_SCALE), round(width * LOAD_SCALE)
+    size = enlarged(height, width)
     images: list[RgbImage] = []
     known: list[Annotation] = []
     used: list[dict[str, Any]] = []
@@ -92,7 +87,8 @@ def _annotation(annotations: Annotations, row: dict[str, Any], image: RgbImage) 
         found = annotations.get(row["image_sha256"], image.shape[:2])
     except ImageError as error:
         raise UserError(f"{annotations.dataset.uri} cannot be trained on: {error}") from None
-    assert found is not None
+    if found is None:
+        raise UserError(f"{annotations.dataset.uri} has no annotation of image {row['image_sha256'][:12]}")
     return found
 
 
@@ -123,23 +119,15 @@ def _training_rows(source: Dataset, limit: int | None) -> list[dict[str, Any]]:
         tables.append(table.filter(pa.array(split & person)))
     rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist() if tables else []
     if limit is not None and limit < len(rows):
-        kept: NDArray[np.int64] = np.linspace(0, len(rows) - 1, limit).astype(np.int64)
-        rows = [rows[index] for index in kept]
+        rows = [rows[index] for index in evenly(limit, len(rows))]
     return rows
 
 
 def _provenance(source: Dataset, annotations: Annotations | None, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What went in, for the card: digests, terms, and each person by pseudonymous key."""
-    people = {(row["dataset_id"], row["identity"]) for row in rows if row["identity"] is not None}
-    subjects = sorted(subject_key(dataset_id, identity) for dataset_id, identity in people)
+    """What went in, for the card."""
     return {
-        "images": len(rows),
-        "manifest_sha256": source.digest(),
+        **provenance_of(source, rows),
         "annotations_sha256": None if annotations is None else annotations.dataset.digest(),
         "dataset_ids": sorted({row["dataset_id"] for row in rows if row["dataset_id"]}),
         "domains": sorted({row["domain"] for row in rows if row["domain"]}),
-        "licences": sorted({row["licence"] or UNSTATED for row in rows}),
-        "consent_bases": sorted({row["consent_basis"] or UNSTATED for row in rows}),
-        "subjects": subjects,
-        "subjects_digest": content_id(*subjects),
     }

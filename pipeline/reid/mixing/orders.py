@@ -84,8 +84,11 @@ class Staged:
 
     def check(self, size: int, workers: int = 1) -> None:
         """As `pipeline.reid.batches.Order.check`."""
-        for order in self._orders:
-            order.check(size, workers)
+        for first, order in zip((0, *self._ends), self._orders, strict=True):
+            try:
+                order.check(size, workers)
+            except UserError as error:
+                raise UserError(f"in the stage from step {first} on: {error}") from None
 
     def draw(self, step: int, size: int) -> Draw:
         """As `pipeline.reid.batches.Order.draw`."""

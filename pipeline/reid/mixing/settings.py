@@ -115,8 +115,7 @@ class MixSettings(JobSettings):
 
     def described(self) -> dict[str, Any]:
         """All settings, with the numbers that stand for what was not given."""
-        ratio = self.ratio if self.mix == "two_means" else None
-        chosen = {"real_to_synthetic": ratio, "synthetic_weight": self.weight, "synthetic_from": self.start}
+        chosen = {"real_to_synthetic": self.ratio, "synthetic_weight": self.weight, "synthetic_from": self.start}
         return self.model_dump() | chosen
 
     @model_validator(mode="after")

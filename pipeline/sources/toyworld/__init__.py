@@ -9,7 +9,7 @@ from __future__ import annotations
 from pipeline.sources.toyworld.people.gait import COCO as COCO_KEYPOINTS
 from pipeline.sources.toyworld.render import ToySample, render_sample, render_variety
 from pipeline.sources.toyworld.settings import CAMERAS, VERSION, DomainName, ToyWorldSettings
-from pipeline.sources.toyworld.world import TRUTH_SCHEMA, encode_mask, make_toyworld
+from pipeline.sources.toyworld.world import TRUTH_SCHEMA, make_toyworld
 
 __all__ = [
     "CAMERAS",
@@ -19,7 +19,6 @@ __all__ = [
     "DomainName",
     "ToySample",
     "ToyWorldSettings",
-    "encode_mask",
     "make_toyworld",
     "render_sample",
     "render_variety",

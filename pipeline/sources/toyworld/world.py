@@ -17,16 +17,14 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from manifests.common.json_text import json_text
 from manifests.common.replacing import write_whole
 from manifests.common.stopping import GO_ON, keeping
 from manifests.errors import UserError, one_line
+from pipeline.common.images import encode_mask
 from pipeline.common.processes import spawned
 from pipeline.sources.toyworld.plan import FOLDERS, Task, chunks, plan_world
 from pipeline.sources.toyworld.render import ToySample, render_sample
@@ -183,15 +181,6 @@ def _truth(task: Task, sample: ToySample) -> dict[str, Any]:
     points = [{"x": float(x), "y": float(y), "visibility": int(v)} for x, y, v in sample.keypoints]
     row |= {"keypoints": points, "heading_deg": sample.heading_deg, "view": sample.view}
     return row | sample.person.attributes()
-
-
-def encode_mask(mask: NDArray[np.bool_]) -> bytes:
-    """H x W bool as a 1-bit PNG, white where True."""
-    flags = [cv2.IMWRITE_PNG_BILEVEL, 1]
-    ok, encoded = cv2.imencode(".png", mask.astype(np.uint8) * 255, flags)
-    if not ok:  # pragma: no cover - OpenCV refuses only pictures without pixels
-        raise ValueError(f"cannot encode a mask of shape {mask.shape}")
-    return encoded.tobytes()
 
 
 def _part(partial: Path, number: int) -> Path:

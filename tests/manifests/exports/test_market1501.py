@@ -21,8 +21,8 @@ from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset
 from pipeline.sources.files import SourceFile
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import get_layout, scan
+from pipeline.sources.known_layouts import get_layout, scan
+from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 from tests.manifests.exports.export_rows import nobody, source_dataset, synthetic_dataset, with_image
 from tests.manifests.exports.test_marking import EXTENSION, SOURCE_TYPE, properties

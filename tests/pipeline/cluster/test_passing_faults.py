@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from manifests.errors import PassingError, UserError
-from pipeline.cluster.pool import _Actor, run_shards_here
+from pipeline.cluster.pool import StageWork, _Actor, run_shards_here
 from pipeline.cluster.resources import StageResources
 from pipeline.common.progress import Progress
 
@@ -32,7 +32,8 @@ class Worker:
 
 
 def here(worker: Worker, progress: Progress | None = None) -> None:
-    run_shards_here("test", lambda: worker, {0: PLAN, 1: PLAN}, StageResources(cpus=1), progress=progress)
+    work = StageWork("test", lambda: worker, {0: PLAN, 1: PLAN}, StageResources(cpus=1))
+    run_shards_here(work, progress=progress)
 
 
 def test_a_passing_fault_is_tried_once_more(capsys: pytest.CaptureFixture[str]) -> None:

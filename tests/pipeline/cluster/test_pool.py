@@ -14,7 +14,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.cluster import pool
-from pipeline.cluster.pool import run_shards
+from pipeline.cluster.pool import StageWork, run_shards
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.progress import Progress
@@ -53,9 +53,8 @@ def written(folder: Path) -> list[str]:
 def run(folder: Path, count: int, workers: int | None = None, **faults: int) -> int:
     where = ClusterSettings(workers=workers)
     with Progress("test", 4 * count) as progress:
-        return run_shards(
-            "test", partial(Scribe, folder, **faults), shards(count), StageResources(cpus=1), where, progress
-        )
+        work = StageWork("test", partial(Scribe, folder, **faults), shards(count), StageResources(cpus=1))
+        return run_shards(work, where, progress)
 
 
 def test_every_shard_once(local_ray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,4 +95,4 @@ def test_a_stage_that_needs_a_gpu_ends_soon(local_ray: str, tmp_path: Path) -> N
     assert PATIENCE_SECONDS <= 25
     needs = StageResources(cpus=1, gpus=1)
     with pytest.raises(UserError, match="needs 1 CPU, 1 GPU"):
-        run_shards("test", partial(Scribe, tmp_path), shards(1), needs, ClusterSettings(wait_for_nodes=1))
+        run_shards(StageWork("test", partial(Scribe, tmp_path), shards(1), needs), ClusterSettings(wait_for_nodes=1))

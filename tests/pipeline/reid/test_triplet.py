@@ -98,6 +98,14 @@ def test_of_two_means_the_real_images_are_people_with_images_each() -> None:
         batches.check(12)
 
 
+def test_every_stage_needs_room_for_its_people() -> None:
+    mix = MixSettings(mix="two_means", synthetic_from=0.5, synthetic_batch="additive")
+    mixed_batches(sets(12, 5, people=4), 1, mix, PLAIN, pairs(2, 3), steps=4).check(6)
+    within = MixSettings(mix="two_means", synthetic_from=0.5)
+    with pytest.raises(UserError, match=r"^in the stage from step 0 on: .* is 6, and --batch-size leaves 8 images"):
+        mixed_batches(sets(12, 5, people=4), 1, within, PLAIN, pairs(2, 3), steps=4).check(8)
+
+
 def test_mistakes_are_one_line() -> None:
     with pytest.raises(UserError, match="--identities-per-batch 5 of the 4 people"):
         mixed_batches(sets(12, 0, people=4), 1, None, PLAIN, pairs(5, 3))

@@ -10,8 +10,8 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.sources.files import SourceFile
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import get_layout, scan
+from pipeline.sources.known_layouts import get_layout, scan
+from pipeline.sources.layout_base import ScanOptions
 
 Put = Callable[..., Path]
 

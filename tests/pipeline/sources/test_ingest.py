@@ -17,7 +17,7 @@ from manifests.writing.run import Dataset, ShardSink
 from pipeline.common import images
 from pipeline.sources import ingest as ingest_module
 from pipeline.sources.ingest import Plan, ingest, make_plan, summarize
-from pipeline.sources.layouts import get_layout
+from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.reading import Provenance
 
 Put = Callable[..., Path]

@@ -13,7 +13,7 @@ import torch
 
 from manifests.common.stopping import Stopped
 from manifests.errors import UserError
-from pipeline.training.log import StepLog, Terms
+from pipeline.training.log import LossTerms, StepLog
 from pipeline.training.loop import Stepwise
 from pipeline.training.state import Checkpoints, Kept, StateFile
 
@@ -27,7 +27,7 @@ class Sum(Stepwise):
         self.sum = torch.zeros(1)
         self.told: list[str] = []
 
-    def train_step(self) -> Terms:
+    def train_step(self) -> LossTerms:
         self.step += 1
         self.sum = self.sum + self.step
         if self.step == self.stop:
@@ -55,7 +55,7 @@ class Told(StepLog):
         super().__init__()
         self._told = told
 
-    def add(self, step: int, terms: Terms, learning_rate: float) -> None:
+    def add(self, step: int, terms: LossTerms, learning_rate: float) -> None:
         self._told.append(f"{step}: {float(terms['sum']):g} at {learning_rate:.1f}")
 
     def kept(self, step: int) -> None:

@@ -31,9 +31,10 @@ GAP = replace(DOMAINS, arms=(DRAWN, TWO_REAL))
 def bench(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """All trained and measured."""
     folder = tmp_path_factory.mktemp("bench")
-    bench = Bench(BenchmarkSettings(reid_epochs=1), Storage(folder, folder), 5, GAP)
-    for name in ("train", "target", "validation", "test"):
+    bench = Bench(BenchmarkSettings(reid_epochs=1, judge_steps=2), Storage(folder, folder), 5, GAP)
+    for name in ("train", "validation", "test"):
         shutil.copytree(toy_sources.market, bench.uri(name))
+    shutil.copytree(toy_sources.duke, bench.uri("target"))
     try_arm(bench, BASELINE, 0)
     make_images(bench, DRAWN)
     try_arm(bench, DRAWN, 0)
@@ -67,8 +68,12 @@ def test_what_was_trained_on_and_held_against(bench: Bench, records: dict[str, A
     assert records[DRAWN.name].images == {"real": 0, "synthetic": people}
     assert records["two-real-networks"].images == {"real": real, "synthetic": 0}
     assert [record.against for record in records.values()] == [None, "baseline", "baseline"]
-    assert 0 <= (records[DRAWN.name].recognised or 0) <= 1
-    assert records["baseline"].recognised is None
+    drawn = records[DRAWN.name]
+    assert drawn.recognised is not None
+    assert drawn.moved is not None
+    assert 0 <= drawn.recognised <= 1
+    assert 0 <= drawn.moved <= 1
+    assert (records["baseline"].recognised, records["baseline"].moved) == (None, None)
 
 
 def test_two_real_networks_are_fused_by_the_largest(bench: Bench, records: dict[str, ArmRecord]) -> None:
@@ -98,7 +103,7 @@ def test_what_is_recorded_is_not_done_again(bench: Bench, records: dict[str, Arm
 
 
 def test_other_settings_are_refused(bench: Bench) -> None:
-    other = replace(bench, settings=BenchmarkSettings(reid_epochs=2))
+    other = replace(bench, settings=BenchmarkSettings(reid_epochs=2, judge_steps=2))
     assert reid_steps(other) == round(2 * open_dataset(bench.uri("train")).snapshot.rows / 32)
     with pytest.raises(UserError, match=r"record\.json was measured with other settings: choose another --output"):
         try_arm(other, BASELINE, 0)

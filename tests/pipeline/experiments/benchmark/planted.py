@@ -39,7 +39,7 @@ def record(
         "training": training,
     }
     share = 0.8 + seed / 100 if made else None
-    return ArmRecord(DOMAINS.name, arm, seed, training, against, identity, measured, images, share)
+    return ArmRecord(DOMAINS.name, arm, seed, training, against, identity, measured, images, share, share and 0.5)
 
 
 def planted() -> Sequence[ArmRecord]:

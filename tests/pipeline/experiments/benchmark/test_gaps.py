@@ -47,12 +47,30 @@ def test_one_question_has_one_arm() -> None:
     assert [gap.name for gap in find_gaps([], ["camstyle"])] == ["two-cameras", "four-cameras"]
 
 
+def test_an_arm_in_other_settings_is_an_arm_of_its_own_on_the_same_images() -> None:
+    (gap,) = find_gaps(["two-cameras"], ["camstyle"], ["synthetic_weight=1", "mix=+real_to_synthetic=+real_from=0.3"])
+    plain, weighed, staged = gap.arms
+    assert weighed.name == "camstyle+synthetic_weight=1"
+    assert weighed.mix == {"mix": "two_means", "real_to_synthetic": 3.0, "synthetic_weight": 1.0}
+    assert staged.mix == {"real_from": 0.3}, "of the mix by default"
+    assert plain.images == weighed.images == staged.images
+    (gap,) = find_gaps(["domains"], ["ptgan"], ["synthetic_weight=1"])
+    assert len(gap.arms) == 1, "without real rows nothing is mixed"
+
+
+def test_a_variant_without_sense_is_told() -> None:
+    with pytest.raises(UserError, match="--variants synthetic_wait=1 of camstyle: --synthetic-wait"):
+        find_gaps(["two-cameras"], ["camstyle"], ["synthetic_wait=1"])
+    with pytest.raises(UserError, match="--synthetic-per-real belongs to --mix shuffled"):
+        find_gaps(["two-cameras"], ["camstyle"], ["synthetic_per_real=1"])
+
+
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
     assert [gap.name for gap in find_gaps(["poses", "domains"])] == ["domains", "poses"]
     assert len(find_gaps([])) == len(GAPS)
     with pytest.raises(UserError, match="unknown gap 'night'; known: few-images"):
         find_gaps(["night"])
-    with pytest.raises(UserError, match="unknown arm 'cgan'; known: cyclegan; ptgan"):
+    with pytest.raises(UserError, match="unknown arm 'cgan'; known: cyclegan, ptgan"):
         find_gaps(["domains"], ["cgan"])
 
 

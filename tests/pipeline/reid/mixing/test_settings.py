@@ -19,10 +19,10 @@ def test_defaults_are_the_published_ones() -> None:
         **MixSettings(nobody_labels="mprl").model_dump(),
         "synthetic_weight": 1.0,
         "synthetic_from": 0.0,
+        "real_to_synthetic": 3.0,
     }
     assert dynamic.described()["synthetic_from"] == 0.4
-    assert two_means.described()["real_to_synthetic"] == 3.0
-    assert plain.described()["real_to_synthetic"] is None
+    assert two_means.described()["real_to_synthetic"] == plain.described()["real_to_synthetic"] == 3.0
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from manifests.format.soft_labels import ClassMap
-from pipeline.cluster.benchmark import images
-from pipeline.cluster.benchmark.images import recognised_share
+from pipeline.cluster.benchmark import judging
+from pipeline.cluster.benchmark.judging import recognised_share
 from pipeline.experiments.benchmark.gaps import DOMAINS
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.sets import load_sets
@@ -28,7 +28,7 @@ def test_people_are_recognised_by_name(
     network = SimpleNamespace(
         people=ClassMap(tuple(reversed(names))), logits=lambda images: np.eye(len(names), dtype=np.float32)[guesses]
     )
-    monkeypatch.setattr(images, "load_reid", lambda *_: network)
+    monkeypatch.setattr(judging, "load_reid", lambda *_: network)
     bench = Bench(BenchmarkSettings(), Storage(tmp_path, tmp_path), 0, DOMAINS)
     found = recognised_share(bench, toy_sources.market)
     assert found == (len(people) // 2) / len(people)

@@ -22,7 +22,7 @@ from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
 from pipeline.common.skeletons import draw_skeleton
 from pipeline.generators.recipes.gan_lsro import GanLsroSettings, draw_noise
 from pipeline.generators.trained_set import GeneratorSet
-from pipeline.training.data import LOAD_SCALE, Columns, Crop, DomainData, crop_together
+from pipeline.training.data import Columns, Crop, DomainData, crop_together, enlarged
 from pipeline.training.randomness import random_generator
 
 Size = tuple[int, int]
@@ -62,7 +62,7 @@ def fit_view(
     none of them twice: the first `most_draws` of an image differ.
     """
     draw = plan["draw"]
-    sized = _resized(image, known, size if draw == 0 else _enlarged(size))
+    sized = _resized(image, known, size if draw == 0 else enlarged(*size))
     if draw > 0:
         order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
         sized = crop_together(sized, [_crop(int(order[draw - 1]), size)], *size)
@@ -93,14 +93,10 @@ def check_draws(draws: int, size: Size) -> None:
         )
 
 
-def _enlarged(size: Size) -> Size:
-    return round(size[0] * LOAD_SCALE), round(size[1] * LOAD_SCALE)
-
-
 def _places(size: Size) -> Size:
     """In how many rows and columns the upper left corner of a crop may lie."""
-    enlarged = _enlarged(size)
-    return enlarged[0] - size[0] + 1, enlarged[1] - size[1] + 1
+    rows, columns = enlarged(*size)
+    return rows - size[0] + 1, columns - size[1] + 1
 
 
 def _views(size: Size) -> int:
@@ -150,6 +146,8 @@ def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArr
         return np.array(generators.cameras.index(plan["target_camera"]), np.int64)
     if name == "pose_class":
         return np.array(plan["pose_class"], np.int64)
+    if name == "seed":
+        return np.array(plan["seed"], np.int64)
     settings = generators.recipe.settings
     if name == "noise" and isinstance(settings, GanLsroSettings):
         return draw_noise(settings, 1, random_generator(plan["seed"]))[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipeline.sources import market1501
 from pipeline.sources.files import SourceFile, SourceRoot
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 GROUND_TRUTH = "ground_truth/annotations.parquet"
 

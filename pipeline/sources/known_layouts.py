@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from manifests.errors import UserError
-from pipeline.sources import cuhk03, dukemtmc, folder, layout_toyworld, market1501, msmt17, prid2011
+from pipeline.sources import cuhk03, dukemtmc, folder, market1501, msmt17, prid2011, toyworld_layout
 from pipeline.sources.files import SourceFile, SourceRoot
-from pipeline.sources.layout import Layout, LayoutError, ScanOptions
+from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 LAYOUTS: dict[str, Layout] = {
     module.LAYOUT.name: module.LAYOUT
-    for module in (market1501, dukemtmc, msmt17, cuhk03, prid2011, folder, layout_toyworld)
+    for module in (market1501, dukemtmc, msmt17, cuhk03, prid2011, folder, toyworld_layout)
 }
 
 

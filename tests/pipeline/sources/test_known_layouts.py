@@ -15,8 +15,8 @@ from manifests.errors import UserError
 from manifests.format.terms import laxer, strictest
 from pipeline.sources import dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
-from pipeline.sources.layout import ScanOptions
-from pipeline.sources.layouts import LAYOUTS, get_layout, scan
+from pipeline.sources.known_layouts import LAYOUTS, get_layout, scan
+from pipeline.sources.layout_base import ScanOptions
 
 Put = Callable[..., Path]
 
