@@ -18,6 +18,7 @@ from manifests.checking.terms import RecordedTerms
 from manifests.common.pictures import PictureError, load_picture
 from manifests.format.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
 from manifests.format.schema import (
+    ALGORITHMIC_MEDIA,
     LABEL_RULES,
     NOISE_RECIPES,
     REQUIRED,
@@ -229,7 +230,8 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
     sources = row["sources"] or []
     if not sources and row["identity"] is not None:
         yield "provenance", "an identity without the source images it comes from"
-    if bool(sources) == (row["recipe"] in NOISE_RECIPES):
+    drawn = row["digital_source_type"] == ALGORITHMIC_MEDIA
+    if not drawn and bool(sources) == (row["recipe"] in NOISE_RECIPES):
         yield "provenance", f"{len(sources)} source images, by recipe {row['recipe']!r}"
     if not sources and row["subject_keys"]:
         yield "provenance", "keys of people without the source images that show them"
@@ -247,7 +249,7 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
         yield "provenance", "checkpoint_sha256s is empty or holds no SHA-256"
     if plans is not None and row["plan_id"] not in plans:
         yield "provenance", f"plan_id {row['plan_id']!r} is not that of its commit record"
-    if row["digital_source_type"] != TRAINED_ALGORITHMIC_MEDIA:
+    if not drawn and row["digital_source_type"] != TRAINED_ALGORITHMIC_MEDIA:
         yield "provenance", f"digital_source_type {row['digital_source_type']!r} does not say it is synthetic"
     if not _SHA256.fullmatch(row["pixel_sha256"] or ""):
         yield "provenance", "pixel_sha256 is no SHA-256"

@@ -41,7 +41,9 @@ NEEDS_TEACHER: frozenset[LabelRule] = frozenset({"teacher", "mprl"})
 NOISE_RECIPES = ("gan_lsro", "cgan")
 """Recipes whose images are made from no image; rows of all others must name theirs."""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
-"""IPTC digital source type of an image made by a trained model; on every synthetic row."""
+"""IPTC digital source type of an image made by a trained model; on every synthetic row but drawn ones."""
+ALGORITHMIC_MEDIA = "algorithmicMedia"
+"""The same of an image that a program drew which learned from no image: the toy world's, with or without a source."""
 DIGITAL_SOURCE_TYPE = f"http://cv.iptc.org/newscodes/digitalsourcetype/{TRAINED_ALGORITHMIC_MEDIA}"
 """The same as IPTC's vocabulary writes it: in footers of shards and in image files."""
 

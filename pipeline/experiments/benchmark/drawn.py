@@ -4,12 +4,13 @@ the numbers of generated ones."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from manifests.format.schema import QUALITY_SCORES, SYNTHETIC_SCHEMA
+from manifests.format.schema import ALGORITHMIC_MEDIA, DIGITAL_SOURCE_TYPE, QUALITY_SCORES, SYNTHETIC_SCHEMA
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.writing.attempt import attempt
@@ -28,11 +29,10 @@ from pipeline.synthesis.labelling import Labeller, LabelSettings
 from pipeline.synthesis.plan import Person, SynthesisSettings, select_people
 
 RECIPE = "toyworld"
-ALGORITHMIC_MEDIA = "algorithmicMedia"
-"""IPTC digital source type of an image that a program draws which has learned from no image."""
 HEADINGS = 8
 """Poses of an image: as many as PN-GAN has canonical ones, an eighth of a turn apart."""
 _SHARD = 1024
+_SOURCE_TYPE = f"{DIGITAL_SOURCE_TYPE.rpartition('/')[0]}/{ALGORITHMIC_MEDIA}"
 
 
 class Redrawn(NamedTuple):
@@ -85,7 +85,7 @@ def draw_rows(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dat
     source = open_dataset(bench.uri(part))
     people = select_people(source, SynthesisSettings(splits=list(splits)))
     newcomers = round(source.snapshot.rows * arm.synthetic_per_real)
-    asked = list(redrawn(_drawn(arm), bench.gap, people, newcomers))
+    asked = sorted(redrawn(_drawn(arm), bench.gap, people, newcomers), key=partial(_place, bench))
     settings = {"seed": bench.seed, "version": VERSION, "drawn": arm.drawn, "label": dict(arm.label)}
     settings |= {"height": bench.settings.height, "width": bench.settings.width}
     plan_id = plan_digest(RECIPE, settings, (_name(bench, row) for row in asked))
@@ -96,7 +96,7 @@ def draw_rows(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dat
         "synthetic",
         plan_id,
         {number: len(rows) for number, rows in shards.items()},
-        footer={ClassMap.FOOTER_KEY: classes.to_json(), "reid_synth.digital_source_type": ALGORITHMIC_MEDIA},
+        footer={ClassMap.FOOTER_KEY: classes.to_json(), "reid_synth.digital_source_type": _SOURCE_TYPE},
         run={"job": "draw", "settings": settings, "inputs": [_input(source)], "environment": environment()},
     )
     with attempt(run, len(shards)):
@@ -119,6 +119,11 @@ def _cameras(gap: Gap) -> tuple[int, ...]:
 def _draw(person: Person) -> int:
     """Another one for each image of a person: they are not to be drawn alike."""
     return content_seed("again", person.image_id) % 2**31
+
+
+def _place(bench: Bench, row: Redrawn) -> tuple[str, str]:
+    """Data sets are sorted by person."""
+    return row.source.identity if row.source else "", _name(bench, row)
 
 
 def _name(bench: Bench, row: Redrawn) -> str:

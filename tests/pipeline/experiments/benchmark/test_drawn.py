@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from manifests.checking.validate import validate
+from manifests.format.schema import ALGORITHMIC_MEDIA
 from manifests.reading.dataset import Dataset, open_dataset
 from pipeline.experiments.benchmark.arms import Arm
-from pipeline.experiments.benchmark.drawn import ALGORITHMIC_MEDIA, RECIPE, draw_rows, redrawn
+from pipeline.experiments.benchmark.drawn import RECIPE, draw_rows, redrawn
 from pipeline.experiments.benchmark.gaps import DOMAINS, FEW_IMAGES, POSES, TWO_CAMERAS, Gap
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.sets import load_sets
@@ -77,6 +80,19 @@ def test_rows_say_that_they_were_drawn_and_of_whom(bench: Bench, drawn: Dataset)
     assert [owner[digest] for digest in content] == rows["identity"].to_list()
     assert set(rows["domain"]) == {"duke-like"}
     assert set(rows["height"]) == {64}
+
+
+def test_newcomers_have_no_source_and_pass_the_checks(bench: Bench, drawn: Dataset) -> None:
+    few = replace(bench, gap=FEW_IMAGES)
+    shutil.copytree(bench.uri("train"), few.uri("train"))
+    newcomers = draw_rows(
+        few, replace(arm(FEW_IMAGES, "newcomers"), mix={"synthetic_per_real": 0.2}), "train", ["train"]
+    )
+    rows = newcomers.scan().collect()
+    assert rows.height == round(0.2 * open_dataset(few.uri("train")).snapshot.rows)
+    assert rows["sources"].list.len().sum() == rows["identity"].count() == 0
+    assert set(rows["label_rule"]) == {"lsro"}
+    assert [validate(one.uri).faults for one in (drawn, newcomers)] == [[], []]
 
 
 def test_they_train_as_generated_ones_do(bench: Bench, drawn: Dataset) -> None:
