@@ -21,7 +21,7 @@ from manifests.common.json_text import json_text
 from manifests.errors import UserError
 from pipeline.common.images import draw_contact_sheet, encode
 from pipeline.common.settings import JobSettings, run_job
-from pipeline.experiments.toyworld_trial import ToyTrial
+from pipeline.experiments.transfer_trial import ToyTrial
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.training.loop import TrainingSettings
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
@@ -94,9 +94,8 @@ def _train(trial: ToyTrial, system: str, settings: Settings) -> float:
     }
     model = find_recipe(name)
     recipe = model(model.settings_model.model_validate({**sizes, "mapping_weight": mapping * settings.cycle_weight}))
-    chosen = set(TrainingSettings.model_fields) & set(Settings.model_fields)
     started = time.monotonic()
-    trial.run(recipe, settings.output / system, TrainingSettings.model_validate(settings.model_dump(include=chosen)))
+    trial.run(recipe, settings.output / system, settings.part(TrainingSettings))
     return time.monotonic() - started
 
 

@@ -16,7 +16,7 @@ from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.common.settings import run_job
-from pipeline.synthesis.lineage import LineageSettings
+from pipeline.synthesis.lineage_sending import LineageSettings
 
 
 class Settings(AnnotationSettings, ClusterSettings, LineageSettings):
@@ -28,9 +28,7 @@ class Settings(AnnotationSettings, ClusterSettings, LineageSettings):
 
 
 def main(settings: Settings) -> None:
-    models = AnnotationSettings.model_validate(
-        settings.model_dump(include=set(AnnotationSettings.model_fields), mode="json")
-    )
+    models = settings.part(AnnotationSettings)
     open_input(settings.source, "source", flag="--source")  # what is wrong with it ends here, before Ray is started
     with ray_session(settings.ray_address, device=settings.device):
         dataset = annotate(

@@ -43,7 +43,7 @@ class Settings(BenchmarkSettings):
 
 
 def main(settings: Settings) -> None:
-    chosen = BenchmarkSettings.model_validate(settings.model_dump(include=set(BenchmarkSettings.model_fields)))
+    chosen = settings.part(BenchmarkSettings)
     gaps, seeds = find_gaps(settings.gaps), range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
     nodes = benchmark_nodes(chosen, output, seeds, gaps)

@@ -17,10 +17,10 @@ import torch
 from pydantic import Field
 
 from pipeline.common.settings import JobSettings, run_job
+from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.comparison.page import write_comparison
 from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
 from pipeline.experiments.comparison.trial import Trial
-from pipeline.experiments.comparison.world import Laboratory
 from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
 

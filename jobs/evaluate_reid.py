@@ -3,6 +3,7 @@
 python jobs/evaluate_reid.py --model runs/reid --eval runs/market --eval runs/ours
 python jobs/evaluate_reid.py --model runs/reid --eval runs/market --lmp --rerank --json found.json
 python jobs/evaluate_reid.py --model runs/reid --pose-model runs/reid-poses --eval runs/market --poses runs/market-poses
+python jobs/evaluate_reid.py --model runs/reid --eval runs/ours --adapt-norm runs/ours
 
 A model is the output of jobs/train_reid.py, or a shipped one by name.
 """
@@ -22,7 +23,9 @@ from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.common.devices import Device, check_device
 from pipeline.common.settings import run_job
+from pipeline.reid.evaluation import Retrieval
 from pipeline.reid.model import ReidModel, load_reid
+from pipeline.reid.norm import Adapted, Split, adapt_to
 from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
 
 
@@ -34,6 +37,12 @@ class Settings(RetrievalSettings):
     model: str = Field(description="folder of a training, weights file, or a shipped model's name")
     eval: list[str] = Field(min_length=1, description="URI of a source manifest with queries and gallery; repeatable")
     pose_model: str | None = Field(default=None, description="with --poses: model for those; by default --model")
+    adapt_norm: str | None = Field(
+        default=None,
+        description="URI of a source manifest on whose images the batch norms of --model take their statistics anew, "
+        "without labels (AdaBN); --pose-model keeps its own",
+    )
+    adapt_splits: list[Split] = Field(default=["train"], min_length=1, description="with --adapt-norm: of which splits")
     json_file: Path | None = Field(default=None, alias="json", description="file for the result, for programs")
     device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
@@ -44,14 +53,18 @@ def main(settings: Settings) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     check_settings(settings)
-    model = load_reid(settings.model, settings.device)
+    model, adapted = load_reid(settings.model, settings.device), None
+    if settings.adapt_norm is not None:
+        adapted = adapt_to(model, settings.adapt_norm, tuple(settings.adapt_splits))
+        model = adapted.model
+        print(f"batch norms: statistics of {adapted.images} images of {adapted.uri}", flush=True)
     pose_model = load_reid(settings.pose_model, settings.device) if settings.pose_model else None
     found = []
     for uri in settings.eval:
         found.append(measure_on(uri, model, settings, pose_model))
         print(line(found[-1]), flush=True)
     if settings.json_file is not None:
-        write_results(settings.json_file, settings, model, found)
+        write_results(settings.json_file, settings, model, found, adapted)
     return 0
 
 
@@ -71,23 +84,36 @@ def check_settings(settings: Settings) -> None:
         open_input(uri, "source", flag="--eval")
     if settings.poses:
         open_input(settings.poses, "synthetic", flag="--poses")
+    if settings.adapt_norm:
+        open_input(settings.adapt_norm, "source", flag="--adapt-norm")
+    elif settings.adapt_splits != ["train"]:
+        raise UserError("--adapt-splits are those of --adapt-norm: name it")
 
 
 def line(found: Measured) -> str:
     """The result for people."""
-    retrieval = found.retrieval
-    names = {"rank-1": "rank1", "rank-5": "rank5", "rank-10": "rank10", "mAP": "mean_ap", "mINP": "mean_inp"}
-    shares = ", ".join(f"{name} {getattr(retrieval, field):.2%}" for name, field in names.items())
-    text = f"{found.uri}: {shares}; {retrieval.queries} queries in {found.gallery} images"
+    text = f"{found.uri}: {shares(found.retrieval)}; {found.retrieval.queries} queries in {found.gallery} images"
     if found.without_poses:
         text += f"; {found.without_poses} images lacked poses, their own feature stood in"
+    for name, control in found.controls.items():
+        text += f"\n  without a generated image, {name.replace('_', ' ')}: {shares(control)}"
     return text
 
 
-def write_results(path: Path, settings: Settings, model: ReidModel, found: list[Measured]) -> None:
+def shares(retrieval: Retrieval) -> str:
+    """All of them, in percent."""
+    names = {"rank-1": "rank1", "rank-5": "rank5", "rank-10": "rank10", "mAP": "mean_ap", "mINP": "mean_inp"}
+    return ", ".join(f"{name} {getattr(retrieval, field):.2%}" for name, field in names.items())
+
+
+def write_results(
+    path: Path, settings: Settings, model: ReidModel, found: list[Measured], adapted: Adapted | None
+) -> None:
     """All results with what they were measured with; the file appears whole or not at all."""
     chosen = settings.model_dump(mode="json", exclude={"json_file", "eval", "threads"})
     content = {"model_sha256": model.sha256, "settings": chosen, "results": [one.as_dict() for one in found]}
+    if adapted is not None:
+        content["adapted"] = {"manifest_sha256": adapted.manifest_sha256, "images": adapted.images}
     write_json(path, content)
 
 

@@ -68,7 +68,7 @@ def main(settings: Settings) -> None:
     _write(settings.output, {name: np.stack(values) for name, values in columns.items()})
     if settings.opinions is not None:
         _write(settings.opinions, {"files": np.array(list(opinions)), "keypoints": np.stack(list(opinions.values()))})
-    held = int(np.sum(columns["held_out"]))
+    held = sum(map(bool, columns["held_out"]))
     print(f"{len(columns['images'])} crops labelled ({held} held out), {dropped} dropped: {settings.output}")
 
 
@@ -76,7 +76,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """An ``.npz``, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes them for `allow_pickle` too
 
 
 if __name__ == "__main__":

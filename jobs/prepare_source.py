@@ -20,8 +20,8 @@ from pipeline.sources.ingest import ingest, make_plan, summarize
 from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.layout_base import Layout, ScanOptions
 from pipeline.sources.reading import Provenance
-from pipeline.synthesis.lineage import LineageSettings, telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import LineageSettings, telling
 
 
 class Settings(LineageSettings):

@@ -74,7 +74,7 @@ def _drawn(dataset: Dataset, count: int) -> list[str]:
 
 
 def _line(one: Remade) -> str:
-    said = [one.outcome] if one.reason is None else [one.outcome, one.reason]
+    said: list[str] = [one.outcome] if one.reason is None else [one.outcome, one.reason]
     if one.psnr is not None:
         said.append(f"PSNR {one.psnr:.1f} dB")
     if not one.same_environment:

@@ -1,9 +1,10 @@
-"""Scores a synthetic data set by a ReID model: how far each row's identity can be believed, how good the set is.
+"""Scores a synthetic data set by a ReID model: how far each row's identity can be believed, whether the row reached the
+camera, domain or pose that was asked for, how good the set is.
 
 python jobs/score_dataset.py runs/demo/dataset --model runs/reid --output runs/demo/scored
 
-The rows are written anew with their scores; the data set that was given stays. Sources are those that its run record
-names. A scoring that was stopped is taken up again by the same command.
+The rows are written anew with their scores; the data set that was given stays. Sources and annotations are those that
+its run record names. A scoring that was stopped is taken up again by the same command.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Settings(ScoreSettings):
     dataset: CliPositionalArg[str] = Field(description="URI of the synthetic data set")
     model: str = Field(description="ReID model: a file, or the output folder of jobs/train_reid.py")
     source: list[str] = Field([], description="URIs of the source manifests; by default those that the run names")
+    annotations: list[str] = Field([], description="URIs of their annotations, for poses; by default as --source")
     output: str | None = Field(None, description="URI of the scored data set; by default DATASET-scored")
     device: Device = Field("cpu", description="cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; by default one for each core")
@@ -40,12 +42,15 @@ def main(settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
     check_device(settings.device)
     model = load_reid(settings.model, settings.device)
-    own = ScoreSettings.model_validate(settings.model_dump(include=set(ScoreSettings.model_fields)))
-    job = open_scoring(settings.dataset, settings.source, model, settings.model, own)
+    own = settings.part(ScoreSettings)
+    job = open_scoring(settings.dataset, settings.source, model, settings.model, own, settings.annotations)
     scored = score(job, settings.output or f"{settings.dataset.rstrip('/')}-scored")
-    figures: dict[str, Any] = scored.run["run"]["scores"]
-    for name, value in figures.items():
+    record: dict[str, Any] = scored.run["run"]
+    for name, value in record["scores"].items():
         print(f"{name}: {value:.4g}")
+    for kind, told in record["targets"].items():
+        if "not_judged" in told:
+            print(f"whether rows reached the {kind} asked for is not known: {told['not_judged']}")
     print(f"{scored.uri}: {scored.snapshot.rows} rows scored")
 
 

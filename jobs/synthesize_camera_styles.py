@@ -8,26 +8,21 @@ Generators: the folder of a camstyle training (one generator for each pair of ca
 
 from __future__ import annotations
 
+from functools import partial
+
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pydantic import Field
-
-from pipeline.cluster.synthesis_job import AnnotatedJobSettings, run_synthesis_job
+from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
 from pipeline.synthesis.kinds import CAMERAS, CameraSettings
-from pipeline.synthesis.sheets import variations_sheet
 
 
 class Settings(AnnotatedJobSettings, CameraSettings):
     """Make each image of a labelled source as its other cameras would show it, labels kept."""
 
-    output: str = Field("runs/camera-styles", description="URI of the data set to write")
-
-
-def main(settings: Settings) -> None:
-    run_synthesis_job(settings, CAMERAS, variations_sheet)
+    output: OutputUri = "runs/camera-styles"
 
 
 if __name__ == "__main__":
-    run_job(Settings, main)
+    run_job(Settings, partial(run_synthesis_job, CAMERAS))

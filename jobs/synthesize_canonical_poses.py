@@ -8,26 +8,21 @@ Generators: pngan; pix2pix, which reads no image and makes its people up out of 
 
 from __future__ import annotations
 
+from functools import partial
+
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pydantic import Field
-
-from pipeline.cluster.synthesis_job import AnnotatedJobSettings, run_synthesis_job
+from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
 from pipeline.synthesis.kinds import POSES, PoseSettings
-from pipeline.synthesis.sheets import variations_sheet
 
 
 class Settings(AnnotatedJobSettings, PoseSettings):
     """Make each person of a labelled source in other poses, labels kept."""
 
-    output: str = Field("runs/canonical-poses", description="URI of the data set to write")
-
-
-def main(settings: Settings) -> None:
-    run_synthesis_job(settings, POSES, variations_sheet)
+    output: OutputUri = "runs/canonical-poses"
 
 
 if __name__ == "__main__":
-    run_job(Settings, main)
+    run_job(Settings, partial(run_synthesis_job, POSES))

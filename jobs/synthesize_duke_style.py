@@ -12,10 +12,9 @@ if __name__ == "__main__":
 from pydantic import Field, model_validator
 
 from pipeline.cluster.embedded_default import prepare_embedded_sources
-from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
+from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
 from pipeline.synthesis.kinds import TRANSLATION, TranslationSettings
-from pipeline.synthesis.sheets import translation_sheet
 
 
 class Settings(AnnotatedJobSettings, TranslationSettings):
@@ -26,7 +25,7 @@ class Settings(AnnotatedJobSettings, TranslationSettings):
     generator: str = Field(
         "ptgan_market_like_to_duke_like", description="shipped name, or what train_generator.py wrote"
     )
-    output: str = Field(str(DEMO / "dataset"), description="URI of the data set to write")
+    output: OutputUri = str(DEMO / "dataset")
 
     @model_validator(mode="after")
     def _source_and_target(self) -> Settings:
@@ -36,9 +35,7 @@ class Settings(AnnotatedJobSettings, TranslationSettings):
 
 
 def main(settings: Settings) -> None:
-    run_synthesis_job(
-        settings, TRANSLATION, translation_sheet, target=settings.target, embedded=prepare_embedded_sources
-    )
+    run_synthesis_job(TRANSLATION, settings, target=settings.target, embedded=prepare_embedded_sources)
 
 
 if __name__ == "__main__":

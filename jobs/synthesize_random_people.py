@@ -8,26 +8,21 @@ Generators: gan_lsro (anyone), cgan (anyone, as each camera sees them in turn). 
 
 from __future__ import annotations
 
+from functools import partial
+
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pydantic import Field
-
-from pipeline.cluster.synthesis_job import SynthesisJobSettings, run_synthesis_job
+from pipeline.cluster.synthesis_job import OutputUri, SynthesisJobSettings, run_synthesis_job
 from pipeline.common.settings import run_job
 from pipeline.synthesis.kinds import PEOPLE, PeopleSettings
-from pipeline.synthesis.sheets import people_sheet
 
 
 class Settings(SynthesisJobSettings, PeopleSettings):
     """Make images of people who do not exist, with labels over the people of a labelled source."""
 
-    output: str = Field("runs/random-people", description="URI of the data set to write")
-
-
-def main(settings: Settings) -> None:
-    run_synthesis_job(settings, PEOPLE, people_sheet)
+    output: OutputUri = "runs/random-people"
 
 
 if __name__ == "__main__":
-    run_job(Settings, main)
+    run_job(Settings, partial(run_synthesis_job, PEOPLE))

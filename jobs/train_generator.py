@@ -15,6 +15,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     import _start  # noqa: F401
@@ -30,7 +31,7 @@ from manifests.reading.dataset import open_dataset
 from manifests.reading.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import run_job
 from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.recipes.base import Recipe
@@ -65,7 +66,8 @@ class TrainJob(TrainingSettings):
 
 def settings_for(recipe: type[Recipe]) -> type[TrainJob]:
     """The job's settings and those of one recipe as one model, so that both are flags and YAML keys."""
-    return create_model("Settings", __base__=(TrainJob, recipe.settings_model), __doc__=TrainJob.__doc__)
+    bases: Any = (TrainJob, recipe.settings_model)  # pydantic's types want all bases of one class
+    return create_model("Settings", __base__=bases, __doc__=TrainJob.__doc__)
 
 
 def main(settings: TrainJob) -> int:
@@ -80,8 +82,8 @@ def main(settings: TrainJob) -> int:
     if settings.fid_model is not None:
         load_reid(settings.fid_model)  # what is wrong with it ends here, and not in a worker
     run = TrainingRun(
-        recipe=model(_part(settings, model.settings_model)),
-        settings=_part(settings, TrainingSettings),
+        recipe=model(settings.part(model.settings_model)),
+        settings=settings.part(TrainingSettings),
         output=settings.output.resolve(),  # workers may run in another folder
         manifests=_manifests(settings),
         images=settings.images,
@@ -145,10 +147,6 @@ def _manifests(settings: TrainJob) -> dict[str, tuple[str, str | None]]:
 def _full_path(name: str | None) -> str | None:
     """A path that is there in full; a shipped model's name as it is."""
     return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
-
-
-def _part(settings: TrainJob, model: type[JobSettings]) -> JobSettings:
-    return model.model_validate(settings.model_dump(include=set(model.model_fields)))
 
 
 def _asked_recipe(arguments: list[str]) -> type[Recipe]:

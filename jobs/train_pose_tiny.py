@@ -83,7 +83,7 @@ def _train(settings: Settings, folder: Path, training: list[RealCrop]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     real = as_training_crops(training) if training else None
     trainer = PoseTrainer(settings, _toy(settings, folder), real)
-    trainer.run(folder, _run(settings))
+    trainer.run(folder, _unchanged(settings))
 
 
 def _toy(settings: Settings, folder: Path) -> PoseCrops:
@@ -109,11 +109,9 @@ def _real(settings: Settings) -> tuple[list[RealCrop], list[RealCrop]]:
     return [crop for crop, out in both if not out], [crop for crop, out in both if out]
 
 
-def _run(settings: Settings) -> dict[str, Any]:
+def _unchanged(settings: Settings) -> dict[str, Any]:
     """What must stay the same for a stopped training to go on."""
-    run: dict[str, Any] = PoseTrainingSettings.model_validate(
-        settings.model_dump(include=set(PoseTrainingSettings.model_fields))
-    ).model_dump(mode="json")
+    run = settings.part(PoseTrainingSettings).model_dump(mode="json")
     for name in ("cache", "pseudo_labels"):
         path = getattr(settings, name)
         run[name] = file_sha256(path) if path is not None else ""

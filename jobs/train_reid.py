@@ -2,6 +2,7 @@
 
 python jobs/train_reid.py --train runs/market --output runs/reid --eval runs/market
 python jobs/train_reid.py --train runs/market,runs/market-all-cameras --mix two_means --output runs/camstyle-reid
+python jobs/train_reid.py --train runs/market,runs/made --real-from 0.33 --synthetic-until 0.33 --output runs/two-stages
 
 A stopped training is taken up again by the same command.
 """
@@ -9,13 +10,12 @@ A stopped training is taken up again by the same command.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 if __name__ == "__main__":
     import _start  # noqa: F401
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from manifests.errors import UserError
 from manifests.reading.inputs import open_input
@@ -23,7 +23,7 @@ from pipeline.checkpoints.cards import absolute
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.common.images import LARGEST_SIDE
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import run_job
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import FILE_NAME
@@ -58,15 +58,22 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
         default=64, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
     )
     pretrained: str | None = Field(default=None, description="weights of the backbone, a state dict of torchvision's")
+    start_from: str | None = Field(
+        default=None,
+        description="a trained ReID network, of whichever people, to start from instead: all its weights but the "
+        "classifier's (PN-GAN's second network)",
+    )
     workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
     ray_address: str | None = Field(
         default=None, description="a running cluster; by default the submitted job's, or local"
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
 
-    def part(self, model: type[JobSettings]) -> Any:
-        """Those of the settings that are ``model``'s."""
-        return model.model_validate(self.model_dump(include=set(model.model_fields)))
+    @model_validator(mode="after")
+    def _one_start(self) -> Settings:
+        if self.pretrained is not None and self.start_from is not None:
+            raise UserError("--pretrained and --start-from both say what to start from: leave one out")
+        return self
 
 
 def main(settings: Settings) -> int:
@@ -86,6 +93,7 @@ def main(settings: Settings) -> int:
         width=settings.width,
         min_reliability=settings.min_reliability,
         pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
+        start_from=absolute(settings.start_from) if settings.start_from is not None else None,
         measured_on=with_queries(settings.eval) if settings.eval is not None else None,
     )
     if settings.workers == 1:

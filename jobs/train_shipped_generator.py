@@ -13,9 +13,10 @@ if __name__ == "__main__":
 import torch
 from pydantic import Field
 
-from pipeline.checkpoints import WEIGHTS_FOLDER, load_metadata, load_state, ship
+from pipeline.checkpoints import load_metadata, load_state, ship
+from pipeline.checkpoints.table import WEIGHTS_FOLDER
 from pipeline.common.settings import run_job
-from pipeline.experiments.toyworld_trial import LICENCE, ToyTrial
+from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
 from pipeline.generators.networks.blocks import Upsampling
 from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
 from pipeline.generators.trained import FILE_NAME
@@ -51,12 +52,9 @@ def main(settings: Settings) -> int:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     world = settings.output / "world"
-    world_settings = set(ToyWorldSettings.model_fields) & set(Settings.model_fields)
-    make_toyworld(ToyWorldSettings.model_validate(settings.model_dump(include=world_settings)), world)
+    make_toyworld(settings.part(ToyWorldSettings), world)
     trial = ToyTrial(world, settings.seed)
-    recipe = PTGAN(PTGANSettings.model_validate(settings.model_dump(include=set(PTGANSettings.model_fields))))
-    loop = TrainingSettings.model_validate(settings.model_dump(include=set(TrainingSettings.model_fields)))
-    trial.run(recipe, settings.output / "ptgan", loop)
+    trial.run(PTGAN(settings.part(PTGANSettings)), settings.output / "ptgan", settings.part(TrainingSettings))
     quality, _ = trial.measure(settings.output / "ptgan")
     weights = settings.output / "ptgan" / FILE_NAME
     shipped = ship(

@@ -58,6 +58,7 @@ def forkserver() -> ForkServerContext:
     """Processes forked from one server that has imported what they need: tens of milliseconds each."""
     server = multiprocessing.get_context("forkserver")
     workers = [
+        "tests.jobs.in_process",
         "tests.manifests.writing.kill_worker",
         "tests.pipeline.training.test_workers",
         "tests.pipeline.reid.test_workers",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifests.disk.records import BrokenDatasetError
-from manifests.format.schema import ADDED_COLUMNS, SYNTHETIC_SCHEMA, as_written
+from manifests.format.schema import ADDED_COLUMNS, NEEDS_TEACHER, SYNTHETIC_SCHEMA, as_written
 from manifests.format.terms import UNSTATED, Terms, firmer, laxer, of_model
 from manifests.reading.dataset import Dataset
 from manifests.reading.runs import Run, runs
@@ -57,7 +57,7 @@ def _went_in(run: Run, row: Mapping[str, Any]) -> Iterator[tuple[str, list[Terms
         elif one.role == "source" and one.name in images:
             stated.setdefault(one.name, []).append(terms)
     yield from stated.items()
-    labelled_by = "teacher" if row["label_rule"] in ("teacher", "mprl") else None
+    labelled_by = "teacher" if row["label_rule"] in NEEDS_TEACHER else None
     for model in run.checkpoints:
         if model.sha256 in row["checkpoint_sha256s"] or model.role == labelled_by:
             yield f"{model.role} {model.name}", [of_model(model.licence, model.trained_on)]

@@ -25,7 +25,7 @@ import pyarrow as pa
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -34,7 +34,10 @@ VERSION_KEY = b"reid_synth.schema_version"
 
 SPLITS = ("train", "query", "gallery")
 ROLES = ("person", "distractor", "junk")
-LABEL_RULES = ("one_hot", "lsr", "lsro", "teacher", "mprl")
+LabelRule = Literal["one_hot", "lsr", "lsro", "teacher", "mprl"]
+LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
+NEEDS_TEACHER: frozenset[LabelRule] = frozenset({"teacher", "mprl"})
+"""Label rules that ask a ReID classifier whom an image resembles."""
 NOISE_RECIPES = ("gan_lsro", "cgan")
 """Recipes whose images are made from no image; rows of all others must name theirs."""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
@@ -59,6 +62,7 @@ QUALITY_SCORES = (
     "reliability",
     "pose_error",
     "sharpness",
+    "target_confidence",
 )
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
 QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
@@ -180,22 +184,29 @@ SYNTHETIC_SCHEMA = _schema(
     ],
 )
 
-_SCORES_SINCE_1_2 = ("identity_rank", "identity_margin", "identity_entropy", "reliability")
+_SCORES_SINCE = {
+    "1.2": ("identity_rank", "identity_margin", "identity_entropy", "reliability"),
+    "1.4": ("target_confidence",),
+}
+"""Scores by the version that brought them; all others have always been there."""
 ADDED_COLUMNS = ("licence", "consent_basis")
 """Columns of synthetic rows that files from before version 1.3 do not have."""
 
 
-def _older(schema: pa.Schema, quality: pa.DataType = QUALITY) -> pa.Schema:
-    """The synthetic schema before 1.3, with the scores that were known then."""
-    kept = [field for field in schema if field.name not in ADDED_COLUMNS]
-    types = {"quality": quality}
+def _before(version: str) -> pa.Schema:
+    """The synthetic schema of the last version before ``version``."""
+    kept = [field for field in SYNTHETIC_SCHEMA if version > "1.3" or field.name not in ADDED_COLUMNS]
+    unknown = {score for since, scores in _SCORES_SINCE.items() if since >= version for score in scores}
+    types = {"quality": pa.struct([score for score in QUALITY if score.name not in unknown])}
     required = REQUIRED["synthetic"]
     return _schema("synthetic", [(one.name, types.get(one.name, one.type), one.name not in required) for one in kept])
 
 
-_SYNTHETIC_1_2 = _older(SYNTHETIC_SCHEMA)
-_SYNTHETIC_1_1 = _older(SYNTHETIC_SCHEMA, pa.struct([one for one in QUALITY if one.name not in _SCORES_SINCE_1_2]))
-_SYNTHETIC_BEFORE = {"1.0": _SYNTHETIC_1_1, "1.1": _SYNTHETIC_1_1, "1.2": _SYNTHETIC_1_2}
+_SYNTHETIC_BEFORE = {
+    **dict.fromkeys(("1.0", "1.1"), _before("1.2")),
+    "1.2": _before("1.3"),
+    "1.3": _before("1.4"),
+}
 
 REJECT_SCHEMA = _schema(
     "reject",
@@ -249,7 +260,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:
-    """What ``schema`` was in ``version``, equal or older: rows had fewer scores before 1.2, no terms before 1.3."""
+    """What ``schema`` was in ``version``, equal or older: fewer scores before 1.2 and 1.4, no terms before 1.3."""
     return _SYNTHETIC_BEFORE.get(version, schema) if schema is SYNTHETIC_SCHEMA else schema
 
 

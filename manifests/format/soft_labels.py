@@ -94,9 +94,15 @@ def mprl(probabilities: ArrayLike, top_m: int | None = None, hard_labels: ArrayL
     classes = np.shape(probabilities)[-1]
     values, order = _ranked(probabilities, classes if top_m is None else top_m)
     rows, kept = order.shape
-    ranks = classes - np.arange(kept, dtype=np.float64)
-    top = np.broadcast_to(ranks / ranks.sum(), (rows, kept))
+    top = np.broadcast_to(rank_values(classes, kept), (rows, kept))
     return _columns("mprl", _optional_labels(hard_labels, rows, classes), values.shape[1], order, top, 0.0)
+
+
+def rank_values(num_classes: int, kept: int | None = None) -> NDArray[np.float64]:
+    """What `mprl` gives to the ``kept`` likeliest classes (by default all), likeliest first; they sum to 1."""
+    ranks = num_classes - np.arange(num_classes if kept is None else kept, dtype=np.float64)
+    values: NDArray[np.float64] = ranks / ranks.sum()
+    return values
 
 
 def expand(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
-from manifests.format.schema import Kind
+from manifests.format.schema import NEEDS_TEACHER, Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.rows import fetch_rows, find_rows
@@ -132,7 +132,7 @@ def _row_models(row: Row, run: Run | None) -> Iterator[RowModel]:
     for sha256 in row.checkpoint_sha256s:
         yield _row_model("generator", known[sha256]) if sha256 in known else RowModel(sha256, "generator")
     pose_error = (row.quality or {}).get("pose_error")
-    took_part = {"teacher": row.label_rule in ("teacher", "mprl"), "pose": pose_error is not None}
+    took_part = {"teacher": row.label_rule in NEEDS_TEACHER, "pose": pose_error is not None}
     for one in known.values():
         if took_part.get(one.role, False):
             yield _row_model(one.role, one)

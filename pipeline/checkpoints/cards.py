@@ -30,6 +30,12 @@ def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
     return described | {"licence": card.licence, "trained_on": trained_on}
 
 
+def training_sets(name_or_path: str, sha256: str) -> dict[str, dict[str, Any]]:
+    """What a model of ours learned from, by role, people included; nothing where no card of these weights says it."""
+    card = _card_of(Path(name_or_path).expanduser(), sha256)
+    return {} if card is None else {role: part.model_dump(exclude_unset=True) for role, part in card.data.items()}
+
+
 def absolute(name_or_path: str) -> str:
     """A path that other processes find too; names and URLs as they are."""
     path = Path(name_or_path).expanduser()

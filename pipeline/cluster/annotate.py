@@ -24,8 +24,8 @@ from pipeline.cluster.resources import stage_resources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.environment import environment
 from pipeline.common.progress import Progress
-from pipeline.synthesis.lineage import telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import telling
 
 
 def annotate(
@@ -56,7 +56,7 @@ def annotate(
         print(f"annotations: all {plan.already_done} images are there already, nothing to do", flush=True)
         mend(annotated.storage, annotated.snapshot)
         return annotated
-    recorded = _record(source, settings, plan) | (record or {})
+    recorded = _run_record(source, settings, plan) | (record or {})
     sizes = {shard: rows.num_rows for shard, rows in plan.shards.items()}
     run = DatasetRun.start(output_uri, "annotation", plan.plan_id, sizes, run=recorded, append=True)
     to_do = {shard: plan.shards[shard] for shard in run.pending()}
@@ -73,7 +73,7 @@ def annotate(
     return open_dataset(output_uri)
 
 
-def _record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan) -> dict[str, Any]:
+def _run_record(source: Dataset, settings: AnnotationSettings, plan: AnnotationPlan) -> dict[str, Any]:
     """What the run record says beside ids and counts."""
     models = zip(("segmenter", "pose"), (settings.segmenter, settings.pose), plan.model_sha256s, strict=True)
     return {

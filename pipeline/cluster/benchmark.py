@@ -231,7 +231,7 @@ def reid_steps(settings: BenchmarkSettings, real: int, synthetic: int, arm: Arm)
     where generated images stand in the place of the real ones."""
     mix, share = MixSettings.model_validate(dict(arm.mix)), 1.0
     if arm.train_on == "both" and mix.mix == "two_means":
-        share = mix.real_to_synthetic / (1 + mix.real_to_synthetic)
+        share = mix.real_share
     elif arm.train_on == "both":
         most = synthetic if mix.synthetic_per_real is None else mix.synthetic_per_real * real
         share = real / (real + min(synthetic, most))

@@ -1,6 +1,7 @@
 """What every synthesis job does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-A script says which kind it makes (`pipeline.synthesis.kinds`) and adds its settings; the rest is here.
+A script in ``jobs/`` says which kind it makes (`pipeline.synthesis.kinds`) and joins the kind's settings to those
+here; the rest is here.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,15 +22,14 @@ from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
-from pipeline.common.images import RgbImage
 from pipeline.generators.trained_set import GeneratorSet, open_generators
+from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.kinds import Kind, check_kind
-from pipeline.synthesis.lineage import LineageSettings
+from pipeline.synthesis.lineage_sending import LineageSettings
 from pipeline.synthesis.plan import SynthesisSettings, select_people
-from pipeline.synthesis.sheets import write_picture
 
 DEMO = Path("runs/demo")
-Sheet = Callable[[Dataset, Dataset], RgbImage]
+OutputUri = Annotated[str, Field(description="URI of the data set to write")]
 Sources = Callable[[Path], tuple[str, str | None]]
 
 
@@ -37,7 +38,7 @@ class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
 
     source: str | None = Field(None, description="URI of the labelled source manifest")
     generator: str | None = Field(None, description="shipped name, or what train_generator.py wrote")
-    output: str = Field(description="URI of the data set to write")
+    output: OutputUri
     shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
     dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
@@ -52,21 +53,17 @@ class AnnotatedJobSettings(SynthesisJobSettings):
 
 
 def run_synthesis_job(
-    settings: SynthesisJobSettings,
-    kind: Kind,
-    sheet: Sheet,
-    *,
-    target: str | None = None,
-    embedded: Sources | None = None,
+    kind: Kind, settings: SynthesisJobSettings, *, target: str | None = None, embedded: Sources | None = None
 ) -> None:
-    """Make a data set of ``kind``, or with ``--dry-run`` say what it would be; ``sheet`` draws what was made.
+    """Make a data set of ``kind``, or with ``--dry-run`` say what it would be.
 
+    ``settings`` have those of the kind too. ``target`` is the URI of the domain whose style is measured against;
     ``embedded`` makes the source and target that stand in, below a folder, where no source is named.
 
     Raises:
         UserError: an input is missing or does not fit the kind.
     """
-    chosen = kind.settings.model_validate(settings.model_dump(include=set(kind.settings.model_fields)))
+    chosen = settings.part(kind.settings)
     # A wrong path or name ends here, before anything is drawn and before Ray is started.
     named, origin = _named(settings, kind, embedded)
     generators = _check(settings, chosen, kind, target, named)
@@ -93,7 +90,7 @@ def run_synthesis_job(
     with ray_session(settings.ray_address, device=settings.device):
         job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
         dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage)
-    _report(dataset, job, sheet)
+    _report(dataset, job, kind)
 
 
 def _named(settings: SynthesisJobSettings, kind: Kind, embedded: Sources | None) -> tuple[str, str | Sources]:
@@ -152,7 +149,7 @@ def _annotate(
     return annotate(source, uri, models, where=settings, only=only, lineage=settings.lineage).uri
 
 
-def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:
+def _report(dataset: Dataset, job: Synthesis, kind: Kind) -> None:
     """What was made, where it lies, and how to look at it. Raises UserError where nothing was made."""
     snapshot = dataset.snapshot
     print(f"\n{snapshot.rows} images written, {snapshot.rejected} rejected of {snapshot.planned} planned")
@@ -165,7 +162,7 @@ def _report(dataset: Dataset, job: Synthesis, sheet: Sheet) -> None:
     print(f"data set: {dataset.uri}")
     if "://" not in dataset.uri and snapshot.rows:
         path = Path(f"{dataset.uri.rstrip('/')}-contact-sheet.png")
-        write_picture(path, sheet(dataset, job.source))
+        write_picture(path, kind.sheet(dataset, job.source))
         print(f"contact sheet: {path}")
     check_outcome(dataset, "images")
     print("look at it:\n  import polars as pl")

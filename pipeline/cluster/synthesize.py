@@ -27,7 +27,6 @@ from pipeline.common.images import encode, resize
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
 from pipeline.generators.trained_set import GeneratorSet, open_generators
-from pipeline.synthesis.inputs import check_draws
 from pipeline.synthesis.kinds import (
     CAMERAS,
     PEOPLE,
@@ -39,9 +38,10 @@ from pipeline.synthesis.kinds import (
     kind_of,
 )
 from pipeline.synthesis.labelling import check_label_rule
-from pipeline.synthesis.lineage import telling
 from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import telling
 from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.synthesis.row_inputs import check_draws
 from pipeline.synthesis.target_styles import measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
 
@@ -194,7 +194,7 @@ def synthesize(
     """Make the plan's images on actors and close the data set at ``output_uri``; needs a Ray session,
     unless ``runner`` is `run_shards_here`.
 
-    ``lineage`` is told of the run (`pipeline.synthesis.lineage`).
+    ``lineage`` is told of the run (`pipeline.synthesis.lineage_sending`).
 
     Raises:
         UserError: the output holds another plan's run, the stage cannot be placed, a worker keeps failing.

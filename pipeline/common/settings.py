@@ -35,14 +35,17 @@ from pydantic_settings import (
 from manifests.common.stopping import report_stop, stop_raises
 from manifests.errors import UserError, one_line
 
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
 
 class JobSettings(BaseModel):
     """Base of all settings models: unknown keys are refused, numbers are finite, values do not change after parsing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-
-SettingsT = TypeVar("SettingsT", bound=BaseModel)
+    def part(self, model: type[SettingsT]) -> SettingsT:
+        """Those of the settings that are ``model``'s."""
+        return model.model_validate(self.model_dump(include=set(model.model_fields)))
 
 
 def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: str = "job") -> SettingsT:

@@ -25,8 +25,6 @@ from pipeline.measures.sets import frechet_distance
 from pipeline.training.data import DomainData
 from pipeline.training.randomness import JudgeStream, random_generator
 
-Features = NDArray[np.float64]
-
 _GREY = np.uint8(127)
 
 
@@ -147,14 +145,14 @@ def target_share(judge: PlaceJudge, places: NDArray[np.uint8]) -> float:
     return float((torch.cat(answers) > 0).float().mean())
 
 
-def place_colors(image: RgbImage, mask: BoolMask) -> Features:
+def place_colors(image: RgbImage, mask: BoolMask) -> NDArray[np.float64]:
     """Six numbers of the pixels outside ``mask``: means of L, a, b (CIELAB), then their standard deviations."""
     lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255.0), cv2.COLOR_RGB2LAB)
     pixels = lab[~mask] if not mask.all() else lab.reshape(-1, 3)
     return np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)]).astype(np.float64)
 
 
-def _judge_features(judge: PlaceJudge, places: NDArray[np.uint8]) -> Features:
+def _judge_features(judge: PlaceJudge, places: NDArray[np.uint8]) -> NDArray[np.float64]:
     with torch.inference_mode():
         parts = [judge.features(to_signed(places[start : start + 64])) for start in range(0, len(places), 64)]
     return np.asarray(torch.cat(parts).numpy(), dtype=np.float64)

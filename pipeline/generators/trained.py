@@ -76,13 +76,16 @@ class Generator:
         not finite its row is False and holds nothing. A row depends on that row alone.
 
         Images and drawings are (N, H, W, 3) uint8, masks (N, H, W) bool, conditions (N,) int64, noise (N, D) float32.
+        A recipe that draws by a row's own ``seed`` (N,) int64 takes the rows' numbers where there is none.
         The network always sees ``batch_size`` rows (the last batch is filled up), so that the libraries below
         choose the same arithmetic however a caller cuts the work.
 
         Raises:
             ValueError: a column is missing, of another shape or type, or has a side that 4 does not divide.
         """
-        used = {name: columns[name] for name in self.inputs if name in columns}
+        numbers = {"seed": np.arange(len(next(iter(columns.values()), ())), dtype=np.int64)}
+        given = {**numbers, **columns}
+        used = {name: given[name] for name in self.inputs if name in given}
         if len(used) < len(self.inputs):
             raise ValueError(f"{self.recipe} reads the columns {self.inputs}, got {tuple(columns)}")
         for name, column in used.items():

@@ -23,11 +23,9 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 from scipy.stats import rankdata
 
-from pipeline.reid.evaluation import check_features
+from pipeline.reid.evaluation import Features, Numbers, check_features
 from pipeline.training.randomness import SetStream, random_generator
 
-Features = NDArray[np.float32]
-Numbers = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 NOBODY = -1

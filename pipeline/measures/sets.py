@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches
-from pipeline.reid.evaluation import check_features
+from pipeline.reid.evaluation import Features, check_features
 from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages
@@ -25,7 +25,6 @@ from pipeline.training.data import DomainData
 from pipeline.training.randomness import SetStream, random_generator
 
 Images = NDArray[np.uint8]
-Features = NDArray[np.float32]
 LEAST_GENERATED, LEAST_REAL = 6, 12
 """Images of either kind that `measure_generation` needs."""
 
@@ -209,11 +208,25 @@ def train_camera_classifier(
     known = data.take(np.flatnonzero(data.cameras >= 0)).resized(height, width)
     assert known.cameras is not None
     cameras, numbers = np.unique(known.cameras, return_inverse=True)
-    targets = np.eye(len(cameras), dtype=np.float32)[numbers]
-    batches = LabelledBatches(LabelledImages(known.images, targets), seed, AugmentationSettings(erasing=0.0))
-    network = build_network(NetworkSettings(channels=16), len(cameras), seed)
-    ReidTraining(network, batches, ReidTrainingSettings(steps=steps, seed=seed)).run()
-    return CameraClassifier(tuple(cameras.tolist()), as_model(network, height, width))
+    return CameraClassifier(tuple(cameras.tolist()), train_classifier(known.images, numbers, len(cameras), seed, steps))
+
+
+def train_classifier(
+    images: Images,
+    classes: NDArray[np.int64],
+    count: int,
+    seed: int = 0,
+    steps: int = 200,
+    flip: float = 0.5,
+    device: str = "cpu",
+) -> ReidModel:
+    """A small network that names the class, of ``count``, of images as they are: it learns from ``images``
+    (N, H, W, 3) uint8 and their ``classes`` (N,), a share ``flip`` of them mirrored."""
+    labelled = LabelledImages(images, np.eye(count, dtype=np.float32)[classes])
+    batches = LabelledBatches(labelled, seed, AugmentationSettings(erasing=0.0, flip=flip))
+    network = build_network(NetworkSettings(channels=16), count, seed)
+    ReidTraining(network, batches, ReidTrainingSettings(steps=steps, seed=seed, device=device)).run()
+    return as_model(network, *images.shape[1:3])
 
 
 def camera_accuracy(classifier: CameraClassifier, images: Images, asked: Sequence[int] | NDArray[np.int64]) -> float:

@@ -35,10 +35,11 @@ class ReidBatches(Protocol):
 
     def batch(self, step: int, size: int) -> Columns:
         """``image`` (N, H, W, 3) uint8; ``target`` (N, K) float32; ``weight`` (N,) float32: the loss is the sum of
-        the rows' cross-entropies times their weights; ``person`` (N,) int32, -1 for nobody in particular."""
+        the rows' cross-entropies times their weights; ``person`` (N,) int32, -1 for nobody in particular;
+        ``generated`` (N,) int32, 1 for a generated image, which come after the real ones where the mix is of both."""
 
-    def check(self, size: int) -> None:
-        """Raises UserError where batches of ``size`` cannot be drawn."""
+    def check(self, size: int, workers: int = 1) -> None:
+        """Raises UserError where batches of ``size`` cannot be drawn, or not be shared by so many workers."""
 
     def digest(self) -> str:
         """SHA-256 of the data."""
@@ -54,11 +55,11 @@ class Draw(NamedTuple):
 class Order(Protocol):
     """Which rows a step sees: a function of the step."""
 
-    def check(self, size: int) -> None:
-        """Raises UserError where batches of ``size`` cannot be drawn."""
+    def check(self, size: int, workers: int = 1) -> None:
+        """Raises UserError where batches of ``size`` cannot be drawn, or not be shared by so many workers."""
 
     def draw(self, step: int, size: int) -> Draw:
-        """``size`` rows and their weights."""
+        """The rows of a ``--batch-size`` and their weights: as many, or more where a mix puts some on top."""
 
 
 class Shuffled:
@@ -68,7 +69,7 @@ class Shuffled:
         """Orders of one seed are independent where their ``stream`` differs."""
         self.rows, self.seed, self._stream = rows, seed, stream
 
-    def check(self, size: int) -> None:
+    def check(self, size: int, workers: int = 1) -> None:
         """As `Order.check`: any will do."""
 
     def draw(self, step: int, size: int) -> Draw:
@@ -86,15 +87,18 @@ class LabelledBatches:
         seed: int,
         settings: AugmentationSettings | None = None,
         order: Order | None = None,
+        real_images: int | None = None,
     ) -> None:
+        """The first ``real_images`` of ``data`` are real, by default all."""
         self.data, self.seed = data, seed
+        self._real = len(data) if real_images is None else real_images
         self.settings = settings or AugmentationSettings()
         self.order = order or Shuffled(np.arange(len(data)), seed)
         self._people = np.full(len(data), NO_LABEL, np.int32) if data.people is None else data.people
 
-    def check(self, size: int) -> None:
+    def check(self, size: int, workers: int = 1) -> None:
         """As `ReidBatches.check`."""
-        self.order.check(size)
+        self.order.check(size, workers)
 
     def batch(self, step: int, size: int) -> Columns:
         """As `ReidBatches.batch`."""
@@ -105,7 +109,7 @@ class LabelledBatches:
             if rng.random() < self.settings.erasing:
                 erase(image, rng, self.settings.erased_most)
         labels = {"target": self.data.targets[rows], "person": self._people[rows]}
-        return {"image": images, **labels, "weight": weights}
+        return {"image": images, **labels, "weight": weights, "generated": (rows >= self._real).astype(np.int32)}
 
     def digest(self) -> str:
         return self.data.digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -14,11 +15,15 @@ from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
 from pipeline.reid.data import count_posed, stream_people, stream_posed
 from pipeline.reid.evaluation import Features, Numbers
-from pipeline.reid.fusion import Fusion, fuse_poses
+from pipeline.reid.fusion import Fusion, fuse_poses, unit_rows
 from pipeline.reid.model import Images, ReidModel
 
 SPLITS = ("query", "gallery")
 _CANONICAL = re.compile(r"class \d+")
+
+FeatureKind = Literal["neck", "pooled", "parts"]
+"""Behind the neck, which is what a network is trained to be compared by; before it, where nothing is negative; or by
+local max pooling."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class PoseFeatures:
     names: tuple[str, ...]
 
 
-def embed_people(uri: str, model: ReidModel, lmp: bool = False) -> dict[str, Embedded]:
-    """The query and gallery splits of the source manifest at ``uri``; with ``lmp`` by local max pooling.
+def embed_people(uri: str, model: ReidModel, kind: FeatureKind = "neck") -> dict[str, Embedded]:
+    """The query and gallery splits of the source manifest at ``uri``.
 
     Raises:
         UserError: no such data set, of another kind, a split that is empty, a broken image, features that are not
@@ -52,13 +57,15 @@ def embed_people(uri: str, model: ReidModel, lmp: bool = False) -> dict[str, Emb
     with Progress(f"features of {uri}", sum(split in SPLITS for split in known)) as progress:
         for split, people in stream_people(uri, SPLITS, model.height, model.width):
             with naming(uri):
-                features = _embed(model, lmp)(people.images)
+                features = _embed(model, kind)(people.images)
             parts[split].append(Embedded(features, people.identities, people.cameras, people.digests))
             progress.advance(len(features))
     return {split: _joined(some) for split, some in parts.items()}
 
 
-def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp: bool = False) -> PoseFeatures:
+def embed_poses(
+    uri: str, people: Mapping[str, Embedded], model: ReidModel, kind: FeatureKind = "pooled"
+) -> PoseFeatures:
     """What was generated at ``uri`` of the images of ``people``, by ``model`` (PN-GAN's network B).
 
     A canonical pose keeps its name; poses of other images are numbered within each image.
@@ -72,7 +79,7 @@ def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp:
     with Progress(f"features of {uri}", count_posed(uri, wanted)) as progress:
         for posed in stream_posed(uri, wanted, model.height, model.width):
             with naming(uri):
-                features = _embed(model, lmp)(posed.images)
+                features = _embed(model, kind)(posed.images)
             for content, pose, feature in zip(posed.contents, posed.poses, features, strict=True):
                 own = found.setdefault(content, {})
                 name = pose if pose and _CANONICAL.fullmatch(pose) else f"pose {len(own)}"
@@ -85,10 +92,13 @@ def embed_poses(uri: str, people: Mapping[str, Embedded], model: ReidModel, lmp:
     return PoseFeatures(found, tuple(sorted({name for own in found.values() for name in own})))
 
 
-def with_poses(part: Embedded, poses: PoseFeatures, how: Fusion) -> tuple[Embedded, int]:
+def with_poses(
+    part: Embedded, unposed: Embedded, poses: PoseFeatures, how: Fusion, pose_weight: float | None = None
+) -> tuple[Embedded, int]:
     """``part`` with each image's feature fused with those of its poses, and how many images lacked one or more.
 
-    The image's own feature stands in for a pose that was not made: distractors and junk have none at all.
+    ``unposed`` are the same images by the network of the poses. That feature stands in for a pose that was not made:
+    distractors and junk have none at all. With no poses but those it is two networks without a generated image.
 
     Raises:
         UserError: the poses' network gives features of another length, or poses that are not the same for all images
@@ -96,24 +106,27 @@ def with_poses(part: Embedded, poses: PoseFeatures, how: Fusion) -> tuple[Embedd
     """
     if how == "concatenation" and not all(map(_CANONICAL.fullmatch, poses.names)):
         raise UserError("concatenation holds pose against pose and needs canonical ones: take --fusion max or mean")
-    stacked = np.repeat(part.features[:, None], len(poses.names), axis=1)
+    lengths = unposed.features.shape[1], part.features.shape[1]
+    if lengths[0] != lengths[1]:
+        raise UserError(
+            f"the network of the poses gives {lengths[0]} numbers for an image, that of the images {lengths[1]}: take "
+            "networks of one kind"
+        )
+    stacked = np.repeat(unposed.features[:, None], len(poses.names), axis=1)
     lacking = 0
     for row, digest in enumerate(part.digests):
         own = poses.by_image.get(digest, {})
         lacking += len(own) < len(poses.names)
         for place, name in enumerate(poses.names):
             if name in own:
-                if own[name].shape != part.features[row].shape:
-                    raise UserError(
-                        f"the network of the poses gives {len(own[name])} numbers for an image, that of the images "
-                        f"{part.features.shape[1]}: take networks of one kind"
-                    )
                 stacked[row, place] = own[name]
-    return replace(part, features=fuse_poses(part.features, stacked, how)), lacking
+    return replace(part, features=fuse_poses(part.features, stacked, how, pose_weight)), lacking
 
 
-def _embed(model: ReidModel, lmp: bool) -> Callable[[Images], Features]:
-    return model.embed_parts if lmp else model.embed
+def _embed(model: ReidModel, kind: FeatureKind) -> Callable[[Images], Features]:
+    if kind == "pooled":
+        return lambda images: unit_rows(model.pooled(images))
+    return model.embed_parts if kind == "parts" else model.embed
 
 
 def _joined(parts: list[Embedded]) -> Embedded:

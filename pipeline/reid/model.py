@@ -146,6 +146,27 @@ def save_reid(
     return file_sha256(path)
 
 
+def start_from(network: ReidNetwork, name_or_path: str) -> str:
+    """Give ``network`` the weights of a trained one (as for `load_reid`), but its classifier: that is of other people.
+
+    Returns the SHA-256 of the weights file.
+
+    Raises:
+        UserError: as `load_reid`, or the networks are not of one kind.
+    """
+    trained = load_reid(name_or_path)
+    theirs, mine = (one.settings.model_dump() for one in (trained.network, network))
+    for name, value in theirs.items():
+        if mine[name] != value:
+            raise UserError(
+                f"--start-from {name_or_path} is a network with {name} {value}, not {mine[name]}: take the same "
+                f"--{name.replace('_', '-')}"
+            )
+    state = {name: one for name, one in trained.network.state_dict().items() if not name.startswith("classifier.")}
+    network.load_state_dict(state, strict=False)
+    return trained.sha256
+
+
 class ReidMetadata(NetworkMetadata):
     """What `save_reid` writes."""
 

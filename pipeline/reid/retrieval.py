@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from pipeline.common.settings import JobSettings
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
-from pipeline.reid.features import Embedded, embed_people, embed_poses, with_poses
+from pipeline.reid.features import Embedded, FeatureKind, embed_people, embed_poses, with_poses
 from pipeline.reid.fusion import Fusion
 from pipeline.reid.model import ReidModel
 from pipeline.reid.reranking import Reranking, reranked
@@ -29,7 +30,14 @@ class RetrievalSettings(JobSettings):
     poses: str | None = Field(
         default=None, description="URI of generated poses of query and gallery, to be fused in (PN-GAN, ECCV 2018)"
     )
-    fusion: Fusion = Field(default="max", description="with --poses: how an image's features become one")
+    fusion: Fusion = Field(
+        default="max",
+        description="with --poses: how an image's features become one. max: of pooled features, never negative ones "
+        "(PN-GAN); mean: own + --pose-weight x mean of the poses (Pose2ID); concatenation: side by side",
+    )
+    pose_weight: float | None = Field(
+        default=None, gt=0, description="with --fusion mean: of the poses' mean; by default their number: a plain mean"
+    )
     rerank: bool = Field(default=False, description="k-reciprocal re-ranking (Zhong et al., CVPR 2017)")
     k1: int = Field(default=20, ge=1, description="with --rerank: nearest images that may be reciprocal neighbours")
     k2: int = Field(default=6, ge=1, description="with --rerank: nearest images whose encodings are averaged")
@@ -40,6 +48,19 @@ class RetrievalSettings(JobSettings):
         if self.k2 > self.k1 + 1:
             raise UserError(f"--k2 {self.k2} of the --k1 {self.k1} nearest and the image itself: at most {self.k1 + 1}")
         return self
+
+    @model_validator(mode="after")
+    def _weight_of_a_mean(self) -> RetrievalSettings:
+        if self.pose_weight is not None and (self.poses is None or self.fusion != "mean"):
+            raise UserError("--pose-weight belongs to --poses with --fusion mean")
+        return self
+
+    @property
+    def features(self) -> FeatureKind:
+        """What is compared of an image."""
+        if self.lmp:
+            return "parts"
+        return "pooled" if self.poses is not None and self.fusion == "max" else "neck"
 
 
 @dataclass(frozen=True)
@@ -53,11 +74,16 @@ class Measured:
     """Images in the gallery."""
     without_poses: int | None
     """Images that lacked one or more of their generated poses; None where none were asked for."""
+    controls: Mapping[str, Retrieval] = field(default_factory=dict)
+    """With poses, what comes without a generated image, by the same features: ``one_network``, that of the images twice
+    and so alone; ``two_networks``, the poses' on the same real images, fused alike. What goes beyond the second is owed
+    to the images."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         found: dict[str, Any] = {"eval": self.uri, "manifest_sha256": self.manifest_sha256, "gallery": self.gallery}
-        return found | {"without_poses": self.without_poses} | self.retrieval.as_dict()
+        controls = {name: one.as_dict() for name, one in self.controls.items()}
+        return found | {"without_poses": self.without_poses, "controls": controls} | self.retrieval.as_dict()
 
 
 def evaluate_on(model: ReidModel, uri: str) -> Retrieval:
@@ -78,19 +104,38 @@ def measure_on(
         UserError: there is no such manifest, a split is empty or not of the protocol, or no query has an answer.
     """
     dataset = open_dataset(uri)
-    people = embed_people(uri, model, settings.lmp)
+    people = embed_people(uri, model, settings.features)
     if settings.protocol == "cuhk03_new":
         _check_cuhk03(uri, people["query"], people["gallery"])
-    lacking = None
+    compared, lacking = {"": people}, None
     if settings.poses is not None:
-        poses = embed_poses(settings.poses, people, pose_model or model, settings.lmp)
-        fused = {split: with_poses(part, poses, settings.fusion) for split, part in people.items()}
-        people, lacking = {split: part for split, (part, _) in fused.items()}, sum(few for _, few in fused.values())
+        compared, lacking = _fused(uri, people, model, pose_model, settings)
     try:
-        found = _measured(people["query"], people["gallery"], settings)
+        found = {name: _measured(one["query"], one["gallery"], settings) for name, one in compared.items()}
     except ValueError as error:
         raise UserError(f"{uri} cannot be measured on: {error}") from None
-    return Measured(uri, dataset.digest(), found, len(people["gallery"].digests), lacking)
+    return Measured(uri, dataset.digest(), found.pop(""), len(people["gallery"].digests), lacking, found)
+
+
+_Splits = dict[str, Embedded]
+
+
+def _fused(
+    uri: str, people: _Splits, model: ReidModel, pose_model: ReidModel | None, settings: RetrievalSettings
+) -> tuple[dict[str, _Splits], int]:
+    """``people`` with their poses, by no name, and the controls beside it by theirs; how many lacked poses."""
+    assert settings.poses is not None
+    poses = embed_poses(settings.poses, people, pose_model or model, settings.features)
+    unposed = people if pose_model is None else embed_people(uri, pose_model, settings.features)
+    compared: dict[str, _Splits] = {"": {}, "one_network": people}
+    none, lacking = replace(poses, by_image={}), 0
+    for split, part in people.items():
+        compared[""][split], few = with_poses(part, unposed[split], poses, settings.fusion, settings.pose_weight)
+        lacking += few
+        if pose_model is not None:
+            both = with_poses(part, unposed[split], none, settings.fusion, settings.pose_weight)[0]
+            compared.setdefault("two_networks", {})[split] = both
+    return compared, lacking
 
 
 def _measured(query: Embedded, gallery: Embedded, settings: RetrievalSettings) -> Retrieval:

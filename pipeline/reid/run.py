@@ -9,7 +9,7 @@ from manifests.reading.dataset import open_dataset
 from pipeline.common.devices import check_device
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.mixing import MixSettings, mixed_batches
-from pipeline.reid.model import ReidModel
+from pipeline.reid.model import ReidModel, start_from
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.result import CARD, write_card, write_reid
 from pipeline.reid.retrieval import evaluate_on
@@ -37,6 +37,8 @@ class ReidRun:
     """Of generated images."""
     pretrained: str | None = None
     """Weights of the backbone."""
+    start_from: str | None = None
+    """A trained ReID network: PN-GAN's network B may start from A."""
     measured_on: str | None = None
     """URI of a source manifest with queries and gallery."""
 
@@ -48,17 +50,20 @@ class ReidRun:
         """
         settings = self.settings.model_copy(update={"device": device or self.settings.device})
         check_device(settings.device)
-        sets = load_sets(self.uris, self.height, self.width, self.min_reliability)
-        batches = mixed_batches(sets, settings.seed, self.mix, self.augmentation, self.triplet)
+        sets = load_sets(self.uris, self.height, self.width, self.min_reliability, self.mix.weigh_by)
+        batches = mixed_batches(sets, settings.seed, self.mix, self.augmentation, self.triplet, settings.steps)
         network = build_network(self.network, len(sets.classes), settings.seed, self.pretrained)
-        training = ReidTraining(network, batches, settings, self.triplet, workers)
+        started = start_from(network, self.start_from) if self.start_from is not None else None
+        training = ReidTraining(network, batches, settings, self.triplet, workers, self.mix)
         if workers.rank == 0:
             generated = len(sets.images) - sets.real_images
             print(
                 f"train: {sets.real_images} real, {generated} generated images of {len(sets.classes)} people",
                 flush=True,
             )
-        others = {**self.mix.model_dump(), **self.augmentation.model_dump(), "pretrained": self.pretrained}
+        others = {**self.mix.described(), **self.augmentation.model_dump(), "pretrained": self.pretrained}
+        if started is not None:
+            others |= {"start_from": self.start_from, "start_from_sha256": started}
         training.run(self.output, others)
         card = self.output / CARD
         if workers.rank == 0:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -37,19 +37,22 @@ _SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_
 @dataclass(frozen=True)
 class LabelledImages:
     """``images`` (N, H, W, 3) uint8 RGB of one size; ``targets`` (N, K) float32, each row a distribution over the
-    classes; ``people`` (N,) int32, the class of who is shown, -1 for nobody in particular, None where not known."""
+    classes; ``people`` (N,) int32, the class of who is shown, -1 for nobody in particular, None where not known;
+    ``weights`` (N,) float32, what each counts in the loss beside others of its kind, None for all the same."""
 
     images: NDArray[np.uint8]
     targets: NDArray[np.float32]
     people: NDArray[np.int32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
             raise ValueError(f"images must be (N, H, W, 3) uint8, got {self.images.shape} {self.images.dtype}")
         if self.targets.ndim != 2 or len(self.targets) != len(self.images) or self.targets.dtype != np.float32:
             raise ValueError(f"targets must be ({len(self)}, K) float32, got {self.targets.shape}")
-        if self.people is not None and self.people.shape != (len(self),):
-            raise ValueError(f"people must be ({len(self)},), got {self.people.shape}")
+        for name, column in (("people", self.people), ("weights", self.weights)):
+            if column is not None and column.shape != (len(self),):
+                raise ValueError(f"{name} must be ({len(self)},), got {column.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,7 +67,7 @@ class LabelledImages:
     def digest(self) -> str:
         """SHA-256, hex, over shapes and bytes of all arrays."""
         digest = hashlib.sha256()
-        for array in (self.images, self.targets, self.people):
+        for array in (self.images, self.targets, self.people, self.weights):
             if array is not None:
                 digest.update(repr(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -95,34 +98,44 @@ class TrainingSets:
     def _part(self, rows: slice) -> LabelledImages | None:
         whole = self.images
         people = None if whole.people is None else whole.people[rows]
-        part = LabelledImages(whole.images[rows], whole.targets[rows], people)
+        weights = None if whole.weights is None else whole.weights[rows]
+        part = LabelledImages(whole.images[rows], whole.targets[rows], people, weights)
         return part if len(part) else None
 
 
-def load_sets(uris: Sequence[str], height: int, width: int, min_reliability: float | None = None) -> TrainingSets:
+def load_sets(
+    uris: Sequence[str],
+    height: int,
+    width: int,
+    min_reliability: float | None = None,
+    weigh_by: Literal["reliability"] | None = None,
+) -> TrainingSets:
     """The training splits at ``uris`` at (height, width): source manifests, synthetic ones, or both.
 
-    ``min_reliability`` keeps only the rows of scored synthetic sets that are at least so reliable. The numbers of the
-    widest class map stay as they are: that of a synthetic set, where people were erased since it was made.
+    ``min_reliability`` keeps only the rows of scored synthetic sets that are at least so reliable; ``weigh_by`` makes
+    the score of each generated row its weight, over the mean of them all, so that the average one weighs 1 as real ones
+    do. The numbers of the widest class map stay as they are: that of a synthetic set, where people were erased since it
+    was made.
 
     Raises:
         UserError: no such data set, one twice, nothing labelled in it, people who cannot be told apart, a broken
-            image, or reliability is asked for where nothing was scored.
+            image, or reliability is asked for where nothing, or for weights not everything, was scored.
     """
     datasets = [open_input(uri, "source", "synthetic") for uri in uris]
-    _check_kinds(datasets, min_reliability)
+    _check_kinds(datasets, min_reliability is not None or weigh_by is not None)
     maps = {dataset.uri: _classes(dataset) for dataset in datasets}
     for dataset in datasets:
         if dataset.kind == "synthetic":
-            _check_rows(dataset, min_reliability)
+            _check_rows(dataset, min_reliability, weigh_by)
     datasets.sort(key=lambda dataset: -len(maps[dataset.uri]))
     classes, renamings = unite(datasets, [maps[dataset.uri] for dataset in datasets])
     assert classes is not None
     size = height, width
     parts = [_load(*one, classes, size, min_reliability) for one in zip(datasets, renamings, strict=True)]
     parts.sort(key=lambda part: part.provenance["kind"] != "source")
+    images = _joined([part.images for part in parts])
     return TrainingSets(
-        images=_joined([part.images for part in parts]),
+        images=replace(images, weights=_weights(parts)) if weigh_by else images,
         real_images=sum(len(part.images) for part in parts if part.provenance["kind"] == "source"),
         classes=classes,
         provenance={part.uri: part.provenance for part in parts},
@@ -136,15 +149,17 @@ class _Part:
     uri: str
     images: LabelledImages
     provenance: Mapping[str, Any]
+    reliability: NDArray[np.float32] | None
+    """(N,) of generated images, NaN where they have none; None for real ones."""
 
 
-def _check_kinds(datasets: Sequence[Dataset], min_reliability: float | None) -> None:
+def _check_kinds(datasets: Sequence[Dataset], scored: bool) -> None:
     seen = set()
     for dataset in datasets:
         if dataset.uri in seen:
             raise UserError(f"{dataset.uri} is named twice")
         seen.add(dataset.uri)
-    if min_reliability is not None and all(dataset.kind == "source" for dataset in datasets):
+    if scored and all(dataset.kind == "source" for dataset in datasets):
         raise UserError(f"{datasets[0].uri} holds source rows: only synthetic rows have a reliability")
 
 
@@ -160,24 +175,29 @@ def _classes(dataset: Dataset) -> ClassMap:
     return dataset.classes
 
 
-def _check_rows(dataset: Dataset, min_reliability: float | None) -> None:
-    """Refuse a synthetic set that would give nothing, before any image is decoded."""
+def _check_rows(dataset: Dataset, min_reliability: float | None, weigh_by: str | None) -> None:
+    """Refuse a synthetic set that would give nothing, or no weights, before any image is decoded."""
     rows = in_splits(dataset.read(["split", "quality"]), ["train"])
     if not rows.num_rows:
         raise UserError(f"no rows in the training split of {dataset.uri}")
-    if min_reliability is None or _chosen(rows, "synthetic", min_reliability).num_rows:
-        return
+    chosen = _reliability(_chosen(rows, "synthetic", min_reliability))
     most = pc.max(_reliability(rows)).as_py()
-    if most is None:
+    if min_reliability is not None and not len(chosen) and most is not None:
+        raise UserError(f"no row of {dataset.uri} has a reliability of {min_reliability:g} or more (most: {most:.4g})")
+    if (min_reliability is not None or weigh_by) and most is None:
         raise UserError(f"no row of {dataset.uri} has a reliability: score it with jobs/score_dataset.py first")
-    raise UserError(f"no row of {dataset.uri} has a reliability of {min_reliability:g} or more (most: {most:.4g})")
+    if weigh_by and chosen.null_count:
+        raise UserError(
+            f"{chosen.null_count} of {len(chosen)} rows of {dataset.uri} have no reliability to be weighed by: score "
+            "them with jobs/score_dataset.py, or leave them out with --min-reliability 0"
+        )
 
 
 def _load(
     dataset: Dataset, renaming: Renaming, classes: ClassMap, size: tuple[int, int], min_reliability: float | None
 ) -> _Part:
     label, columns = (_label_real, _SOURCE) if dataset.kind == "source" else (_label_synthetic, _SYNTHETIC)
-    images, facts = [], []
+    images, facts, scores = [], [], []
     for table in dataset.shards(columns):
         table = _chosen(table, dataset.kind, min_reliability)
         if not table.num_rows:
@@ -190,7 +210,23 @@ def _load(
         pictures = decode_images(table.select(PICTURE).to_pylist(), dataset.uri, *size)
         images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
         facts.append(table.select([*_SUBJECTS[dataset.kind], *_TERMS]))
-    return _Part(dataset.uri, _joined(images), _provenance(dataset, pa.concat_tables(facts)))
+        if dataset.kind == "synthetic":
+            scores.append(_reliability(table).to_numpy().astype(np.float32))
+    provenance = _provenance(dataset, pa.concat_tables(facts))
+    return _Part(dataset.uri, _joined(images), provenance, np.concatenate(scores) if scores else None)
+
+
+def _weights(parts: Sequence[_Part]) -> NDArray[np.float32]:
+    """1 for real images, for generated ones their reliability over its mean."""
+    scores = [part.reliability for part in parts if part.reliability is not None]
+    mean = float(np.concatenate(scores).mean(dtype=np.float64))
+    if not mean:
+        raise UserError("the reliability of every generated row is 0: there is nothing to weigh by")
+    weights = [
+        np.ones(len(part.images), np.float32) if part.reliability is None else part.reliability / np.float32(mean)
+        for part in parts
+    ]
+    return np.concatenate(weights)
 
 
 def _provenance(dataset: Dataset, rows: pa.Table) -> dict[str, Any]:

@@ -7,7 +7,7 @@ run that was stopped and taken up again ends with the same bytes as one that was
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +17,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from manifests.format.soft_labels import NO_LABEL
 from pipeline.common.devices import Device
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.settings import JobSettings
 from pipeline.reid.batches import ReidBatches
+from pipeline.reid.mixing import MixSettings
+from pipeline.reid.mixing.labels import dynamic_mprl
+from pipeline.reid.mixing.norms import GeneratedNorms
 from pipeline.reid.network import ReidNetwork
 from pipeline.reid.triplet import TripletSettings, batch_hard
 from pipeline.training.finite_watch import largest_gradient
@@ -56,21 +60,26 @@ class ReidTraining(Stepwise):
         settings: ReidTrainingSettings,
         triplet: TripletSettings | None = None,
         workers: Workers = ALONE,
+        mix: MixSettings | None = None,
     ) -> None:
         """Of several workers each takes its share of every batch. Batch norm then sees the whole batch on GPUs; on CPUs
-        each worker normalises by its own rows, and the running statistics are the mean over the workers.
+        each worker normalises by its own rows, and the running statistics are the mean over the workers. Of ``mix``,
+        which the ``batches`` are by, norms and labels of generated images are seen to here.
 
         Raises:
             UserError: ``batches`` of the asked size cannot be drawn, or not be shared.
         """
         workers.check(settings.batch_size)
-        batches.check(settings.batch_size)
+        batches.check(settings.batch_size, workers.count)
         super().__init__(settings.steps, settings.device, workers)
-        self.batches, self.settings, self.triplet = batches, settings, triplet or TripletSettings()
+        self.batches, self.settings = batches, settings
+        self.triplet, self.mix = triplet or TripletSettings(), mix or MixSettings()
         if workers.count > 1 and self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = _optimizer(self.network, settings)
+        self.norms = GeneratedNorms(self.network) if self.mix.synthetic_norm == "apart" else None
+        """Of generated images, where they have their own."""
+        self.optimizer = _optimizer(self._parameters(), settings)
         self.others: dict[str, Any] = {}
         """What `run` was told of the settings beside these."""
         self._dtype = resolve_precision(settings.precision, self.device)
@@ -94,7 +103,10 @@ class ReidTraining(Stepwise):
                 self.train_step()
             self.watch.check_state(self.step, self.network.state_dict())
         else:
-            self.run_steps(Checkpoints(output, self._identity()), self.settings.checkpoint_every)
+            identity = self._identity()
+            # What a run does not name that was begun before these were settings.
+            before = {name: value for name, value in MixSettings().described().items() if name in identity}
+            self.run_steps(Checkpoints(output, identity, before=before), self.settings.checkpoint_every)
         return self.network.eval()
 
     def train_step(self) -> dict[str, Tensor]:
@@ -109,8 +121,8 @@ class ReidTraining(Stepwise):
         terms = self._losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
         total(terms).backward()
-        self.workers.average_gradients(self.network.parameters())
-        self.watch.see("network", terms, largest_gradient(self.network.parameters()))
+        self.workers.average_gradients(self._parameters())
+        self.watch.see("network", terms, largest_gradient(self._parameters()))
         self.optimizer.step()
         self.step += 1
         self.watch.end_step(self.step)
@@ -119,14 +131,39 @@ class ReidTraining(Stepwise):
     def _losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Terms whose mean over the workers, and so the mean of whose gradients, is that of the whole batch."""
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
-            features = self.network.pooled(batch["image"])
-            logits = self.network.classify(features)
-        share = soft_cross_entropy(logits, batch["target"], batch["weight"])
+            features, logits = self._answers(batch["image"], batch["generated"])
+        targets = batch["target"]
+        if self.mix.nobody_labels == "mprl":
+            nobody = (batch["generated"] == 1) & (batch["person"] == NO_LABEL)
+            targets = torch.where(nobody[:, None], dynamic_mprl(logits), targets)
+        share = soft_cross_entropy(logits, targets, batch["weight"])
         terms = {"cross_entropy": self.workers.count * share}
         if weight := self.triplet.triplet_weight:
             whole, people = self.workers.gather_rows(features.float()), self.workers.gather_rows(batch["person"])
             terms["triplet"] = weight * batch_hard(whole, people, self.triplet.margin)
         return terms
+
+    def _answers(self, images: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits of images, real ones first; with own norms the two kinds go through one by one."""
+        if self.norms is None:
+            features = self.network.pooled(images)
+            return features, self.network.classify(features)
+        made = int(generated.sum())
+        real = len(images) - made
+        parts = []
+        if real:
+            features = self.network.pooled(images[:real])
+            parts.append((features, self.network.classify(features)))
+        if made:
+            with self.norms.in_place():
+                features = self.network.pooled(images[real:])
+                parts.append((features, self.network.classify(features)))
+        features, logits = (torch.cat(both) for both in zip(*parts, strict=True))
+        return features, logits
+
+    def _parameters(self) -> list[nn.Parameter]:
+        """All that is trained or could be, the network's first."""
+        return [*self.network.parameters(), *(self.norms.layers.parameters() if self.norms is not None else ())]
 
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine to 0."""
@@ -144,15 +181,21 @@ class ReidTraining(Stepwise):
         return {**mine, "workers": self.workers.count, "data": self.data_sha256}
 
     def state(self) -> dict[str, Any]:
-        """Network, optimizer and losses."""
+        """Network, optimizer and losses; norms of generated images where they have their own."""
         self.workers.average_buffers(self.network)
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
+        if self.norms is not None:
+            self.workers.average_buffers(self.norms.layers)
+            state["generated_norms"] = self.norms.layers.state_dict()
+        return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """As `Stepwise.load_state`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.losses = state["losses"]
+        if self.norms is not None:
+            self.norms.layers.load_state_dict(state["generated_norms"])
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -164,8 +207,8 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tens
     return (entropy * weights).sum()
 
 
-def _optimizer(network: nn.Module, settings: ReidTrainingSettings) -> torch.optim.Optimizer:
-    trained = (parameter for parameter in network.parameters() if parameter.requires_grad)
+def _optimizer(parameters: Iterable[nn.Parameter], settings: ReidTrainingSettings) -> torch.optim.Optimizer:
+    trained = (parameter for parameter in parameters if parameter.requires_grad)
     groups = decay_groups(trained, settings.weight_decay)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True)

@@ -74,7 +74,7 @@ class PeopleAndImages:
             ) from None
         self._epoch = lru_cache(maxsize=1)(self._dealt)
 
-    def check(self, size: int) -> None:
+    def check(self, size: int, workers: int = 1) -> None:
         """As `pipeline.reid.batches.Order.check`."""
         known = self.people * self.images
         asked = f"--identities-per-batch {self.people} x --images-per-identity {self.images} is {known}"

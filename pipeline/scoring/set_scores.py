@@ -15,17 +15,34 @@ from pipeline.common.row_images import PICTURE
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.source_people import decoded
+from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
-_TOLD = ("reliability", "identity_similarity", "foreground_fidelity", "pose_error")
+_TOLD = ("reliability", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error")
 
 
 def row_means(dataset: Dataset) -> dict[str, float]:
-    """Means over the rows that have the score; ``rank_1``: share of rows whose own identity is the nearest."""
+    """Means over the rows that have the score, and shares of those that can be told: ``recognised``, whose own identity
+    is the nearest; ``moved``, which are given to what they were asked for (`TargetJudge`); ``recognised_and_moved``.
+
+    The last is no product of the other two: rows that lose their person may be the very ones that moved, and a row is
+    worth something where it did both.
+    """
     quality = dataset.scan().select(*(pl.col("quality").struct.field(name) for name in QUALITY_SCORES)).collect()
     means = {name: quality.get_column(name).mean() for name in _TOLD}
-    means["rank_1"] = (quality.get_column("identity_rank") == 1).mean()
+    recognised, moved = quality["identity_rank"] == 1, quality["target_confidence"] > GIVEN
+    both = {"recognised": recognised, "moved": moved, "recognised_and_moved": recognised & moved}
+    means |= {name: share.mean() for name, share in both.items()}
     return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]
+
+
+def target_means(judges: Sequence[TargetJudge]) -> dict[str, float]:
+    """What ``moved`` stands beside, as means over the rows that each of ``judges`` judges: ``moved_real``, of real rows
+    and what they are; ``moved_before``, of the images that rows were made from."""
+    told = {"moved_real": [(judge.real, judge.rows) for judge in judges]}
+    told["moved_before"] = [(judge.before, judge.rows) for judge in judges if judge.before is not None]
+    weighed = {name: zip(*ones, strict=True) for name, ones in told.items() if ones}
+    return {name: float(np.average(shares, weights=rows)) for name, (shares, rows) in weighed.items()}
 
 
 def set_distances(
@@ -95,5 +112,5 @@ def _images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, 
     for (number,), places in index[chosen].group_by("dataset", maintain_order=True):
         table: pa.Table = places.select("file", "row").to_arrow()
         dataset = datasets[int(number)]
-        parts.append(decoded(fetch_rows(dataset, table, PICTURE), dataset.uri, model))
+        parts.append(decoded(fetch_rows(dataset, table, PICTURE), dataset.uri, model.height, model.width))
     return np.concatenate(parts)

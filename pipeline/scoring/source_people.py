@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
+from manifests.reading.inputs import open_input
+from manifests.reading.origins import find_origins
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
 from pipeline.common.row_images import PICTURE
@@ -35,6 +37,18 @@ class SourcePeople:
     splits: tuple[str, ...]
 
 
+def open_sources(dataset: Dataset, named: Sequence[str]) -> tuple[Dataset, ...]:
+    """The source manifests of ``dataset``: those ``named``, else those that its run record names.
+
+    Raises:
+        UserError: one is not there or of another kind, or nothing says what they are.
+    """
+    uris = named or [one.uri for one in find_origins(dataset, None, None).sources]
+    if not uris:
+        raise UserError(f"no source manifest of {dataset.uri} is where its run record says: name it with --source")
+    return tuple(open_input(uri, "source", flag="--source") for uri in uris)
+
+
 def source_people(
     sources: Sequence[Dataset], digests: Collection[str], model: ReidModel
 ) -> tuple[SourcePeople, SourcePeople]:
@@ -42,9 +56,28 @@ def source_people(
     splits of the same manifests, whom no training saw, or the same people where there are none.
 
     Raises:
+        UserError: as `shown_people`.
+    """
+    used, splits = _holding(sources, digests)
+    people = _embedded(used, splits, model)
+    known = [source.read(["identity", "split", "role"]) for source in used]
+    others = {split for table in known for split in table.column("split").to_pylist()} - splits
+    strangers = sum(len(pc.unique(_rows_of_people(table, others).column("identity"))) for table in known)
+    return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+
+
+def shown_people(sources: Sequence[Dataset], digests: Collection[str], model: ReidModel) -> SourcePeople:
+    """The people of the splits that the images of ``digests`` are in.
+
+    Raises:
         UserError: an image of ``digests`` is in none of ``sources``, they show fewer than two people, or the model's
             features of them are not finite.
     """
+    return _embedded(*_holding(sources, digests), model)
+
+
+def _holding(sources: Sequence[Dataset], digests: Collection[str]) -> tuple[list[Dataset], set[str]]:
+    """Those of ``sources`` that hold images of ``digests``, and the splits that these are in."""
     wanted, missing = pa.array(sorted(digests), pa.string()), set(digests)
     used: list[Dataset] = []
     splits: set[str] = set()
@@ -60,23 +93,19 @@ def source_people(
             f"{len(missing)} images that rows were made from ({min(missing)[:12]}) are in none of "
             f"{', '.join(one.uri for one in sources)}: name their source manifest with --source"
         )
-    known = [source.read(["identity", "split", "role"]) for source in used]
-    others = {split for table in known for split in table.column("split").to_pylist()} - splits
-    strangers = sum(len(pc.unique(_people(table, others).column("identity"))) for table in known)
-    people = _embedded(used, splits, model)
-    return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+    return used, splits
 
 
-def decoded(table: pa.Table, uri: str, model: ReidModel) -> NDArray[np.uint8]:
-    """The images of rows of the data set at ``uri``, at the model's size (N, H, W, 3).
+def decoded(table: pa.Table, uri: str, height: int, width: int) -> NDArray[np.uint8]:
+    """The images of rows of the data set at ``uri``: (N, height, width, 3).
 
     Raises:
         UserError: one does not decode, or is another than its row says.
     """
-    return decode_images(table.select(PICTURE).to_pylist(), uri, model.height, model.width)
+    return decode_images(table.select(PICTURE).to_pylist(), uri, height, width)
 
 
-def _people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+def _rows_of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
     inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
     person = pc.equal(table.column("role"), "person")
     return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
@@ -87,11 +116,11 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     rows: dict[str, int] = {}
     features: list[NDArray[np.float32]] = []
     identities: list[int] = []
-    known = [_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
+    known = [_rows_of_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
     with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
         for uri, part in _parts(sources, splits):
             with naming(uri):
-                features.append(model.embed(decoded(part, uri, model)))
+                features.append(model.embed(decoded(part, uri, model.height, model.width)))
             for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
                 person = row["dataset_id"], row["identity"]
                 rows[row["image_sha256"]] = len(identities)
@@ -106,6 +135,6 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
 def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
     for source in sources:
         for shard in source.shards([*_COLUMNS, *PICTURE]):
-            table = _people(shard, splits)
+            table = _rows_of_people(shard, splits)
             for start in range(0, table.num_rows, _PART):
                 yield source.uri, table.slice(start, _PART)

@@ -1,6 +1,7 @@
 """What a synthesis makes, by the gap that it closes: other domains, other cameras, other poses, more people.
 
-Each kind has its settings and a function that lists its samples; the recipe of a generator says which kind it is.
+Each kind has its settings, a function that lists its samples, and a contact sheet that shows them; the recipe of a
+generator says which kind it is.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format.schema import NOISE_RECIPES
+from manifests.reading.dataset import Dataset
 from pipeline.annotation.annotations import Annotations
 from pipeline.common.digests import content_seed
+from pipeline.common.images import RgbImage
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, pair_name
+from pipeline.synthesis.contact_sheets import people_sheet, translation_sheet, variations_sheet
 from pipeline.synthesis.plan import Person, Sample, SynthesisSettings
 from pipeline.training.randomness import random_generator
 
@@ -119,7 +123,7 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
     """Every image in each of the canonical poses, or in ``poses_per_image`` poses of other images.
 
     A generator that reads no image (pix2pix makes people up out of a pose and a mask, as it saw them in training)
-    gets each image's own pose and mask, once: that is what its image is of, and whom it is labelled as.
+    gets each image's own pose and mask, once: that is what its image is of, and whom its row names.
 
     Raises:
         UserError: the generator has no canonical poses, or the source too few images of known pose.
@@ -188,21 +192,25 @@ class Kind:
     samples: Callable[[PlanInputs, Any], Iterator[Sample]]
     annotated: Callable[[Sequence[Person], Any, GeneratorSet], Sequence[Person]]
     """Whose masks and poses must be known: what scores compare, and where poses are drawn from."""
+    sheet: Callable[[Dataset, Dataset], RgbImage]
+    """Draws the contact sheet of a finished data set, given that and its source."""
 
 
 TRANSLATION = Kind(
     "synthesize_duke_style.py",
-    ("cyclegan", "ptgan", "spgan"),
+    ("cyclegan", "ptgan", "spgan", "reinhard", "colour_jitter"),
     TranslationSettings,
     translations,
     annotated=lambda people, settings, _: people[: settings.limit],
+    sheet=translation_sheet,
 )
 CAMERAS = Kind(
     "synthesize_camera_styles.py",
-    ("camstyle", "camstyle_multidomain", "pix2pix_cameras"),
+    ("camstyle", "camstyle_multidomain", "pix2pix_cameras", "reinhard_cameras", "colour_jitter_cameras"),
     CameraSettings,
     camera_styles,
     annotated=lambda people, settings, _: _by_cameras(people, settings),
+    sheet=variations_sheet,
 )
 POSES = Kind(
     "synthesize_canonical_poses.py",
@@ -210,6 +218,7 @@ POSES = Kind(
     PoseSettings,
     other_poses,
     annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else (),
+    sheet=variations_sheet,
 )
 PEOPLE = Kind(
     "synthesize_random_people.py",
@@ -217,6 +226,7 @@ PEOPLE = Kind(
     PeopleSettings,
     random_people,
     annotated=lambda people, settings, _: (),
+    sheet=people_sheet,
 )
 KINDS = (TRANSLATION, CAMERAS, POSES, PEOPLE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format import soft_labels
+from manifests.format.schema import NEEDS_TEACHER, LabelRule
 from manifests.format.soft_labels import ClassMap, LabelColumns
 from pipeline.common.finite import naming
 from pipeline.common.settings import JobSettings
@@ -18,9 +19,7 @@ from pipeline.common.settings import JobSettings
 if TYPE_CHECKING:
     from pipeline.reid.model import ReidModel
 
-LabelRule = Literal["one_hot", "lsr", "lsro", "teacher", "mprl"]
-NEEDS_IDENTITY = frozenset({"one_hot", "lsr"})
-NEEDS_TEACHER = frozenset({"teacher", "mprl"})
+NEEDS_IDENTITY: frozenset[LabelRule] = frozenset({"one_hot", "lsr"})
 TOP_M = 10
 """Classes that a teacher's label lists by default; the rest share what is left."""
 
@@ -49,7 +48,7 @@ class Labeller:
         """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3).
 
         Raises:
-            ValueError: nobody said by which rule.
+            ValueError: nobody said by which rule, or said one that nothing here labels by.
             NotFiniteError: the teacher answers with what is not finite.
         """
         settings = self.settings
@@ -65,7 +64,9 @@ class Labeller:
             probabilities = self._teacher.probabilities(images, settings.label_temperature)
         if settings.label_rule == "teacher":
             return soft_labels.teacher(probabilities, settings.label_top_m or TOP_M, hard_labels)
-        return soft_labels.mprl(probabilities, settings.label_top_m, hard_labels)
+        if settings.label_rule == "mprl":
+            return soft_labels.mprl(probabilities, settings.label_top_m, hard_labels)
+        raise ValueError(f"nothing here labels by the rule {settings.label_rule!r}")
 
 
 def load_teacher(settings: LabelSettings, device: str = "cpu", batch_size: int = 32) -> ReidModel | None:

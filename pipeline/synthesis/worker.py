@@ -34,9 +34,9 @@ from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
-from pipeline.synthesis.inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 from pipeline.synthesis.labelling import Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
+from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 
 if TYPE_CHECKING:
     from pipeline.annotation.poses import PoseEstimator

@@ -36,7 +36,9 @@ class FiniteWatch:
         self._values += [value.detach().float() for value in (*terms.values(), gradient)]
 
     def end_step(self, step: int) -> None:
-        """What was seen since the last call belongs to ``step``, counted from 1."""
+        """What was seen since the last call belongs to ``step``, counted from 1; nothing, where nobody moved."""
+        if not self._values:
+            return
         finite = self._workers.all_true(torch.stack(self._values).isfinite())
         self._open, self._names, self._values = (step, self._names, finite), [], []
 

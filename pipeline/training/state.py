@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,8 @@ class Checkpoints:
     key: str = "identity"
     """The name of ``identity`` in the files."""
     keep: int = 2
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """What a run was whose identity does not say: things that have only since become settings."""
 
     def newest(self) -> Path | None:
         """As `Kept.newest`."""
@@ -61,8 +63,17 @@ class Checkpoints:
         wrong = first_not_finite(state)
         if wrong is not None:
             raise UserError(f"the checkpoint {path} is not finite ({wrong}): remove it to go on from the one before")
-        check_same_run(state[self.key], self.identity, self.output)
+        check_same_run({**self.before, **state[self.key]}, self.identity, self.output)
         return state
+
+    def started_with(self) -> dict[str, Any] | None:
+        """The identity that the newest state was kept with; None where none is.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        path = self.newest()
+        return None if path is None else {**self.before, **_read(path, "meta")[self.key]}
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """As `Kept.save`."""

@@ -73,9 +73,14 @@ class Forked(Running):
         self._process = _CONTEXT.Process(target=_as_command, args=(self.out, self.err, call, arguments))
         self._process.start()
 
-    def signal(self, number: int) -> None:
+    def signal(self, number: int) -> bool:
+        """False if it had ended by then; the forking server, not this process, reaps it."""
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        try:
+            os.kill(self._process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def alive(self) -> bool:
         return self._process.is_alive()
@@ -132,10 +137,7 @@ def python(*words: str | Path) -> list[str | Path]:
 def strike(process: Forked, moment: float, number: int = signal.SIGKILL) -> bool:
     """Send a signal ``moment`` seconds from now; False if the process had ended by then."""
     time.sleep(moment)
-    alive = process.alive()
-    if alive:
-        process.signal(number)
-    return alive
+    return process.alive() and process.signal(number)
 
 
 @contextlib.contextmanager

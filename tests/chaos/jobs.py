@@ -175,6 +175,7 @@ def _job(
 
     def command(place: Path) -> list[str | Path]:
         named = [str(word).replace("OUTPUT", str(place)) for word in words]
-        return [*python(ROOT / "jobs" / f"{script}.py"), *named, *([output, place] if output else [])]
+        told: list[str | Path] = [output, place] if output else []
+        return [*python(ROOT / "jobs" / f"{script}.py"), *named, *told]
 
     return Job(script + variant, command, at_work, product)

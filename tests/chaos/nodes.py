@@ -1,4 +1,4 @@
-"""Three Ray nodes on this machine, of which one is killed, or the head, while a job runs on them."""
+"""Ray nodes on this machine; of three one is killed, or the head, while a job runs on them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from tests.toy_inputs import make_sources
 PATIENCE = 300.0
 _IMAGES = 600
 _STARTS = 4
+_THREE = (1, 1, 1)
 
 
 class Nodes:
-    """A head and two more nodes, each of one core; all are gone when the block ends."""
+    """A head and more nodes with so many cores each; all are gone when the block ends."""
+
+    def __init__(self, *cores: int) -> None:
+        self._cores = cores
 
     def __enter__(self) -> Nodes:
         for left in reversed(range(_STARTS)):
@@ -39,8 +43,8 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()
-        self._cluster.add_node(num_cpus=1, include_dashboard=False)
-        self._others = [self._cluster.add_node(num_cpus=1) for _ in range(2)]
+        self._cluster.add_node(num_cpus=self._cores[0], include_dashboard=False)
+        self._others = [self._cluster.add_node(num_cpus=cores) for cores in self._cores[1:]]
         self.address = str(self._cluster.address)
         return self
 
@@ -53,16 +57,19 @@ class Nodes:
         node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
 
+def variables(bench: Bench) -> dict[str, str]:
+    """Our packages for the workers, a short folder for sockets (107 characters), no token of somebody's own Ray."""
+    return {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(bench.folder.parent / "r"), "RAY_AUTH_MODE": "disabled"}
+
+
 def run(bench: Bench) -> Iterator[Tally]:
     """The rows of the table, each when it is complete."""
     source = make_sources(bench.folder / "inputs").market
     save_tiny(bench.folder / "generator", "cgan", cameras=[1, 2])
-    words = ["--source", source, "--generator", bench.folder / "generator", "--images", str(_IMAGES)]
+    words: list[str | Path] = ["--source", source, "--generator", bench.folder / "generator", "--images", str(_IMAGES)]
     command = python(ROOT / "jobs" / "synthesize_random_people.py", *words, "--shard-size", "8", "--batch-size", "4")
-    # Our packages for the workers, a short folder for sockets, no token of somebody's own Ray.
-    found = {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(bench.folder.parent / "r"), "RAY_AUTH_MODE": "disabled"}
-    with environment(found):
-        with Nodes() as nodes:
+    with environment(variables(bench)):
+        with Nodes(*_THREE) as nodes:
             whole = _start(nodes, command, bench.folder, "whole").wait(PATIENCE)
         if whole.status != 0:
             raise RuntimeError(f"the unbroken run failed: {whole.err}")
@@ -76,14 +83,14 @@ def broken(bench: Bench, command: list[str | Path], fault: str, *, head: bool) -
     whole = open_dataset(str(bench.folder / "whole"))
     expected = whole.read([ROW_ID[whole.kind]]).column(0).to_pylist()
     for place in bench.trials(tally):
-        with Nodes() as nodes:
+        with Nodes(*_THREE) as nodes:
             job = _start(nodes, command, place, "set")
             if not _at_work(job, place / "set", int(bench.random.integers(3, 20))):
                 job.wait(PATIENCE)
                 continue
             nodes.kill(head)
             first = job.wait(PATIENCE)
-        with Nodes() if first.status != 0 else contextlib.nullcontext() as nodes:
+        with Nodes(*_THREE) if first.status != 0 else contextlib.nullcontext() as nodes:
             again = _start(nodes, command, place, "set").wait(PATIENCE) if nodes else first
         found = look(str(place / "set"), expected, whole.digest())
         tally.add(found, [first], again=again, problems=_unexpected(first, head))
@@ -97,7 +104,7 @@ def _unexpected(first: Ended, head: bool) -> list[str]:
 
 
 def _start(nodes: Nodes, command: list[str | Path], place: Path, name: str) -> Started:
-    where = ["--ray-address", nodes.address, "--workers", "3", "--output", place / name]
+    where: list[str | Path] = ["--ray-address", nodes.address, "--workers", "3", "--output", place / name]
     return Started(place / "logs", [*command, *where])
 
 

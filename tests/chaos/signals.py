@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.chaos.bench import Bench
-from tests.chaos.commands import Started
+from tests.chaos.commands import Started, environment
 from tests.chaos.datasets import WHOLE, compare
 from tests.chaos.jobs import Inputs, Job, jobs
+from tests.chaos.nodes import Nodes, variables
 from tests.chaos.tally import Tally
 
 PATIENCE = 300.0
@@ -19,25 +20,30 @@ PATIENCE = 300.0
 TRIES = 3
 OTHERS = ("prepare_source", "train_reid")
 """Jobs that are stopped by the other signals too."""
+OWN_RAY = ("synthesize_duke_style",)
+"""Jobs that start a Ray of their own, as on a laptop; the others share one, whose start takes longer than they."""
+_CORES = 8
+"""Of the shared one: two jobs stand beside each other, with two workers each."""
 
 
 def run(bench: Bench) -> Iterator[Tally]:
     """A row of the table for each job."""
     every = jobs(Inputs.make(bench.folder / "inputs"))
-    for job in every:
-        yield stopped(bench, job, signal.SIGTERM)
-    for job in every:
-        for number in (signal.SIGINT, signal.SIGHUP) if job.name in OTHERS else ():
-            yield stopped(bench, job, number)
+    with environment(variables(bench)), Nodes(_CORES) as shared:
+        for job in every:
+            yield stopped(bench, job, signal.SIGTERM, shared)
+        for job in every:
+            for number in (signal.SIGINT, signal.SIGHUP) if job.name in OTHERS else ():
+                yield stopped(bench, job, number, shared)
 
 
-def stopped(bench: Bench, job: Job, number: signal.Signals) -> Tally:
+def stopped(bench: Bench, job: Job, number: signal.Signals, shared: Nodes) -> Tally:
     """Stop the job once it is at work; an unbroken run goes on beside it, so that both cores have something to do."""
     tally = bench.tally(f"{number.name} in {job.name}", 1)
-    variables = {"RAY_TMPDIR": str(bench.folder.parent / "r")}  # a socket's path may have 107 characters
+    ray = {} if job.name in OWN_RAY else {"RAY_ADDRESS": shared.address}
     for tries, place in enumerate(bench.trials(tally), 1):
-        whole = Started(place / "logs", job.command(place / "whole"), variables)
-        broken = Started(place / "logs", job.command(place / "broken"), variables)
+        whole = Started(place / "logs", job.command(place / "whole"), ray)
+        broken = Started(place / "logs", job.command(place / "broken"), ray)
         reached = at_work(broken, place / "broken", job.at_work)
         if reached:
             broken.signal(number)
@@ -45,7 +51,7 @@ def stopped(bench: Bench, job: Job, number: signal.Signals) -> Tally:
         if complete.status != 0:
             tally.add(WHOLE, problems=[f"the unbroken run: {complete.err}"])
         elif reached:
-            again = Started(place / "logs", job.command(place / "broken"), variables).wait(PATIENCE)
+            again = Started(place / "logs", job.command(place / "broken"), ray).wait(PATIENCE)
             both = [job.product(place / name) if again.status == 0 else {} for name in ("broken", "whole")]
             right = 128 + number
             status = [] if ended.status == right else [f"status {ended.status}, not {right}: {ended.err}"]

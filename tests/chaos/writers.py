@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pyarrow as pa
 
 from manifests.writing.run import DatasetRun, ShardSink
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, reject_rows, synthetic_rows
@@ -56,7 +57,7 @@ def _start(uri: str, plan: str, append: bool) -> DatasetRun:
     return DatasetRun.start(uri, "synthetic", plan, SHARD_ROWS, footer=FOOTER, append=append)
 
 
-def _rows(shard: int, plan: str, variant: int) -> object:
+def _rows(shard: int, plan: str, variant: int) -> pa.Table:
     return synthetic_rows(shard, SHARD_ROWS[shard] - shard % 2, plan, variant)
 
 

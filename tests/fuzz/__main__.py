@@ -14,14 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.chaos.page import grid, write_page
-from tests.fuzz import annotations, cards, generators, names, pictures, records, sql
+from tests.fuzz import annotations as keypoints_and_masks
+from tests.fuzz import cards, generators, names, pictures, records, sql
 from tests.fuzz.hunt import Findings
 from tests.fuzz.isolation import explore
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     name: target
-    for module in (names, records, cards, pictures, sql, generators, annotations)
+    for module in (names, records, cards, pictures, sql, generators, keypoints_and_masks)
     for name, target in module.TARGETS.items()
 }
 _LEAST_SECONDS = 5.0

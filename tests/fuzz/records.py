@@ -39,7 +39,7 @@ def set_up() -> Reader:
     run.sink.commit(0, synthetic_rows(0, 3))
     run.sink.commit(1, synthetic_rows(1, 1), reject_rows(1))
     run.close()
-    erase([uri], Request(frozenset({CLASSES.identities[1]})))
+    erase([uri], Request(frozenset({sorted(CLASSES.named)[1]})))
     storage = open_storage(uri)
     files = {entry.path: storage.read(entry.path) or b"" for entry in storage.list()}
     records = [path for path in files if path.endswith(".json") and (path == RUN or path.startswith("_"))]

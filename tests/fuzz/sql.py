@@ -129,7 +129,8 @@ def statements(draw: st.DrawFn, folder: Path) -> str:
         text = (
             text[:place] + draw(st.text(max_size=3) | st.sampled_from(("'", '"', "`", "--", "/*", ";"))) + text[place:]
         )
-    return draw(st.sampled_from((str, str.lower, str.swapcase, _commented)))(text)
+    spellings: tuple[Callable[[str], str], ...] = (str, str.lower, str.swapcase, _commented)
+    return draw(st.sampled_from(spellings))(text)
 
 
 @st.composite

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import runpy
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
+
+from pipeline.cluster import synthesis_job
+from pipeline.cluster.pool import run_shards_here
+from pipeline.cluster.synthesize import synthesize
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 
@@ -27,3 +34,18 @@ def run(job: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         runpy.run_path(command[0], run_name="__main__")
     assert isinstance(caught.value.code, int)
     return subprocess.CompletedProcess(command, caught.value.code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    """Shards one after another in this process: how they come to actors is the same for every kind of job."""
+    here = mock.patch.object(synthesis_job, "synthesize", partial(synthesize, runner=run_shards_here))
+    with here, mock.patch.object(synthesis_job, "ray_session", return_value=nullcontext()):
+        yield
+
+
+def run_without_ray(folder: Path, job: str, *arguments: object) -> None:
+    """A synthesis job as the whole of a forked process that may be killed; it stands in ``folder``."""
+    os.chdir(folder)
+    with without_ray():
+        run(job, *arguments)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 import jobs.evaluate_reid as job
 from manifests.errors import UserError
@@ -18,10 +21,11 @@ from manifests.writing.run import DatasetRun
 from pipeline.common.row_images import PICTURE
 from pipeline.common.settings import parse_settings
 from pipeline.reid.evaluation import evaluate
-from pipeline.reid.features import Embedded, PoseFeatures, embed_people, with_poses
+from pipeline.reid.features import Embedded, FeatureKind, PoseFeatures, embed_people, with_poses
 from pipeline.reid.fusion import fuse_poses
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
-from pipeline.reid.network import NetworkSettings, build_network
+from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
+from pipeline.reid.norm import adapt_to
 from pipeline.reid.retrieval import RetrievalSettings, measure_on
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.known_layouts import get_layout
@@ -38,8 +42,15 @@ if TYPE_CHECKING:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of a network of random weights."""
     path = tmp_path_factory.mktemp("reid") / "reid.safetensors"
-    save_reid(path, build_network(NetworkSettings(channels=4), 3, seed=1), 96, 32)
+    save_reid(path, untrained(1), 96, 32)
     return str(path)
+
+
+def untrained(seed: int) -> ReidNetwork:
+    """A network of random weights whose neck takes something off, as that of a trained one."""
+    network = build_network(NetworkSettings(channels=4), 3, seed=seed)
+    network.neck.running_mean.copy_(torch.linspace(0, 1, network.num_features))  # type: ignore[union-attr]
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +128,57 @@ def test_each_option_changes_what_is_compared(toy_sources: ToySources, model: Re
 def test_poses_are_fused_by_their_image(fusion: Any) -> None:
     features = np.eye(4, dtype=np.float32)
     part = Embedded(features[:2], np.array([1, 2]), np.array([1, 1]), ("a", "b"))
+    other = replace(part, features=features[2:] * np.float32(0.5))
     poses = PoseFeatures({"a": {"class 0": features[2], "class 1": features[3]}, "b": {"class 1": features[0]}},
                          ("class 0", "class 1"))  # fmt: skip
-    fused, lacking = with_poses(part, poses, fusion)
+    fused, lacking = with_poses(part, other, poses, fusion)
     assert lacking == 1
-    slots = np.stack([[features[2], features[3]], [features[1], features[0]]])  # b's own in the place of class 0
+    # In the place of class 0 of b what the poses' network makes of b itself.
+    slots = np.stack([[features[2], features[3]], [other.features[1], features[0]]])
     assert np.array_equal(fused.features, fuse_poses(part.features, slots, fusion))
-    longer = PoseFeatures({"a": {"class 0": np.ones(5, np.float32)}}, ("class 0",))
+    longer = replace(part, features=np.ones((2, 5), np.float32))
     with pytest.raises(UserError, match="gives 5 numbers for an image, that of the images 4"):
-        with_poses(part, longer, fusion)
+        with_poses(part, longer, poses, fusion)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"fusion": "mean", "pose_weight": 0.5}, {"fusion": "concatenation"}])
+def test_what_comes_without_generated_images_stands_beside(
+    toy_sources: ToySources,
+    model: ReidModel,
+    weights: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    chosen: dict[str, Any],
+) -> None:
+    market = toy_sources.market
+    poses = write_poses(tmp_path / "poses", market, ["class 0", "class 1"])
+    save_reid(tmp_path / "other.safetensors", untrained(2), 96, 32)
+    flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    both = ["--model", weights, "--pose-model", str(tmp_path / "other.safetensors")]
+    assert run(*both, "--eval", market, "--poses", poses, *flags, "--json", str(tmp_path / "found.json")) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["results"][0]
+    text, kind = capsys.readouterr().out, cast(FeatureKind, "neck" if chosen else "pooled")
+    mine = embed_people(market, model, kind)
+    theirs = embed_people(market, load_reid(tmp_path / "other.safetensors"), kind)
+    how = chosen.get("fusion", "max"), chosen.get("pose_weight")
+    by_hand = {"one_network": mine, "two_networks": {}}
+    for split, part in mine.items():
+        twice = np.repeat(theirs[split].features[:, None], 2, axis=1)
+        by_hand["two_networks"][split] = replace(part, features=fuse_poses(part.features, twice, *how))
+    for name, people in by_hand.items():
+        parts = [people[split] for split in ("query", "gallery")]
+        figures = evaluate(*(array for part in parts for array in (part.features, part.identities, part.cameras)))
+        assert found["controls"][name] == figures.as_dict()
+        assert f"without a generated image, {name.replace('_', ' ')}: rank-1 {figures.rank1:.2%}" in text
+    assert found["mean_ap"] not in [one["mean_ap"] for one in found["controls"].values()]
+    alone = measure_on(market, model, RetrievalSettings(poses=poses, **chosen))
+    assert set(alone.controls) == {"one_network"}, "of one network there is no ensemble"
+
+
+def test_pooled_features_are_never_negative(toy_sources: ToySources, model: ReidModel) -> None:
+    pooled, neck = (embed_people(toy_sources.market, model, kind)["query"].features for kind in ("pooled", "neck"))
+    assert pooled.min() >= 0 > neck.min()
+    assert np.linalg.norm(pooled, axis=1) == pytest.approx(np.ones(len(pooled)), abs=1e-6)
 
 
 def test_poses_of_other_images(toy_sources: ToySources, model: ReidModel, tmp_path: Path) -> None:
@@ -176,6 +229,12 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
         run(*market, "--json", str(tmp_path))
     with pytest.raises(UserError, match="name them with --poses"):
         run(*market, "--pose-model", weights)
+    with pytest.raises(UserError, match="--pose-weight belongs to --poses with --fusion mean"):
+        run(*market, "--pose-weight", "2")
+    with pytest.raises(UserError, match="--pose-weight belongs to --poses with --fusion mean"):
+        run(*market, "--poses", toy_sources.market, "--pose-weight", "2")
+    with pytest.raises(UserError, match="--adapt-splits are those of --adapt-norm"):
+        run(*market, "--adapt-splits", "gallery")
     with pytest.raises(UserError, match="at most 6"):
         run(*market, "--rerank", "--k1", "5", "--k2", "7")
     with pytest.raises(UserError, match="too few for 100 neighbours"):
@@ -185,6 +244,23 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
     with pytest.raises(UserError, match="holds source rows"):
         run(*market, "--poses", toy_sources.market)
     assert not list(tmp_path.iterdir())
+
+
+def test_statistics_of_another_place(
+    toy_sources: ToySources, weights: str, model: ReidModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market, duke, file = toy_sources.market, toy_sources.duke, tmp_path / "found.json"
+    asked = ["--model", weights, "--eval", duke, "--adapt-norm", duke, "--json", str(file)]
+    assert run(*asked) == 0
+    found = json.loads(file.read_text())
+    train = open_dataset(duke).scan().filter(pl.col("split") == "train").select("split").collect().height
+    assert found["adapted"] == {"manifest_sha256": open_dataset(duke).digest(), "images": train}
+    assert f"batch norms: statistics of {train} images of {duke}" in capsys.readouterr().out
+    adapted = measure_on(duke, adapt_to(model, duke).model, RetrievalSettings()).retrieval
+    assert found["results"][0] | adapted.as_dict() == found["results"][0]
+    assert adapted != measure_on(duke, model, RetrievalSettings()).retrieval
+    both = adapt_to(model, market, ("query", "gallery"))
+    assert both.images == open_dataset(market).scan().filter(pl.col("split") != "train").collect().height
 
 
 def test_features_that_are_not_finite_have_no_figures(toy_sources: ToySources, tmp_path: Path) -> None:

@@ -1,17 +1,11 @@
-"""The synthesis jobs as a user runs them, each with a tiny generator of its kind, and killed on one Ray."""
+"""The synthesis jobs as a user runs them, each with a tiny generator of its kind, and killed half-way."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from unittest import mock
 
 import polars as pl
 import pytest
@@ -19,14 +13,11 @@ import pytest
 from manifests.checking.validate import validate
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
-from pipeline.cluster import synthesis_job
-from pipeline.cluster.pool import run_shards_here
-from pipeline.cluster.synthesize import synthesize
 from pipeline.reid.model import load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
-from tests.jobs.in_process import JOBS, run
+from tests.jobs.in_process import run, run_without_ray, without_ray
 from tests.pipeline.tiny_generators import save_tiny, save_tiny_pairs, standing_poses
 
 pytestmark = pytest.mark.timeout(900)
@@ -37,14 +28,6 @@ PEOPLE, CAMERAS, POSES = "synthesize_random_people.py", "synthesize_camera_style
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a job writes below its own folder is seen."""
     monkeypatch.chdir(tmp_path)
-
-
-@contextmanager
-def without_ray() -> Iterator[None]:
-    """Shards one after another in this process: how they come to actors is the same for every kind of job."""
-    here = mock.patch.object(synthesis_job, "synthesize", partial(synthesize, runner=run_shards_here))
-    with here, mock.patch.object(synthesis_job, "ray_session", return_value=nullcontext()):
-        yield
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -131,51 +114,53 @@ def test_poses(recipe: str, toy_sources: ToySources, toy_annotations: str, tmp_p
     named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
     rows = check_job(POSES, tmp_path / "set", *named, "--limit", "2", "--no-score-pose")
     assert rows.height == (16 if recipe == "pngan" else 2)
-    assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "one_hot"]
+    assert rows["label_rule"].unique().to_list() == ["lsr" if recipe == "pngan" else "lsro"]
 
 
-def killed_and_taken_up_again(cluster: str, job: str, output: Path, *arguments: str) -> None:
+def killed_and_taken_up_again(forkserver: ForkServerContext, job: str, output: Path, *arguments: str) -> None:
     """Kill the job between its first and last shard: the same command must end with an unbroken run's bytes."""
-    arguments = (*arguments, "--shard-size", "8", "--batch-size", "4", "--workers", "1", "--ray-address", cluster)
+    arguments = (*arguments, "--shard-size", "8", "--batch-size", "4", "--workers", "1")
     broken, whole = output / "broken", output / "whole"
-    command = [sys.executable, str(JOBS / job), *arguments, "--output", str(broken)]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    driver = forkserver.Process(target=run_without_ray, args=(output, job, *arguments, "--output", str(broken)))
+    driver.start()
     deadline = time.monotonic() + 600
     while len(list(broken.glob("_commits/*.json"))) < 2:
-        assert driver.poll() is None, "the job ended before it could be killed"
+        assert driver.is_alive(), "the job ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
+    driver.kill()
+    driver.join()
     assert not list(broken.glob("_snapshots/*.json"))
-    done = run(job, *arguments, "--output", broken)
-    assert done.returncode == 0, done.stderr
-    assert "shards done before" in done.stdout
     with without_ray():
+        done = run(job, *arguments, "--output", broken)
+        assert done.returncode == 0, done.stderr
+        assert "shards done before" in done.stdout
         done = run(job, *arguments, "--output", whole)
     assert done.returncode == 0, done.stderr
     files = [open_dataset(str(folder)).snapshot.files for folder in (broken, whole)]
     assert files[0] == files[1]
 
 
-@pytest.mark.ray
-def test_random_people_after_a_kill(local_ray: str, toy_sources: ToySources, tmp_path: Path) -> None:
+def test_random_people_after_a_kill(forkserver: ForkServerContext, toy_sources: ToySources, tmp_path: Path) -> None:
     save_tiny(tmp_path / "g", "cgan", cameras=[1, 2])
     named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--images", "200")
-    killed_and_taken_up_again(local_ray, PEOPLE, tmp_path, *named)
+    killed_and_taken_up_again(forkserver, PEOPLE, tmp_path, *named)
 
 
-@pytest.mark.ray
-def test_camera_styles_after_a_kill(local_ray: str, toy_sources: ToySources, tmp_path: Path) -> None:
+def test_camera_styles_after_a_kill(
+    forkserver: ForkServerContext, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
     pairs = save_tiny_pairs(tmp_path / "pairs", tuple(range(1, 7)))
-    killed_and_taken_up_again(local_ray, CAMERAS, tmp_path, "--source", toy_sources.market, "--generator", pairs)
+    named = ("--source", toy_sources.market, "--generator", pairs, "--annotations", toy_annotations)
+    killed_and_taken_up_again(forkserver, CAMERAS, tmp_path, *named)
 
 
-@pytest.mark.ray
-def test_poses_after_a_kill(local_ray: str, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+def test_poses_after_a_kill(
+    forkserver: ForkServerContext, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
     save_tiny(tmp_path / "g", "pngan", canonical_poses=standing_poses())
     named = ("--source", toy_sources.market, "--generator", str(tmp_path / "g"), "--annotations", toy_annotations)
-    killed_and_taken_up_again(local_ray, POSES, tmp_path, *named, "--no-score-pose")
+    killed_and_taken_up_again(forkserver, POSES, tmp_path, *named, "--no-score-pose")
 
 
 @pytest.mark.parametrize(

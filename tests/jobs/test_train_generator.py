@@ -214,12 +214,3 @@ def test_camstyle_trains_every_two_cameras(
     assert "3/3 (100%)" in capsys.readouterr().out
     with pytest.raises(UserError, match="has no training image of camera 9"):
         run([*given[:-1], "1,9"])
-
-
-@pytest.mark.ray
-def test_what_a_worker_refuses_is_said_in_one_line(toy_sources: ToySources, tmp_path: Path, local_ray: str) -> None:
-    more = ["--steps", "2", "--batch-size", "2", "--workers", "2"]
-    with pytest.raises(UserError, match=r"^this recipe needs masks or keypoints: run `python jobs/annotate.py"):
-        run(arguments("ptgan", toy_sources, tmp_path, *more))
-    with pytest.raises(UserError, match="--batch-size 3 cannot be shared by 2 workers"):
-        run(arguments("cyclegan", toy_sources, tmp_path, "--batch-size", "3", "--workers", "2"))

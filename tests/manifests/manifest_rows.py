@@ -52,7 +52,7 @@ def synthetic_rows(shard: int, count: int, plan_id: str = PLAN_ID, variant: int 
 
 def _synthetic_row(shard: int, index: int, plan_id: str, variant: int) -> dict[str, Any]:
     data, pixels = picture(1000 * shard + index)
-    identity = CLASSES.identities[index % len(CLASSES)]
+    identity = sorted(CLASSES.named)[index % len(CLASSES)]
     size = np.array(pixels.shape[:2], "<i8").tobytes()
     return {
         "sample_id": name(f"{plan_id} {shard} {index}"),

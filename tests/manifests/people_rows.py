@@ -117,7 +117,7 @@ def _synthetic_row(source: dict[str, Any], donor: dict[str, Any] | None, rule: s
 
 def noise_rows(count: int, classes: ClassMap, plan: str = "plan") -> pa.Table:
     """Rows of nobody, by the rule of LSRO."""
-    nobody = {"identity": None, "subject_keys": [], "sources": [], "recipe": "gan_lsro"}
+    nobody: dict[str, Any] = {"identity": None, "subject_keys": [], "sources": [], "recipe": "gan_lsro"}
     rows = people_synthetic(people_source("noise", [str(number) for number in range(count)], 1), classes, "lsro", plan)
     table = pa.Table.from_pylist([{**row, **nobody} for row in rows.to_pylist()], schema=SYNTHETIC_SCHEMA)
     return table.sort_by("sample_id")

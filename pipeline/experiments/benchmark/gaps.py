@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from manifests.errors import UserError
+from manifests.format.schema import NEEDS_TEACHER
 from pipeline.synthesis.kinds import PEOPLE
 
 BASELINE = "baseline"
@@ -57,7 +58,7 @@ class Arm:
     @property
     def taught(self) -> bool:
         """Whether the gap's baseline labels the images."""
-        return self.label.get("label_rule") in ("teacher", "mprl")
+        return self.label.get("label_rule") in NEEDS_TEACHER
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,7 @@ _CAMSTYLE = {"mix": "two_means", "real_to_synthetic": 3.0}
 # A label without doubt from a softmax: the class that the teacher finds likeliest.
 _PSEUDO = {"label_rule": "teacher", "label_temperature": 0.01, "label_top_m": 1}
 
-# In trainings as short as these people stay sharp only where a skip lets detail pass. With it SPGAN bears the paper's
-# pairs; at the paper's weight of 2 its images hardly change.
+# In trainings as short as these people stay sharp only where a skip lets detail pass.
 _SKIP = {"skip": True, "norm": "instance"}
 
 FEW_IMAGES = Gap(
@@ -144,7 +144,6 @@ FOUR_CAMERAS = Gap(
 )
 # Random erasing helps inside a domain and hurts beyond it (Luo et al., CVPR workshops 2019, section 4.3).
 _TRANSFER = {"erasing": 0.0}
-_PAPER_PAIRS = {"negative_pairs": "translated", "contrastive_weight": 0.3}
 DOMAINS = Gap(
     "domains",
     "direct transfer to another place",
@@ -161,7 +160,7 @@ DOMAINS = Gap(
     measured_on=DUKE,
     needs=frozenset({"target"}),
     reid=_TRANSFER,
-    generators=dict.fromkeys(("cyclegan", "ptgan"), _SKIP) | {"spgan": {**_SKIP, **_PAPER_PAIRS}},
+    generators=dict.fromkeys(("cyclegan", "ptgan", "spgan"), _SKIP),
 )
 POSES = Gap(
     "poses",

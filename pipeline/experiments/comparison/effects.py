@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.annotation.canonical_poses import place_pose
 from pipeline.common.images import RgbImage, draw_contact_sheet
 from pipeline.common.skeletons import draw_skeleton
-from pipeline.experiments.comparison.world import Laboratory
+from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.toyworld_data import WorldData
 from pipeline.experiments.transfer_quality import measure_transfer
 from pipeline.generators.recipes.base import Recipe

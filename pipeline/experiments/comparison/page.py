@@ -69,13 +69,13 @@ class Measure(NamedTuple):
 
 def write_comparison(output: Path, systems: Sequence[System], about: str) -> str:
     """``comparison.html`` and ``comparison.json`` from the records below ``output``; returns the page's path."""
-    records = {system.recipe: _record(output, system) for system in systems}
+    records = {system.recipe: _read_record(output, system) for system in systems}
     rows = [_row(output, system, records[system.recipe]) for system in systems]
     write_page(str(output / "comparison.json"), json_text({"about": about, "systems": records}, indent=2) + "\n")
     return write_page(str(output / "comparison.html"), render_page(_TEMPLATE, about=about, rows=rows))
 
 
-def _record(output: Path, system: System) -> dict[str, Any]:
+def _read_record(output: Path, system: System) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((output / system.recipe / RECORD).read_text(encoding="utf-8"))
     return record
 

@@ -12,9 +12,9 @@ from typing import Any
 from manifests.common.json_text import json_text, write_json
 from pipeline.common.images import encode
 from pipeline.experiments.comparison.effects import MEASURES, Effect, pair_data
+from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.comparison.systems import System
-from pipeline.experiments.comparison.world import Laboratory
-from pipeline.experiments.toyworld_trial import LICENCE
+from pipeline.experiments.transfer_trial import LICENCE
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
 from pipeline.generators.training.loop import Training, TrainingSettings

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -30,12 +30,6 @@ Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """A camera's number, as rows hold it."""
 
 UpsamplingSetting = Annotated[Upsampling, Field(description="transposed (the paper) or resize (no checkerboard)")]
-NormSetting = Annotated[
-    Norm, Field(description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)")
-]
-SkipSetting = Annotated[
-    bool, Field(description="add the image before the generator's tanh, so that the layers say what changes (ours)")
-]
 
 Need = Literal["masks", "keypoints", "identities", "cameras"]
 
@@ -45,10 +39,33 @@ Terms = LossTerms
 class RecipeSettings(JobSettings):
     """The numbers of a paper; each field says where it comes from."""
 
-    learning_rate: float = Field(default=2e-4, gt=0, description="Adam's step size (every system here)")
+    learning_rate: float = Field(default=2e-4, gt=0, description="Adam's step size (DCGAN, and most after it)")
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first moment decay (DCGAN, ICLR 2016)")
     decay_from: float = Field(
         default=0.5, ge=0, le=1, description="share of the steps after which the step size falls linearly to 0"
+    )
+
+
+class ResnetSettings(RecipeSettings):
+    """Of a ResNet generator that changes an image."""
+
+    ngf: int = Field(
+        default=64,
+        ge=4,
+        le=1024,
+        description="channels of the generator's first layer (CycleGAN, appendix 7.2; StarGAN, table 4)",
+    )
+    blocks: int = Field(
+        default=9, ge=1, le=100, description="residual blocks (CycleGAN: 6 at 128 x 128, 9 at 256 x 256)"
+    )
+    upsampling: UpsamplingSetting = "transposed"
+    norm: Norm = Field(
+        default="instance",
+        description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)",
+    )
+    skip: bool = Field(
+        default=False,
+        description="add the image before the generator's tanh, so that the layers say what changes (ours)",
     )
 
 
@@ -59,6 +76,8 @@ class StepContext:
     step: int
     rng: np.random.Generator
     pools: Mapping[str, HistoryPool] = field(default_factory=dict)
+    progress: float = 0.0
+    """Share of the training's steps that are done, in [0, 1)."""
 
 
 class Recipe(ABC):
@@ -80,12 +99,21 @@ class Recipe(ABC):
     """What is kept after training: file stem -> name of the network that `generate` needs."""
     label_rule: ClassVar[str]
     """Default rule for generated rows, by its name in `manifests.format.soft_labels`."""
+    before: ClassVar[Mapping[str, Any]] = {}
+    """What a training has whose checkpoint does not name these settings: how things were before they were settings."""
 
     def __init__(self, settings: RecipeSettings | None = None) -> None:
         self.settings = settings if settings is not None else self.settings_model()
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         """This recipe with the settings that follow from its training sets (which cameras there are, ...)."""
+        return self
+
+    def sized(self, size: Size, started: Mapping[str, Any] | None = None) -> Self:
+        """This recipe with the settings that follow from the size of its images.
+
+        ``started`` are those of the training that is taken up, where it is one: what was chosen then stays.
+        """
         return self
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

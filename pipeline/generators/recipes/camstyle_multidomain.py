@@ -27,35 +27,20 @@ from pipeline.generators.batches.cameras import CameraBatches
 from pipeline.generators.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.stargan import CameraCritic, CameraGenerator
-from pipeline.generators.recipes.base import (
-    Batch,
-    Camera,
-    Need,
-    NormSetting,
-    Recipe,
-    RecipeSettings,
-    Size,
-    SkipSetting,
-    StepContext,
-    Terms,
-    UpsamplingSetting,
-)
+from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, ResnetSettings, Size, StepContext, Terms
 from pipeline.training.data import BatchSource, DomainData
 
 
-class CamStyleMultidomainSettings(RecipeSettings):
-    ngf: int = Field(
-        default=64, ge=4, le=1024, description="channels of the generator's first layer (StarGAN, table 4)"
+class CamStyleMultidomainSettings(ResnetSettings):
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="Adam's step size, of generator and critic (StarGAN, section 5.3; HHL's code)"
     )
     blocks: int = Field(default=6, ge=1, le=100, description="residual blocks (StarGAN, table 4)")
     ndf: int = Field(default=64, ge=4, le=1024, description="channels of the critic's first layer (StarGAN, table 5)")
-    upsampling: UpsamplingSetting = "transposed"
-    norm: NormSetting = "instance"
-    skip: SkipSetting = False
     objective: Literal["wasserstein", "least_squares"] = Field(
         default="wasserstein", description="wasserstein, with gradient penalty (the paper); least_squares: LSGAN"
     )
-    critic_steps: int = Field(default=5, ge=1, description="critic updates for each of the generator (section 4.2: 5)")
+    critic_steps: int = Field(default=5, ge=1, description="critic updates for each of the generator (section 5.3: 5)")
     penalty_weight: float = Field(default=10.0, ge=0, description="of the gradient penalty (equation 8)")
     class_weight: float = Field(default=1.0, ge=0, description="l_cls (section 3.1)")
     reconstruction_weight: float = Field(default=10.0, ge=0, description="l_rec (section 3.1)")

@@ -21,32 +21,12 @@ from torch import Tensor, nn
 
 from pipeline.generators.losses import least_squares, mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
-from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.networks.generators import ResnetGenerator
-from pipeline.generators.recipes.base import (
-    Batch,
-    NormSetting,
-    Recipe,
-    RecipeSettings,
-    Size,
-    SkipSetting,
-    StepContext,
-    Terms,
-    UpsamplingSetting,
-)
+from pipeline.generators.recipes.base import Batch, ResnetSettings, Size, StepContext, Terms
+from pipeline.generators.recipes.patch_critic import PatchCriticRecipe, PatchCriticSettings
 
 
-class CycleGANSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (appendix 7.2)")
-    blocks: int = Field(
-        default=9, ge=1, le=100, description="residual blocks (appendix 7.2: 6 at 128 x 128, 9 at 256 x 256)"
-    )
-    ndf: int = Field(
-        default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 7.2)"
-    )
-    upsampling: UpsamplingSetting = "transposed"
-    norm: NormSetting = "instance"
-    skip: SkipSetting = False
+class CycleGANSettings(ResnetSettings, PatchCriticSettings):
     cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc (section 4)")
     mapping_weight: float = Field(default=5.0, ge=0, description="l_map: half of l_cyc (section 5.2)")
 
@@ -62,7 +42,7 @@ class Translations(NamedTuple):
     mapped_source: Tensor | None
 
 
-class CycleGAN(Recipe):
+class CycleGAN(PatchCriticRecipe):
     name = "cyclegan"
     paper = "Zhu et al., ICCV 2017"
     settings_model: ClassVar[type[CycleGANSettings]] = CycleGANSettings
@@ -77,7 +57,7 @@ class CycleGAN(Recipe):
 
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         networks = {name: self.build_generator(size) for name in self.players["generators"]}
-        networks |= {name: PatchDiscriminator(self.settings.ndf) for name in self.players["discriminators"]}
+        networks |= {name: self.build_critic(size) for name in self.players["discriminators"]}
         return nn.ModuleDict({name: initialize(network, generator) for name, network in networks.items()})
 
     def build_generator(self, size: Size) -> nn.Module:
@@ -87,19 +67,11 @@ class CycleGAN(Recipe):
         )
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        made = self.translate(networks, batch)
         with frozen(networks["source_judge"], networks["target_judge"]):
-            made = self.translate(networks, batch)
             terms = self.generator_terms(networks, batch, made)
         yield "generators", terms
-        old_target = context.pools["target"].exchange(made.fake_target, context.rng)
-        old_source = context.pools["source"].exchange(made.fake_source, context.rng)
-        yield (
-            "discriminators",
-            {
-                "target_judge": judge_loss(networks["target_judge"], batch["target"], old_target),
-                "source_judge": judge_loss(networks["source_judge"], batch["source"], old_source),
-            },
-        )
+        yield "discriminators", self.judge_terms(networks, batch, made.fake_target, made.fake_source, context)
 
     def translate(self, networks: nn.ModuleDict, batch: Batch) -> Translations:
         source, target = batch["source"], batch["target"]
@@ -126,6 +98,17 @@ class CycleGAN(Recipe):
             mapping = mean_absolute(made.mapped_target, target) + mean_absolute(made.mapped_source, source)
             terms["mapping"] = self.settings.mapping_weight * mapping
         return terms
+
+    def judge_terms(
+        self, networks: nn.ModuleDict, batch: Batch, fake_target: Tensor, fake_source: Tensor, context: StepContext
+    ) -> Terms:
+        """Of both discriminators, who are shown older fakes too."""
+        old_target = context.pools["target"].exchange(fake_target, context.rng)
+        old_source = context.pools["source"].exchange(fake_source, context.rng)
+        return {
+            "target_judge": judge_loss(networks["target_judge"], batch["target"], old_target),
+            "source_judge": judge_loss(networks["source_judge"], batch["source"], old_source),
+        }
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         made: Tensor = generator(batch["source"])

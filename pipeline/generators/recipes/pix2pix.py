@@ -1,20 +1,18 @@
 """pix2pix: translation from pairs.
 
-Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, section 3, with
-least squares in place of the logarithm::
-
-    L_D = 1/2 E (D(x, y) - 1)^2 + 1/2 E D(x, G(x))^2        L_G = E (D(x, G(x)) - 1)^2 + 100 |y - G(x)|_1
+Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, section 3; see
+`pipeline.generators.recipes.paired` for the loss, whose l is 100 here and whose discriminator sees x too.
 
 A ReID set has two kinds of pairs. `Pix2Pix`: x is the drawing of a pose and the person's mask, y the image they were
-taken from; the network makes up who it is. `Pix2PixCameras`: x is an image by one camera, y the same person in a near
-pose by another. What `Pix2Pix` makes has the pose and outline of a person and the clothes of nobody: its default label
-is the paper's, `lsro` and `teacher` are more honest. The paper's only noise was dropout at test time; there is none
+taken from; the network makes up who it is. What it makes has the pose and outline of a person and the clothes of
+nobody, and is labelled as nobody's: 1/K for each of the K identities (LSRO). `Pix2PixCameras`: x is an image by one
+camera, y the same person in a near pose by another. The paper's only noise was dropout at test time; there is none
 here, so an input has one output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -23,59 +21,32 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.generators.batches.pairs import PosePairs, camera_partners, own_partners
-from pipeline.generators.losses import least_squares, mean_absolute
-from pipeline.generators.networks.blocks import frozen, initialize
-from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.networks.unet import UNet
-from pipeline.generators.recipes.base import (
-    Batch,
-    Camera,
-    Need,
-    Recipe,
-    RecipeSettings,
-    Size,
-    StepContext,
-    Terms,
-    UpsamplingSetting,
-)
+from pipeline.generators.recipes.base import Batch, Camera, Need, Size
+from pipeline.generators.recipes.paired import PairedRecipe, PairedSettings
 from pipeline.training.data import BatchSource, DomainData
 
 
-class Pix2PixSettings(RecipeSettings):
-    ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (appendix 6.1.1)")
-    ndf: int = Field(
-        default=64, ge=4, le=1024, description="channels of the discriminator's first layer (appendix 6.1.2)"
-    )
-    upsampling: UpsamplingSetting = "transposed"
+class Pix2PixSettings(PairedSettings):
     pixel_weight: float = Field(default=100.0, ge=0, description="weight of the L1 term (section 3.3)")
 
 
-class Pix2Pix(Recipe):
+class Pix2Pix(PairedRecipe):
     name = "pix2pix"
     paper = "Isola et al., CVPR 2017"
     settings_model: ClassVar[type[Pix2PixSettings]] = Pix2PixSettings
     settings: Pix2PixSettings
-    roles = ("source",)
     needs: frozenset[Need] = frozenset({"masks", "keypoints"})
     inputs: ClassVar[tuple[str, ...]] = ("skeleton", "mask")
-    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "discriminator": ("discriminator",),
-        "generator": ("generator",),
-    }
-    exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
-    label_rule = "one_hot"
+    label_rule = "lsro"
     channels: ClassVar[int] = 4
     """Of `condition`."""
+    shown_channels: ClassVar[int] = 3 + 4
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         if data["source"].masks is None:
             raise UserError("pix2pix needs the mask of each image, and its training set knows none")
         return PosePairs(data["source"], own_partners(data["source"]), *size, seed)
-
-    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
-        judge = PatchDiscriminator(self.settings.ndf, channels_in=3 + self.channels)
-        made = initialize(self.build_generator(size), generator)
-        return nn.ModuleDict({"generator": made, "discriminator": initialize(judge, generator)})
 
     def build_generator(self, size: Size) -> nn.Module:
         return UNet(size, self.channels, self.settings.ngf, self.settings.upsampling)
@@ -84,24 +55,8 @@ class Pix2Pix(Recipe):
         """x: drawing and mask, (N, 4, H, W) in [-1, 1]."""
         return torch.cat([batch["skeleton"], 2 * batch["mask"] - 1], dim=1)
 
-    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
-        judge, given, target = networks["discriminator"], self.condition(batch), batch["target"]
-        made = networks["generator"](given)
-        on_real = judge(torch.cat([given, target], dim=1))
-        on_fake = judge(torch.cat([given, made.detach().to(given.dtype)], dim=1))
-        yield (
-            "discriminator",
-            {"judge": 0.5 * (least_squares(on_real, real=True) + least_squares(on_fake, real=False))},
-        )
-        with frozen(judge):
-            on_fake = judge(torch.cat([given, made.to(given.dtype)], dim=1))
-        yield (
-            "generator",
-            {
-                "adversarial": least_squares(on_fake, real=True),
-                "pixels": self.settings.pixel_weight * mean_absolute(made, target),
-            },
-        )
+    def shown(self, images: Tensor, batch: Batch) -> Tensor:
+        return torch.cat([self.condition(batch), images], dim=1)
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         made: Tensor = generator(self.condition(batch))
@@ -125,7 +80,9 @@ class Pix2PixCameras(Pix2Pix):
     settings: Pix2PixCamerasSettings
     needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras"})
     inputs: ClassVar[tuple[str, ...]] = ("source",)
+    label_rule = "one_hot"
     channels: ClassVar[int] = 3
+    shown_channels: ClassVar[int] = 3 + 3
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         settings = self.settings

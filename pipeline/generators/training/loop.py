@@ -66,14 +66,21 @@ class Training(Stepwise):
         workers: Workers = ALONE,
         measure: Callable[[Training], Mapping[str, float]] | None = None,
     ) -> None:
-        """``measure`` is asked for figures now and then, which go to the log."""
+        """``measure`` is asked for figures now and then, which go to the log.
+
+        Raises:
+            UserError: a checkpoint under ``output`` cannot be read, or the images are too small for the networks.
+        """
         workers.check(settings.batch_size)
         super().__init__(settings.steps, settings.device, workers)
-        self.recipe, self.data, self.output, self.settings = recipe, data, output, settings
+        size = settings.height, settings.width
+        started = Checkpoints(output, {}, before=recipe.before).started_with()
+        self.recipe = recipe = recipe.sized(size, started)
+        self.data, self.output, self.settings = data, output, settings
         self.measure = measure
         self.dtype = resolve_precision(settings.precision, self.device)
         weights = torch.Generator().manual_seed(settings.seed)
-        networks = recipe.build(weights, (settings.height, settings.width)).to(self.device)
+        networks = recipe.build(weights, size).to(self.device)
         self.networks: nn.ModuleDict = networks.to(memory_format=torch.channels_last)
         self.averages = self._copy_exports() if settings.average_decay else None
         self.optimizers = {player: self._optimizer(names) for player, names in recipe.players.items()}
@@ -87,7 +94,8 @@ class Training(Stepwise):
             UserError: ``output`` holds a run with other settings or data, or a step is not finite.
             Stopped: a signal came; the state is saved.
         """
-        self.run_steps(Checkpoints(self.output, self._identity()), self.settings.checkpoint_every)
+        kept = Checkpoints(self.output, self._identity(), before=self.recipe.before)
+        self.run_steps(kept, self.settings.checkpoint_every)
 
     def exported(self) -> dict[str, nn.Module]:
         """The networks to keep, by file stem: averaged ones where an average was kept."""
@@ -123,7 +131,8 @@ class Training(Stepwise):
         batch = self.own_batch(self.data.batch(self.step, self.settings.batch_size))
         mine = (self.workers.rank,) if self.workers.rank else ()
         rng = random_generator(self.settings.seed, GeneratorStream.STEP, self.step, *mine)
-        moves = self.recipe.step(self.networks, batch, StepContext(self.step, rng, self.pools))
+        context = StepContext(self.step, rng, self.pools, progress=self.step / self.steps)
+        moves = self.recipe.step(self.networks, batch, context)
         set_learning_rate(self.optimizers.values(), self.learning_rate())
         seen: dict[str, Tensor] = {}
         while True:
@@ -177,7 +186,8 @@ class Training(Stepwise):
                 [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
                 for network in (self.networks[name], average)
             )
-            torch._foreach_lerp_(kept, current, 1 - decay)
+            if kept:
+                torch._foreach_lerp_(kept, current, 1 - decay)
 
     @torch.no_grad()
     def _preview(self) -> dict[str, Tensor]:

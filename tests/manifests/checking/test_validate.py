@@ -20,7 +20,7 @@ from manifests.checking.rows import _is_flat
 from manifests.checking.validate import validate
 from manifests.disk import parquet
 from manifests.errors import UserError
-from manifests.format.schema import VERSION_KEY, Kind
+from manifests.format.schema import LABEL_RULES, NEEDS_TEACHER, VERSION_KEY, Kind
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import (
@@ -184,6 +184,17 @@ def test_faults_in_synthetic_rows_are_found_and_named(case: str, uri: str) -> No
     assert faults, validate(uri).to_text()
     row = open_dataset(uri).read(["sample_id"]).column("sample_id")[last].as_py()
     assert {(fault.file, fault.row) for fault in faults} == {(path, row)}
+
+
+@pytest.mark.parametrize("rule", LABEL_RULES)
+def test_only_a_teacher_gives_any_distribution(rule: str, uri: str) -> None:
+    def edit(row: dict[str, Any]) -> None:
+        row.update(label_rule=rule)
+        set_label(row, [(2, 0.5), (0, 0.25)], 0.25)
+
+    dataset = closed(uri, "synthetic", synthetic_rows(0, 3))
+    rewrite(dataset, edited(dataset.read(), 2, edit))
+    assert {fault.check for fault in validate(uri).faults} == (set() if rule in NEEDS_TEACHER else {"label"})
 
 
 SOURCE_FAULTS: dict[str, tuple[str, Edit]] = {

@@ -1,9 +1,9 @@
+"""What an erasure leaves: no byte of the person, all others as they were, and the record that it took place."""
+
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,93 +14,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.erasing.erase import ErasureReport, erase
+from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
 from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA, conform
 from manifests.format.soft_labels import ClassMap, expand
-from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.dataset import open_dataset
 from manifests.reading.erasure_log import erasure_key, read_log
 from manifests.reading.origins import find_origins
 from manifests.showing.report import report_page
 from manifests.showing.report.pictures import encode, open_image
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import DatasetRun
+from tests.manifests.erasing.family import CLASSES, GONE, Family, erase_gone
 from tests.manifests.manifest_rows import name, sha, source_rows
-from tests.manifests.people_rows import (
-    assert_no_trace,
-    everything,
-    noise_rows,
-    people_annotations,
-    people_source,
-    people_synthetic,
-    rejects,
-    write,
-)
-
-PEOPLE = ["aardvark", "badger", "civet", "zebra"]
-GONE = "badger"
-CLASSES = ClassMap.of(PEOPLE)
-
-
-@dataclass
-class Family:
-    """Source, annotations and synthetic rows of the same people; a shard for each two of them."""
-
-    source: Dataset
-    annotations: Dataset
-    synthetic: Dataset
-
-    @property
-    def uris(self) -> list[str]:
-        return [self.source.uri, self.annotations.uri, self.synthetic.uri]
-
-    def again(self) -> Family:
-        return Family(*(open_dataset(uri) for uri in self.uris))
-
-
-@pytest.fixture(params=["local", "memory"])
-def family(request: pytest.FixtureRequest, tmp_path: Path) -> Family:
-    return make_family(str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> Family:
-    return make_family(str(tmp_path))
-
-
-def make_family(root: str) -> Family:
-    shards = [people_source("market", PEOPLE[:2], 3), people_source("market", PEOPLE[2:], 3)]
-    poses = [shards[0].take([3, 4, 5, 0, 1, 2]), shards[1].take([3, 4, 5, 0, 1, 2])]
-    broken = rejects(
-        {"relative_path": f"train/{GONE}_9.png"},
-        {"relative_path": "train/civet_9.png", "source_sha256": sha("civet")},
-    )
-    first = shards[0].to_pylist()[3]
-    unmade = rejects(
-        {"item_id": name("x"), "source_sha256": first["image_sha256"], "relative_path": first["relative_path"]}
-    )
-    rows = [
-        people_synthetic(shards[0], CLASSES, "lsr"),
-        people_synthetic(shards[1], CLASSES, "teacher"),
-        people_synthetic(shards[1], CLASSES, "mprl"),
-        people_synthetic(shards[0], CLASSES, "lsr", poses=poses[0]),
-        people_synthetic(shards[1], CLASSES, "one_hot", poses=poses[1]),
-        noise_rows(2, CLASSES),
-    ]
-    run = {"inputs": [{"id": "market"}], "people": {GONE: 3, "civet": 3}, "first": GONE, "all": [*PEOPLE]}
-    return Family(
-        write(f"{root}/source", "source", *shards, rejected=broken, run=run),
-        write(f"{root}/annotations", "annotation", *map(people_annotations, shards), rejected=unmade),
-        write(f"{root}/synthetic", "synthetic", *rows, classes=CLASSES, rejected=unmade, run=run),
-    )
-
-
-def erase_gone(family: Family, **options: Any) -> ErasureReport:
-    return erase(family.uris, Request(frozenset({GONE})), **options)
+from tests.manifests.people_rows import assert_no_trace, everything, people_source, people_synthetic, write
 
 
 def test_a_person_goes_from_everything_and_leaves_no_byte(family: Family) -> None:
@@ -201,116 +131,12 @@ def test_a_dry_run_says_the_same_and_writes_nothing(family: Family) -> None:
     assert erase_gone(family).datasets == told.datasets
 
 
-def test_a_reject_that_names_nobody_stays(tmp_path: Path) -> None:
-    shard = people_source("market", PEOPLE[:2], 3)
-    nobodys = rejects({"item_id": name("nobody"), "relative_path": None, "message": None})
-    source = write(str(tmp_path / "source"), "source", shard)
-    synthetic = write(
-        str(tmp_path / "made"), "synthetic", people_synthetic(shard, CLASSES, "lsr"), classes=CLASSES, rejected=nobodys
-    )
-    report = erase([source.uri, synthetic.uri], Request(frozenset({GONE})))
-    assert {one.kind: (one.rows, one.rejects) for one in report.datasets} == {"source": (3, 0), "synthetic": (3, 0)}
-
-
 def test_once_more_changes_nothing(family: Family) -> None:
     erase_gone(family)
     before = {uri: everything(uri) for uri in family.uris}
     again = erase_gone(family)
     assert again.not_found == (GONE,)
     assert {uri: everything(uri) for uri in family.uris} == before
-
-
-def test_an_image_goes_with_what_was_made_of_it(family: Family) -> None:
-    source = family.source.read().to_pylist()
-    image = source[4]
-    report = erase(family.uris, Request(images=frozenset({image["image_id"]})))
-    counts = {one.kind: one.rows for one in report.datasets}
-    assert counts == {"source": 1, "annotation": 1, "synthetic": 3}
-    for uri in family.uris:
-        assert_no_trace(uri, [image["image_sha256"].encode(), image["image"]["bytes"]])
-        assert validate(uri).faults == []
-    assert family.again().synthetic.classes == CLASSES
-    by_digest = erase(family.uris, Request(images=frozenset({source[0]["image_sha256"]})))
-    assert {one.kind: one.rows for one in by_digest.datasets} == {"source": 1, "annotation": 1, "synthetic": 3}
-
-
-def test_a_synthetic_image_can_go_alone(family: Family) -> None:
-    row = family.synthetic.read(["sample_id", "image_sha256"]).to_pylist()[2]
-    report = erase(family.uris, Request(images=frozenset({row["sample_id"]})))
-    assert [one.rows for one in report.datasets] == [0, 1, 0]
-    assert [one.shards for one in report.datasets] == [0, 1, 0]
-
-
-def test_without_the_source_the_synthetic_rows_say_which_images_are_the_persons(family: Family) -> None:
-    report = erase([family.annotations.uri, family.synthetic.uri], Request(frozenset({GONE})))
-    assert {one.kind: one.rows for one in report.datasets} == {"annotation": 3, "synthetic": 9}
-
-
-def test_the_same_picture_under_another_name_goes_too(tmp_path: Path) -> None:
-    rows = people_source("market", PEOPLE, 1)
-    column = rows.schema.get_field_index("identity")
-    twin = rows.slice(1, 1).set_column(column, "identity", [["unknown-twin"]])
-    twin = (
-        twin.set_column(0, "image_id", [[name("twin")]])
-        .set_column(rows.schema.get_field_index("relative_path"), "relative_path", [["train/twin.png"]])
-        .cast(rows.schema)
-    )
-    source = write(str(tmp_path / "source"), "source", rows, twin)
-    found = erase([source.uri], Request(frozenset({GONE})), dry_run=True).datasets[0]
-    assert (found.rows, found.emptied) == (2, ("unknown-twin",))
-    assert erase([source.uri], Request(frozenset({GONE}))).datasets[0] == found
-
-
-def test_others_with_rows_of_their_own_are_not_named(tmp_path: Path) -> None:
-    source = write(str(tmp_path / "source"), "source", people_source("market", PEOPLE, 2))
-    assert erase([source.uri], Request(frozenset({GONE}))).datasets[0].emptied == ()
-
-
-def test_a_row_whose_keys_leave_its_person_out_goes_too(tmp_path: Path) -> None:
-    rows = people_synthetic(people_source("market", PEOPLE, 1), CLASSES)
-    keys = pa.array([["somebody else's"]] * rows.num_rows, rows.schema.field("subject_keys").type)
-    rows = rows.set_column(rows.schema.get_field_index("subject_keys"), "subject_keys", keys)
-    made = write(str(tmp_path / "made"), "synthetic", rows, classes=CLASSES)
-    assert erase([made.uri], Request(frozenset({GONE}))).datasets[0].rows == 1
-    assert_no_trace(made.uri, [GONE.encode()])
-
-
-def test_people_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    uris = [
-        write(str(tmp_path / one), "source", people_source(one, [GONE, "civet"], 2), plan=one).uri
-        for one in ("market", "duke")
-    ]
-    with pytest.raises(
-        UserError, match="'badger' is the name of people of duke and market: say which with --dataset-id"
-    ):
-        erase(uris, Request(frozenset({GONE})))
-    with pytest.raises(UserError, match=r"no rows of a data set called 'prid'.*known: duke, market"):
-        erase(uris, Request(frozenset({GONE}), dataset_id="prid"))
-    report = erase(uris, Request(frozenset({GONE}), dataset_id="duke"))
-    assert {Path(one.uri).name: one.rows for one in report.datasets} == {"market": 0, "duke": 2}
-
-
-def test_a_class_of_somebody_else_of_that_name_stays(tmp_path: Path) -> None:
-    source = write(str(tmp_path / "market"), "source", people_source("market", PEOPLE, 2))
-    duke = people_source("duke", PEOPLE, 2)
-    made = write(str(tmp_path / "made"), "synthetic", people_synthetic(duke, CLASSES), classes=CLASSES)
-    report = erase([source.uri, made.uri], Request(frozenset({GONE}), dataset_id="market"))
-    assert [(one.kind, one.rows, one.retired) for one in report.datasets] == [("synthetic", 0, ()), ("source", 2, ())]
-    assert open_dataset(made.uri).classes == CLASSES
-
-
-def test_a_class_without_rows_loses_its_name(tmp_path: Path) -> None:
-    made = write(
-        str(tmp_path / "made"),
-        "synthetic",
-        noise_rows(3, CLASSES),
-        classes=CLASSES,
-        run={"inputs": [{"id": "market"}]},
-    )
-    report = erase([made.uri], Request(frozenset({GONE})))
-    assert (report.datasets[0].rows, report.datasets[0].retired, report.not_found) == (0, (1,), ())
-    assert_no_trace(made.uri, [GONE.encode()])
-    assert validate(made.uri).faults == []
 
 
 def test_shards_that_name_everybody_are_written_anew(local: Family) -> None:
@@ -446,150 +272,3 @@ def test_all_others_stay_as_they_were(seed: int, people: int, images: int, shard
 
 def dataset_rows(tables: list[pa.Table]) -> list[dict[str, Any]]:
     return [row for table in tables for row in conform(table, SYNTHETIC_SCHEMA).to_pylist()]
-
-
-def test_models_that_learned_from_the_person_are_named(tmp_path: Path) -> None:
-    generator = tmp_path / "generator"
-    generator.mkdir()
-    keys = [subject_key("market", one) for one in PEOPLE]
-    (generator / "generator.json").write_text(
-        json.dumps({"sha256": {"generator": sha("generator")}, "data": {"source": {"subjects": keys}}})
-    )
-    source = people_source("market", PEOPLE, 1)
-    models = [
-        {"sha256": sha("generator"), "uri": str(generator), "recipe": "ptgan", "name": "mine"},
-        {"sha256": sha("other"), "uri": "gone", "recipe": "reid", "trained_on": {"train": {"dataset_ids": ["market"]}}},
-        {"sha256": sha("foreign"), "uri": "gone", "recipe": "reid", "trained_on": {"train": {"dataset_ids": ["duke"]}}},
-        {"sha256": sha("named"), "uri": "sam_tiny", "recipe": "", "trained_on": "drawn people"},
-    ]
-    rows = people_synthetic(source, CLASSES)
-    made = write(str(tmp_path / "made"), "synthetic", rows, classes=CLASSES, run={"checkpoints": models})
-    told = {model.sha256: model for model in erase([made.uri], Request(frozenset({GONE})), dry_run=True).models}
-    verdicts = {digest: model.learned for digest, model in told.items()}
-    assert verdicts == {sha("generator"): "yes", sha("other"): "perhaps", sha("foreign"): "no", sha("named"): "unknown"}
-    assert told[sha("generator")].rows == 4
-    assert "trained on market" in told[sha("other")].because
-    (generator / "generator.json").write_text(
-        json.dumps({"sha256": {"generator": sha("generator")}, "data": {"source": {"subjects": keys[2:]}}})
-    )
-    report = erase([made.uri], Request(frozenset({GONE})))
-    assert {model.sha256: model.learned for model in report.models}[sha("generator")] == "no"
-
-
-def test_the_command(local: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = tmp_path / "list.txt"
-    image = local.source.read(["image_id"]).column("image_id")[0].as_py()
-    listed.write_text(f"# people who asked\n{GONE}\n\n{image}\nidentity: nobody\n")
-    assert main(["erase", *local.uris, "--list", str(listed), "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert f"{local.source.uri}: would erase 4 source rows" in said
-    assert "on no row of these data sets (misspelt, or erased before): nobody" in said
-    assert main(["erase", *local.uris, "--list", str(listed), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert [one["rows"] for one in report["datasets"]] == [4, 10, 4]
-    assert report["receipt"]
-    assert main(["show", local.source.uri]) == 0
-    assert "1 rejected of 14 planned, 5 erased since" in capsys.readouterr().out
-    assert main(["erase", *local.uris, "--identity", GONE]) == 1, "a script must not take a misspelt name for erased"
-    assert f"{local.source.uri}: nothing" in capsys.readouterr().out
-
-
-def test_a_card_that_somebody_changed_is_written_anew_and_that_is_said(
-    local: Family, capsys: pytest.CaptureFixture[str]
-) -> None:
-    card = Path(local.source.uri, "README.md")
-    card.write_text(card.read_text(encoding="utf-8") + f"\nThanks to {GONE}.\n", encoding="utf-8")
-    assert main(["erase", *local.uris, "--identity", GONE, "--dry-run"]) == 0
-    assert (
-        capsys.readouterr().out.count("README.md was changed by hand or is of an older version: would be written") == 1
-    )
-    assert main(["erase", *local.uris, "--identity", GONE]) == 0
-    assert capsys.readouterr().out.count("was written anew") == 1
-    assert "Thanks" not in card.read_text(encoding="utf-8")
-
-
-def test_to_finish_what_was_stopped_is_no_mistake(local: Family, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["erase", *local.uris, "--identity", GONE]) == 0
-    edit_json(local.source.uri, "run.json", lambda run: run.update(status="erasing"))
-    capsys.readouterr()
-    assert main(["erase", *local.uris, "--identity", GONE]) == 0
-    assert f"{local.source.uri}: an earlier erasure had been stopped there; it is finished" in capsys.readouterr().out
-
-
-def edit_json(uri: str, path: str, edit: Callable[[dict[str, Any]], Any]) -> None:
-    file = Path(uri, path)
-    value = json.loads(file.read_bytes())
-    edit(value)
-    file.write_text(json.dumps(value))
-
-
-FAULTS: dict[str, tuple[str, str, Callable[[str], None]]] = {
-    "no log": ("erasure", "erasures.parquet", lambda uri: Path(uri, "erasures.parquet").unlink()),
-    "a log that is none": (
-        "log",
-        "erasures.parquet",
-        lambda uri: Path(uri, "erasures.parquet").write_bytes(b"PAR1"),
-    ),
-    "another count": (
-        "conservation",
-        "_snapshots",
-        lambda uri: edit_json(
-            uri, "_snapshots/2.json", lambda value: (value["erasures"][0].update(rows=8), value.update(erased=9))
-        ),
-    ),
-    "rows that went without a record": (
-        "conservation",
-        "_commits/000000.json",
-        lambda uri: edit_json(uri, "_commits/000000.json", lambda value: value.update(erased=0)),
-    ),
-    "an old snapshot": (
-        "erasure",
-        "_snapshots/1.json",
-        lambda uri: Path(uri, "_snapshots/1.json").write_bytes(Path(uri, "_snapshots/2.json").read_bytes()),
-    ),
-    "an erasure under way": (
-        "erasure",
-        "run.json",
-        lambda uri: edit_json(uri, "run.json", lambda value: value.update(status="erasing")),
-    ),
-    "a shard that names who is retired": ("schema", "data", lambda uri: retire(uri, "zebra")),
-}
-
-
-def retire(uri: str, identity: str) -> None:
-    """Take a name out of the snapshot's class map alone."""
-    key = ClassMap.FOOTER_KEY
-    edit_json(
-        uri,
-        "_snapshots/2.json",
-        lambda value: value["footer"].update(
-            {key: ClassMap.from_json(value["footer"][key]).without({identity}).to_json()}
-        ),
-    )
-
-
-@pytest.mark.parametrize("case", FAULTS)
-def test_what_does_not_add_up_after_an_erasure_is_found(local: Family, case: str) -> None:
-    erase_gone(local)
-    check, file, plant = FAULTS[case]
-    plant(local.synthetic.uri)
-    faults = validate(local.synthetic.uri).faults
-    assert any(fault.check == check and fault.file.startswith(file) for fault in faults), faults
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([], "nobody is named"),
-        (["--identity", ""], "nobody is named"),
-        (["--image", "0001.jpg"], "'0001.jpg' names no image"),
-        (["--list", "missing.txt"], "cannot read the list missing.txt"),
-    ],
-)
-def test_mistakes_are_one_line(
-    local: Family, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["erase", *local.uris, *arguments]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1

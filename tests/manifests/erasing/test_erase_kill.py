@@ -19,6 +19,7 @@ from manifests.format.names import subject_key
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import DatasetRun
+from tests.manifests.erasing.family import GONE, PEOPLE
 from tests.manifests.manifest_rows import name
 from tests.manifests.people_rows import (
     assert_no_trace,
@@ -30,8 +31,6 @@ from tests.manifests.people_rows import (
 )
 from tests.manifests.writing.kill_worker import erase_person
 
-PEOPLE = ["aardvark", "badger", "civet", "zebra"]
-GONE = "badger"
 REQUEST = Request(frozenset({GONE}))
 
 

@@ -30,6 +30,15 @@ def test_command_line_overrides_yaml(tmp_path: Path) -> None:
     assert parse_settings(Example, ["--source", "b", "--cameras", "1,2"]).cameras == [1, 2]
 
 
+def test_a_part_has_the_other_models_settings_and_no_more() -> None:
+    class Part(JobSettings):
+        per_image: int = 7
+        cameras: list[int] = Field([])
+        elsewhere: int = 5
+
+    assert Example(source="a", per_image=3, cameras=[4]).part(Part) == Part(per_image=3, cameras=[4], elsewhere=5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.generators.networks.blocks import HistoryPool, InstanceNorm, PixelNorm, Upsampling, frozen, initialize
-from pipeline.generators.networks.discriminators import PatchDiscriminator
+from pipeline.generators.networks.discriminators import (
+    PatchDiscriminator,
+    patch_field,
+    patch_layers,
+    smallest_side,
+)
 from pipeline.generators.networks.generators import ResnetGenerator
 
 
@@ -21,17 +26,46 @@ def test_generator_has_the_published_size() -> None:
     assert parameters(ResnetGenerator(width=64, blocks=9)) == 11_378_179
 
 
-def test_discriminator_has_the_published_size_and_sees_70_pixels() -> None:
+def test_discriminator_has_the_published_size() -> None:
     judge = PatchDiscriminator(64)
     assert parameters(judge) == 2_764_737
     assert judge(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
     assert judge(torch.zeros(1, 3, 128, 64)).shape == (1, 1, 14, 6)
+
+
+@pytest.mark.parametrize(("layers", "pixels"), [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
+def test_what_a_score_of_the_discriminator_sees(layers: int, pixels: int) -> None:
+    judge = PatchDiscriminator(4, layers)
     field, step = 1, 1
     for layer in judge.layers:
         if isinstance(layer, nn.Conv2d):
             field += (layer.kernel_size[0] - 1) * step
             step *= layer.stride[0]
-    assert field == 70
+    assert field == patch_field(layers) == pixels
+    side = smallest_side(layers)
+    assert judge(torch.zeros(1, 3, side, side)).shape == (1, 1, 1, 1)
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        judge(torch.zeros(1, 3, side - 1, side))
+
+
+@pytest.mark.parametrize(
+    ("size", "layers"),
+    [
+        ((256, 128), 3),
+        ((128, 64), 3),
+        ((64, 32), 2),
+        ((32, 16), 1),
+        ((256, 256), 3),
+        ((64, 64), 2),
+        ((105, 64), 3),
+        ((104, 64), 2),
+        ((256, 20), 2),
+        ((16, 16), 1),
+    ],
+)
+def test_a_critic_of_patches_at_any_size(size: tuple[int, int], layers: int) -> None:
+    assert patch_layers(size) == layers
+    assert PatchDiscriminator(4, layers)(torch.zeros(1, 3, *size)).numel() >= 1
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])

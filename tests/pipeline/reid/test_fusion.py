@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,26 @@ def test_maximum_of_each_element() -> None:
 def test_mean() -> None:
     mean = np.array([0.88, -0.16, -1.4]) / 3
     assert fuse_poses(OWN, POSES, "mean")[0] == pytest.approx(mean / np.sqrt((mean**2).sum()), abs=1e-6)
+
+
+def test_own_and_so_much_of_the_poses() -> None:
+    # own + 2 x (0.14, -0.08, -0.3)
+    expected = np.array([0.88, -0.16, -1.4])
+    assert fuse_poses(OWN, POSES, "mean", 2.0)[0] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+    assert fuse_poses(OWN, POSES, "mean", 2.0) == pytest.approx(fuse_poses(OWN, POSES, "mean"), abs=1e-6)
+    slight = fuse_poses(OWN, POSES, "mean", 0.5)[0]
+    expected = np.array([0.67, -0.04, -0.95])
+    assert slight == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
+    with pytest.raises(ValueError, match="belongs to the mean, not to max"):
+        fuse_poses(OWN, POSES, "max", 0.5)
+
+
+@pytest.mark.parametrize("how", ["max", "mean", "concatenation"])
+def test_fused_with_itself_a_feature_compares_as_alone(how: Any) -> None:
+    features = np.abs(np.random.Generator(np.random.Philox(1)).normal(size=(6, 5))).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    fused = fuse_poses(features, np.repeat(features[:, None], 3, axis=1), how)
+    assert fused @ fused.T == pytest.approx(features @ features.T, abs=1e-6)
 
 
 def test_concatenation_compares_pose_with_pose() -> None:

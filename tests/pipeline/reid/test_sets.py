@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
+from manifests.format.schema import SYNTHETIC_SCHEMA
 from manifests.format.soft_labels import ClassMap
 from pipeline.reid.sets import LabelledImages, TrainingSets, load_sets
 from tests.manifests.people_rows import noise_rows, people_annotations, people_source, people_synthetic, write
@@ -109,6 +112,40 @@ def test_after_an_erasure_the_synthetic_numbering_stays(real: str, tmp_path: Pat
     assert not part(sets.real).targets[:, 0].any()
     with pytest.raises(UserError, match="holds annotation rows, source or synthetic rows are needed"):
         load(real, annotated)
+
+
+def write_scored(folder: Path, scores: Sequence[float | None]) -> str:
+    rows = people_synthetic(A, NAMES).to_pylist()
+    scored = [row | {"quality": {"reliability": score}} for row, score in zip(rows, scores, strict=True)]
+    table = pa.Table.from_pylist(scored, schema=SYNTHETIC_SCHEMA)
+    return write(str(folder), "synthetic", table, classes=NAMES).uri
+
+
+def test_reliability_as_weight_is_one_on_average(real: str, tmp_path: Path) -> None:
+    made = write_scored(tmp_path / "made", [0.1, 0.2, 0.3, 0.4, 0.5, 0.9])
+    weighed, plain = load_sets([real, made], 16, 8, weigh_by="reliability"), load(real, made)
+    weights = weighed.images.weights
+    assert weights is not None
+    assert weights == pytest.approx([1] * 6 + [0.25, 0.5, 0.75, 1.0, 1.25, 2.25])
+    assert part(weighed.synthetic).weights == pytest.approx(weights[6:])
+    assert plain.images.weights is None
+    assert weighed.images.digest() != plain.images.digest(), "a training on them is another one"
+    # Those left out have no part in the mean.
+    some = load_sets([made], 16, 8, min_reliability=0.4, weigh_by="reliability")
+    assert some.images.weights == pytest.approx(np.array([0.4, 0.5, 0.9]) / 0.6)
+
+
+def test_rows_that_cannot_be_weighed_are_refused(real: str, tmp_path: Path) -> None:
+    made = write_scored(tmp_path / "made", [0.1, None, 0.3, 0.4, None, 0.9])
+    with pytest.raises(UserError, match=r"^2 of 6 rows of .*made have no reliability to be weighed by: score them"):
+        load_sets([real, made], 16, 8, weigh_by="reliability")
+    assert len(load_sets([made], 16, 8, min_reliability=0.0, weigh_by="reliability").images) == 4
+    with pytest.raises(UserError, match=r"no row of .* has a reliability: score it"):
+        load_sets([write_scored(tmp_path / "unscored", [None] * 6)], 16, 8, weigh_by="reliability")
+    with pytest.raises(UserError, match="reliability of every generated row is 0"):
+        load_sets([write_scored(tmp_path / "none", [0.0] * 6)], 16, 8, weigh_by="reliability")
+    with pytest.raises(UserError, match="only synthetic rows have a reliability"):
+        load_sets([real], 16, 8, weigh_by="reliability")
 
 
 def test_mistakes_are_one_line(real: str, tmp_path: Path) -> None:

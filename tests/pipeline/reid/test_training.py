@@ -16,7 +16,7 @@ from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap, expand, lsro, one_hot
 from pipeline.common.finite import NotFiniteError, first_not_finite
 from pipeline.reid.batches import LabelledBatches
-from pipeline.reid.mixing import mixed_batches
+from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.model import ReidModel, as_model, load_reid, save_reid
 from pipeline.reid.network import NetworkSettings, ReidNetwork, build_network
 from pipeline.reid.sets import LabelledImages, TrainingSets
@@ -78,6 +78,17 @@ def test_stopped_and_taken_up_again_is_as_unbroken(tmp_path: Path) -> None:
         training(learning_rate=1e-3).run(tmp_path / "stopped")
     with pytest.raises(UserError, match="started with data="):
         training(LabelledBatches(people(9), seed=1)).run(tmp_path / "stopped")
+
+
+def test_a_run_from_before_the_settings_of_the_mix_goes_on(tmp_path: Path) -> None:
+    of_then = {"mix": "shuffled", "synthetic_per_real": None, "real_to_synthetic": 3.0}
+    with pytest.raises(KeyboardInterrupt):
+        training(StopsAt(people(), seed=1)).run(tmp_path, of_then)
+    resumed = training()
+    resumed.run(tmp_path, MixSettings().described())
+    assert resumed.step == 6
+    with pytest.raises(UserError, match=r"was started with synthetic_until=1\.0, now it is 0\.5"):
+        training().run(tmp_path, MixSettings(synthetic_until=0.5).described())
 
 
 def test_warm_up_then_cosine_to_nothing() -> None:

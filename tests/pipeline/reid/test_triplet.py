@@ -17,7 +17,7 @@ from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import LabelledImages, TrainingSets
 from pipeline.reid.training import ReidTraining, ReidTrainingSettings
 from pipeline.reid.triplet import TripletSettings, batch_hard
-from tests.pipeline.reid.test_mixing import rows, sets
+from tests.pipeline.reid.mixing.test_batches import rows, sets
 
 PLAIN = AugmentationSettings(padding=0, flip=0, erasing=0)
 
@@ -96,6 +96,14 @@ def test_of_two_means_the_real_images_are_people_with_images_each() -> None:
     assert batch["weight"] == pytest.approx([1 / 6] * 6 + [1 / 2] * 2)
     with pytest.raises(UserError, match="is 6, and --batch-size leaves 9 images"):
         batches.check(12)
+
+
+def test_every_stage_needs_room_for_its_people() -> None:
+    mix = MixSettings(mix="two_means", synthetic_from=0.5, synthetic_batch="additive")
+    mixed_batches(sets(12, 5, people=4), 1, mix, PLAIN, pairs(2, 3), steps=4).check(6)
+    within = MixSettings(mix="two_means", synthetic_from=0.5)
+    with pytest.raises(UserError, match=r"^in the stage from step 0 on: .* is 6, and --batch-size leaves 8 images"):
+        mixed_batches(sets(12, 5, people=4), 1, within, PLAIN, pairs(2, 3), steps=4).check(8)
 
 
 def test_mistakes_are_one_line() -> None:

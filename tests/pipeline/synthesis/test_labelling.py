@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from manifests.errors import UserError
+from manifests.format.schema import LABEL_RULES, NEEDS_TEACHER, LabelRule
 from manifests.format.soft_labels import ClassMap, expand
 from pipeline.common.finite import NotFiniteError
 from pipeline.reid.model import load_reid, save_reid
@@ -28,6 +29,21 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def pictures(count: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(1)).integers(0, 256, (count, 64, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize("rule", LABEL_RULES)
+def test_every_rule_labels(rule: LabelRule, teacher: str) -> None:
+    settings = LabelSettings(label_rule=rule, teacher=teacher if rule in NEEDS_TEACHER else None)
+    columns = Labeller(settings, 12).columns([2, 0, 11], pictures(3))
+    assert columns["label_rule"].to_pylist() == [rule] * 3
+    assert np.allclose(expand(columns).sum(axis=1), 1)
+
+
+def test_a_rule_that_is_not_known_is_refused(teacher: str) -> None:
+    labeller = Labeller(LabelSettings(label_rule="mprl", teacher=teacher), 12)
+    labeller.settings = labeller.settings.model_copy(update={"label_rule": "nearest"})
+    with pytest.raises(ValueError, match="labels by the rule 'nearest'"):
+        labeller.columns([-1], pictures(1))
 
 
 def test_rules_that_need_no_picture() -> None:

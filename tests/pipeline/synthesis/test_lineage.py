@@ -22,8 +22,8 @@ from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from pipeline.common.settings import parse_settings
-from pipeline.synthesis.lineage import KEY_VARIABLE, LineageSettings, telling
 from pipeline.synthesis.lineage_events import LineageRun, dataset_name
+from pipeline.synthesis.lineage_sending import KEY_VARIABLE, LineageSettings, telling
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, sha, source_rows, synthetic_rows
 
 RECORD = {

@@ -125,7 +125,9 @@ def test_a_pose_and_a_mask_alone_show_whose_they_are(
         assert (row["identity"], row["split"], row["camera"]) == (pose["identity"], pose["split"], None)
         assert row["hard_label"] == job.plan.classes.number(pose["identity"])
         assert row["subject_keys"] == [subject_key("toy-market-like", pose["identity"])]
-        assert (row["label_rule"], row["target"]["pose"]) == ("one_hot", pose["image_sha256"])
+        assert (row["label_rule"], row["target"]["pose"]) == ("lsro", pose["image_sha256"])
+        # The pose is somebody's, the clothes are nobody's.
+        assert (row["soft_label"], row["soft_label_rest"]) == ([], pytest.approx(1 / len(job.plan.classes)))
         assert row["mask"] is not None
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from manifests.format.schema import LABEL_RULES
 from manifests.format.skeleton import LIMB_HUES
 from manifests.showing.report import tables
 from manifests.showing.report.pictures import cut_out, encode, limbs, open_image
@@ -48,6 +49,10 @@ def test_a_histogram_of_one_value_has_one_bar() -> None:
     chart = histogram(frame, known_scores(frame, ["style_shift"])[0])
     assert [bar for bar in chart.bars if bar] == [1.0]
     assert chart.place(0.25) == 0.5
+
+
+def test_every_label_rule_is_explained() -> None:
+    assert set(tables._RULES) == set(LABEL_RULES)
 
 
 def test_heat_levels_and_their_limits() -> None:

@@ -92,6 +92,15 @@ def test_the_generator_moves_in_every_fifth_step() -> None:
     assert [step for step, players in enumerate(moved) if "generator" in players] == [4, 9]
 
 
+def test_both_networks_learn_at_stargans_rate(tmp_path: Path) -> None:
+    one = recipe(critic_steps=1)
+    settings = TrainingSettings(steps=4, batch_size=2, height=32, width=32, precision="float32")
+    run = Training(one, one.batches({"source": people()}, (32, 32), 1), tmp_path, settings)
+    used = {player: optimizer.param_groups[0]["lr"] for player, optimizer in run.optimizers.items()}
+    assert used == {"critic": 1e-4, "generator": 1e-4}
+    assert run.learning_rate() == 1e-4
+
+
 def test_penalty_of_a_linear_critic() -> None:
     weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(2))
     real, fake = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.annotation.poses import PoseEstimator, load_pose_estimator
 from pipeline.experiments.toyworld_data import WorldData, load_toyworld
-from pipeline.experiments.toyworld_trial import SOURCE, TARGET
 from pipeline.experiments.transfer_quality import PlaceJudge, train_judge
+from pipeline.experiments.transfer_trial import SOURCE, TARGET
 from pipeline.measures.sets import CameraClassifier, train_camera_classifier
 from pipeline.reid.batches import AugmentationSettings, LabelledBatches
 from pipeline.reid.evaluation import retrieval_rate

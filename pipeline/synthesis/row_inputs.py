@@ -146,6 +146,8 @@ def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArr
         return np.array(generators.cameras.index(plan["target_camera"]), np.int64)
     if name == "pose_class":
         return np.array(plan["pose_class"], np.int64)
+    if name == "seed":
+        return np.array(plan["seed"], np.int64)
     settings = generators.recipe.settings
     if name == "noise" and isinstance(settings, GanLsroSettings):
         return draw_noise(settings, 1, random_generator(plan["seed"]))[0]

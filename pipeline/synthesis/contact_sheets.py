@@ -53,7 +53,7 @@ def translation_sheet(dataset: Dataset, source: Dataset, people: int = 12) -> Rg
     Two people stand side by side in a line of the sheet.
     """
     samples = dataset.scan().select("sample_id").collect().get_column("sample_id")
-    rows = _rows(dataset, pl.col("sample_id").is_in(_spread(samples, people).implode()))
+    rows = _wanted_rows(dataset, pl.col("sample_id").is_in(_spread(samples, people).implode()))
     originals = _originals(source, rows)
     cells: list[list[RgbImage]] = []
     for row in rows:
@@ -77,7 +77,7 @@ def variations_sheet(dataset: Dataset, source: Dataset, people: int = 8, most: i
     """
     digest = pl.col("sources").list.first().struct.field("sha256")
     contents = dataset.scan().select(digest).collect().to_series().unique().sort()
-    rows = _rows(dataset, digest.is_in(_spread(contents, people).implode()))
+    rows = _wanted_rows(dataset, digest.is_in(_spread(contents, people).implode()))
     lines: list[list[RgbImage]] = []
     for content, image in _originals(source, rows).items():
         made = [row for row in rows if _content(row) == content][:most]
@@ -101,7 +101,7 @@ def people_sheet(dataset: Dataset, _: Dataset, lines: int = 6, columns: int = 12
         else _spread(samples.get_column("sample_id"), lines * columns)
         for camera in cameras
     ]
-    rows = _rows(dataset, pl.col("sample_id").is_in(pl.concat(chosen).implode()))
+    rows = _wanted_rows(dataset, pl.col("sample_id").is_in(pl.concat(chosen).implode()))
     pictures = [image_of(row, dataset.uri) for row in rows]
     return draw_contact_sheet([pictures[start : start + columns] for start in range(0, len(pictures), columns)])
 
@@ -111,7 +111,7 @@ def _spread(values: pl.Series, count: int) -> pl.Series:
     return values.gather(np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).astype(int)))
 
 
-def _rows(dataset: Dataset, wanted: pl.Expr) -> list[dict[str, Any]]:
+def _wanted_rows(dataset: Dataset, wanted: pl.Expr) -> list[dict[str, Any]]:
     """The ``wanted`` rows with what sheets show, ordered by what was asked for."""
     columns = ("sample_id", *PICTURE, "mask", "keypoints", "sources", "target", "draw")
     asked = [pl.col("target").struct.field(name) for name in ("camera", "pose")]

@@ -1,0 +1,69 @@
+"""Whether a generated row shows the person on its label, as a ReID model sees it: the scores of `measures.identity`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.errors import UserError
+from manifests.reading.dataset import Dataset
+from pipeline.measures.identity import NOBODY, Calibration, calibrate, weigh
+from pipeline.reid.model import ReidModel
+from pipeline.scoring.row_facts import CONTENT, person_of
+from pipeline.scoring.source_people import SourcePeople, source_people
+
+
+@dataclass(frozen=True)
+class IdentityJudge:
+    """Who can be recognised, how evidence becomes reliability, and how well that did on people kept apart."""
+
+    people: SourcePeople
+    calibration: Calibration
+    measured: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, sources: Sequence[Dataset], model: ReidModel, wrong_share: float, seed: int
+    ) -> IdentityJudge | None:
+        """A judge of the people on the rows of ``dataset``; None where no row shows anybody.
+
+        Raises:
+            UserError: as `source_people`, or the sources show too few people to calibrate by.
+        """
+        shown = dataset.scan().drop_nulls("identity").select(CONTENT).drop_nulls()
+        digests = set(shown.collect().get_column("content").to_list())
+        if not digests:
+            return None
+        people, strangers = source_people(sources, digests, model)
+        try:
+            calibration, measured = calibrate(strangers.gallery, wrong_share, seed)
+        except ValueError as error:
+            raise UserError(f"the sources of {dataset.uri} do not do: {error}") from None
+        measured = {**measured, "people": len(strangers.numbers), "splits": list(strangers.splits)}
+        return cls(people, calibration, measured)
+
+    def scores(self, features: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+        """By name of the score, (N,), nan for ``rows`` (`row_facts`) that show nobody whom the sources show;
+        ``features`` (N, D) are those of their images."""
+        people, gallery = self.people, self.people.gallery
+        numbers = [people.numbers.get(person_of(row), NOBODY) for row in rows]
+        sources = [people.rows.get(row["content"], NOBODY) for row in rows]
+        known = np.flatnonzero((np.array(numbers) != NOBODY) & (np.array(sources) != NOBODY))
+        labels, left_out = np.array(numbers, np.int64)[known], np.array(sources, np.int64)[known]
+        similarities = gallery.similarities(features[known], left_out)
+        evidence = weigh(similarities, labels, self.calibration.temperature)
+        found = {
+            "identity_similarity": (features[known] * gallery.features[left_out]).sum(axis=1),
+            "identity_rank": evidence.rank,
+            "identity_margin": evidence.margin,
+            "identity_entropy": evidence.entropy,
+            "reliability": self.calibration.reliability(evidence),
+        }
+        columns = {name: np.full(len(rows), np.nan, np.float32) for name in found}
+        for name, values in found.items():
+            columns[name][known] = values
+        return columns
