@@ -1,9 +1,11 @@
 """Does the synthetic data help? Baseline and every recipe: train generator, synthesize, train ReID, measure.
 
-python jobs/benchmark_recipes.py --world toy --seeds 3 --output runs/benchmark
+python jobs/benchmark_recipes.py --world toy --seeds 5 --output runs/benchmark
+python jobs/benchmark_recipes.py --gaps domains --arms ptgan --seeds 3 --trainings 2
+python jobs/benchmark_recipes.py --gaps two-cameras --arms camstyle --variants synthetic_weight=1,synthetic_norm=apart
 python jobs/benchmark_recipes.py --gaps domains --seeds 1 --budget 0.2
 
-A stopped benchmark is taken up again by the same command.
+A stopped benchmark is taken up again by the same command; with more seeds, trainings or arms only what is new is done.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if __name__ == "__main__":
 
 from pydantic import Field
 
-from pipeline.cluster.benchmark import benchmark_nodes, benchmark_records
+from pipeline.cluster.benchmark.nodes import benchmark_nodes, benchmark_records, make_benches
 from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
 from pipeline.common.devices import check_device
@@ -27,7 +29,8 @@ from pipeline.common.environment import environment
 from pipeline.common.settings import run_job
 from pipeline.experiments.benchmark.gaps import GAPS, find_gaps
 from pipeline.experiments.benchmark.page import write_results
-from pipeline.experiments.benchmark.settings import BenchmarkSettings
+from pipeline.experiments.benchmark.records import records_below
+from pipeline.experiments.benchmark.settings import BenchmarkSettings, Storage
 
 
 class Settings(BenchmarkSettings):
@@ -35,25 +38,36 @@ class Settings(BenchmarkSettings):
 
     world: Literal["toy"] = Field("toy", description="drawn for each seed: people of other sets are not in it")
     output: Path = Field(Path("runs/benchmark"), description="folder for all that is made, and for the tables")
+    generators: Path | None = Field(
+        None, description="folder of trained generators, which benchmarks may share; by default generators in --output"
+    )
     gaps: list[str] = Field([], description=f"by default all: {', '.join(GAPS)}")
+    arms: list[str] = Field([], description="only these, and what they are held against; by default all of the gaps")
+    variants: list[str] = Field(
+        [], description="each arm also with other settings of its mix, e.g. synthetic_weight=1 or real_from=0.3+mix="
+    )
     seeds: int = Field(3, ge=1, description="how many seeds; each has its own world, generators and networks")
     first_seed: int = Field(0, ge=0, description="the first of them")
+    trainings: int = Field(1, ge=1, le=100, description="ReID trainings of each arm and seed, on the same images")
     ray: bool = Field(True, description="--no-ray: one part after another in this process")
     ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
 
 
 def main(settings: Settings) -> None:
-    chosen = settings.part(BenchmarkSettings)
-    gaps, seeds = find_gaps(settings.gaps), range(settings.first_seed, settings.first_seed + settings.seeds)
+    chosen, gaps = settings.part(BenchmarkSettings), find_gaps(settings.gaps, settings.arms, settings.variants)
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
-    nodes = benchmark_nodes(chosen, output, seeds, gaps)
-    if settings.ray:
+    storage = Storage(output, (settings.generators or output / "generators").resolve())
+    benches = make_benches(chosen, storage, seeds, gaps)
+    nodes = benchmark_nodes(benches, settings.trainings)
+    if nodes and settings.ray:
         with ray_session(settings.ray_address):
             run_graph(nodes, settings.device)
-    else:
+    elif nodes:
         check_device(settings.device)
         run_graph(nodes, settings.device, on_ray=False)
-    for path in write_results(output, benchmark_records(chosen, output, seeds, gaps), gaps, _about(settings, seeds)):
+    records, tried = benchmark_records(benches, settings.trainings), records_below(output, chosen.deciding())
+    for path in write_results(output, records, tried, benches, _about(settings, seeds)):
         print(path)
 
 
@@ -61,10 +75,11 @@ def _about(settings: Settings, seeds: Sequence[int]) -> str:
     """Settings, date and machine in a paragraph."""
     on = environment(settings.device)
     machine = on["device"] if settings.device == "cuda" else f"{len(os.sched_getaffinity(0))} CPU cores"
+    each = f", {settings.trainings} trainings each" if settings.trainings > 1 else ""
     return (
         f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
-        f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}; "
-        f"{settings.budget:.0%} of each generator's full steps; each ReID network sees its real "
+        f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}{each}; "
+        f"{settings.budget:.0%} of each generator's full steps; the baseline sees its real "
         f"images {settings.reid_epochs:g} times. {date.today()}, {machine}, commit {str(on['git_commit'])[:9]}."
     )
 

@@ -24,13 +24,16 @@ print(write_comparison(Path("."), [SYSTEMS["ptgan"]], "Drawn people."))
 """
 BENCHMARK = """
 from pathlib import Path
-from pipeline.experiments.benchmark.gaps import BASELINE, DOMAINS
+from pipeline.experiments.benchmark.gaps import DOMAINS
 from pipeline.experiments.benchmark.page import write_results
-from pipeline.experiments.benchmark.records import ArmRecord
+from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement
 from pipeline.experiments.benchmark.results import FIGURES
-figures = {**dict.fromkeys(FIGURES, 0.5), "queries": 50.0}
-record = ArmRecord(DOMAINS.name, BASELINE, 0, {}, {"test": figures, "validation": figures}, {"real": 9}, None)
-print(write_results(Path("."), [record], [DOMAINS], "One world.")[-1])
+from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
+figures = {**dict.fromkeys(FIGURES, 0.5), "queries": 1.0}
+measured = [Measurement(part, norm, figures, [1], [1], [0.5]) for part in ("validation", "test") for norm in NORMS]
+record = ArmRecord(DOMAINS.name, "baseline", 0, 0, None, {"arm": {}}, measured, {"real": 9})
+benches = [Bench(BenchmarkSettings(), Storage(Path("."), Path(".")), 0, DOMAINS)]
+print(write_results(Path("."), [record], [record], benches, "One world.")[-1])
 """
 CHECKPOINTS = """
 from pipeline.annotation.masks import load_segmenter

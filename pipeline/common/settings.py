@@ -64,7 +64,7 @@ def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: st
         parsed = CliApp.run(_command_line(model, program), cli_args=arguments, **from_file)
         return model.model_validate(parsed.model_dump())
     except ValidationError as error:
-        raise UserError(_first_fault(error)) from None
+        raise UserError(first_fault(error)) from None
     except SettingsError as error:
         raise UserError(one_line(error).removeprefix("error parsing CLI: ")) from None
 
@@ -149,7 +149,7 @@ def _read_config(path: str | None) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """The first fault of a pydantic validation error, by flag."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "settings"

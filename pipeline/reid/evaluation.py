@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,19 @@ class Retrieval:
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
+
+
+class QueryScores(NamedTuple):
+    """The queries that have an answer, in their order: whom each looks for (Q,), and its rank-1, 5, 10, AP and INP
+    (Q, 5)."""
+
+    identities: Numbers
+    scores: NDArray[np.float64]
+
+    def means(self) -> Retrieval:
+        """Over all queries."""
+        rank1, rank5, rank10, mean_ap, mean_inp = self.scores.mean(axis=0).tolist()
+        return Retrieval(rank1, rank5, rank10, mean_ap, mean_inp, len(self.scores))
 
 
 def evaluate(
@@ -88,6 +101,17 @@ def measure(
     gallery_identities: Numbers,
     gallery_cameras: Numbers,
 ) -> Retrieval:
+    """The means of `score_queries`; raises as it does."""
+    return score_queries(rows, query_identities, query_cameras, gallery_identities, gallery_cameras).means()
+
+
+def score_queries(
+    rows: Iterable[Features],
+    query_identities: Numbers,
+    query_cameras: Numbers,
+    gallery_identities: Numbers,
+    gallery_cameras: Numbers,
+) -> QueryScores:
     """Single-query retrieval (Zheng et al., "Scalable Person Re-identification", ICCV 2015, section 3.3).
 
     ``rows`` says for each query how like it every gallery image is, (G,), more is nearer. Gallery images of the same
@@ -98,7 +122,7 @@ def measure(
         ValueError: no query has an answer, or a similarity is not finite: it has no place in an order.
     """
     junk = gallery_identities == JUNK
-    found = []
+    identities, found = [], []
     for row, identity, camera in zip(rows, query_identities, query_cameras, strict=True):
         if not np.isfinite(row).all():
             raise ValueError(f"{np.count_nonzero(~np.isfinite(row))} similarities of a query are not finite")
@@ -106,11 +130,11 @@ def measure(
         passed_over = (same & (gallery_cameras == camera)) | junk
         hits = np.flatnonzero(same & ~passed_over)
         if len(hits) and identity > DISTRACTOR:
+            identities.append(identity)
             found.append(_scores(_ranks(np.where(passed_over, np.float32(-np.inf), row), hits)))
     if not found:
         raise ValueError("no query has an answer in the gallery: nobody is seen there by another camera")
-    rank1, rank5, rank10, mean_ap, mean_inp = np.mean(found, axis=0).tolist()
-    return Retrieval(rank1, rank5, rank10, mean_ap, mean_inp, len(found))
+    return QueryScores(np.array(identities, np.int64), np.array(found))
 
 
 def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gallery_ids: Numbers) -> float:

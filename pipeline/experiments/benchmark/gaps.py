@@ -1,64 +1,47 @@
 """The table of the benchmark: the gaps that recipes are meant to close, and the arms that are tried on each.
 
 An arm is what a user would do: train a generator on the gap's images, synthesize, train a ReID model on real and
-synthetic images as the paper mixes them, measure. Beside each stands what the paper gained on its own data.
+synthetic images as the paper mixes them, measure. All arms of a gap, the baseline too, train for as many steps. Beside
+each stands what the paper gained on its own data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from manifests.errors import UserError
-from manifests.format.schema import NEEDS_TEACHER
-from pipeline.synthesis.kinds import PEOPLE
+from pipeline.experiments.benchmark.arms import BASELINE, Arm, Gain
+from pipeline.sources.toyworld import DomainName
 
-BASELINE = "baseline"
-MARKET, DUKE = "market-like", "duke-like"
-TrainOn = Literal["real", "both", "synthetic", "two networks"]
-
-
-@dataclass(frozen=True)
-class Gain:
-    """Rank-1 and mAP of a paper without and with its images, in percent, and where it says so."""
-
-    rank1: tuple[float, float]
-    mean_ap: tuple[float, float] | None
-    where: str
+MARKET: DomainName = "market-like"
+DUKE: DomainName = "duke-like"
+Part = Literal["train", "validation", "test"]
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One way to train. ``recipe`` is None where nothing is generated."""
+class ImageSet(NamedTuple):
+    """Images of the world: of whom, by which cameras, how many. Gaps that use the same ones share them."""
 
-    name: str
-    recipe: str | None = None
-    label: Mapping[str, Any] = field(default_factory=dict)
-    """Label settings of the synthesis; by default the recipe's own rule."""
-    train_on: TrainOn = "both"
-    mix: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
-    longer: float = 1.0
-    """Times as many ReID steps as its images ask for."""
-    paper: Gain | None = None
+    domain: DomainName
+    part: Part
+    """The people who are not for training are split in two by identity: settings are chosen on ``validation``, and
+    what is reported comes from ``test``."""
+    people: int | None = None
+    """People, None for all."""
+    images: int | None = None
+    """Images of each person, None for all."""
+    cameras: tuple[int, ...] | None = None
+    """None for all."""
 
     @property
-    def made_by(self) -> str:
-        """The recipe of its images; raises ValueError where nothing is generated."""
-        if self.recipe is None:
-            raise ValueError(f"the arm {self.name} generates no images")
-        return self.recipe
-
-    @property
-    def shows_people(self) -> bool:
-        """Whether each generated image is of somebody, not of nobody in particular."""
-        return self.recipe is not None and self.recipe not in PEOPLE.recipes
-
-    @property
-    def taught(self) -> bool:
-        """Whether the gap's baseline labels the images."""
-        return self.label.get("label_rule") in NEEDS_TEACHER
+    def name(self) -> str:
+        """Of its folder."""
+        words: list[str] = [self.domain, self.part]
+        words += [f"{self.people}-people"] if self.people else []
+        words += [f"{self.images}-images"] if self.images else []
+        words += [f"cameras-{'-'.join(map(str, self.cameras))}"] if self.cameras else []
+        return "-".join(words)
 
 
 @dataclass(frozen=True)
@@ -68,7 +51,7 @@ class Gap:
     name: str
     title: str
     arms: tuple[Arm, ...]
-    measured_on: str = MARKET
+    measured_on: DomainName = MARKET
     """The domain whose queries and gallery are used."""
     people: int | None = None
     """Training people, None for all."""
@@ -76,16 +59,28 @@ class Gap:
     """Images of each training person, None for all."""
     cameras: tuple[int, ...] | None = None
     """Cameras of training and measuring, None for all."""
-    needs: frozenset[str] = frozenset()
-    """``target``: the other domain's images, without their labels."""
+    longer: float = 1.0
+    """Times as many ReID steps as the real images alone would ask for: generated ones take up steps too."""
     reid: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the learner that all arms of the gap share."""
     generators: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of recipes, over those that make them small enough (`pipeline.experiments.comparison.systems`)."""
 
     @property
-    def baseline(self) -> Arm:
-        return Arm(BASELINE, train_on="real")
+    def sets(self) -> dict[str, ImageSet]:
+        """By what they are for: ``train``, ``validation``, ``test``; ``unlabelled``, images of the place that is
+        measured in, of whoever; and ``target``, the same, where generators learn from it."""
+        train = ImageSet(MARKET, "train", self.people, self.images, self.cameras)
+        place = ImageSet(self.measured_on, "train", cameras=self.cameras)
+        sets = {"train": train, "unlabelled": place}
+        sets |= {part: place._replace(part=part) for part in ("validation", "test")}
+        return sets | ({"target": place} if self.measured_on != MARKET else {})
+
+    @property
+    def baselines(self) -> tuple[Arm, ...]:
+        """What the arms are held against; the first also recognises people, and teaches."""
+        found = [BASELINE, *(arm.against for arm in self.arms if arm.against is not None)]
+        return tuple({arm.name: arm for arm in found}.values())
 
 
 # Twice as many generated as real images was best (Zheng et al., ICCV 2017, table 3).
@@ -93,6 +88,14 @@ _TWO_TO_ONE = {"mix": "shuffled", "synthetic_per_real": 2.0}
 _CAMSTYLE = {"mix": "two_means", "real_to_synthetic": 3.0}
 # A label without doubt from a softmax: the class that the teacher finds likeliest.
 _PSEUDO = {"label_rule": "teacher", "label_temperature": 0.01, "label_top_m": 1}
+
+_SMOOTH = {"label_rule": "lsr"}
+# What a generator of camera styles has to beat, and cannot.
+_AROUND_CAMERAS = (
+    Arm("reinhard", "reinhard_cameras", _SMOOTH, mix=_CAMSTYLE),
+    Arm("colour-jitter", "colour_jitter_cameras", _SMOOTH, mix=_CAMSTYLE),
+    Arm("drawn-cameras", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="cameras"),
+)
 
 # In trainings as short as these people stay sharp only where a skip lets detail pass.
 _SKIP = {"skip": True, "norm": "instance"}
@@ -102,23 +105,26 @@ FEW_IMAGES = Gap(
     "few images",
     (
         Arm("gan_lsro", "gan_lsro", mix=_TWO_TO_ONE, paper=Gain((73.69, 78.06), (51.48, 56.23), "Market, table 3")),
-        # Three times as many images ask for three times as many steps: what those alone bring.
-        Arm("baseline, as long", train_on="real", longer=3.0),
-        Arm("gan, pseudo-labels", "gan_lsro", _PSEUDO, mix=_TWO_TO_ONE),
+        Arm("gan-pseudo-labels", "gan_lsro", _PSEUDO, mix=_TWO_TO_ONE),
         Arm(
-            "gan, mprl",
+            "gan-mprl",
             "gan_lsro",
             {"label_rule": "mprl"},
             mix=_TWO_TO_ONE,
             paper=Gain((73.69, 80.37), (51.48, 58.59), "MpRL on Market, over the baseline of LSRO"),
         ),
+        Arm("gan-dynamic-mprl", "gan_lsro", mix={**_TWO_TO_ONE, "nobody_labels": "mprl"}),
         Arm("cgan", "cgan", mix=_TWO_TO_ONE),
+        Arm("drawn-newcomers", "toyworld", {"label_rule": "lsro"}, mix=_TWO_TO_ONE, drawn="newcomers"),
+        Arm("camstyle_multidomain", "camstyle_multidomain", _SMOOTH, mix=_CAMSTYLE),
+        *_AROUND_CAMERAS,
     ),
     people=60,
+    longer=3.0,  # each real image is seen as often beside two generated ones as without them
 )
 _CAMSTYLE_ARMS = (
-    Arm("camstyle", "camstyle", {"label_rule": "lsr"}, mix=_CAMSTYLE),
-    Arm("camstyle, one-hot", "camstyle", {"label_rule": "one_hot"}, mix=_CAMSTYLE),
+    Arm("camstyle", "camstyle", _SMOOTH, mix=_CAMSTYLE),
+    Arm("camstyle-one-hot", "camstyle", {"label_rule": "one_hot"}, mix=_CAMSTYLE),
 )
 TWO_CAMERAS = Gap(
     "two-cameras",
@@ -126,9 +132,11 @@ TWO_CAMERAS = Gap(
     (
         replace(_CAMSTYLE_ARMS[0], paper=Gain((43.2, 64.1), None, "Market with two cameras")),
         _CAMSTYLE_ARMS[1],
-        Arm("camstyle_multidomain", "camstyle_multidomain", {"label_rule": "lsr"}, mix=_CAMSTYLE),
+        Arm("camstyle_multidomain", "camstyle_multidomain", _SMOOTH, mix=_CAMSTYLE),
+        *_AROUND_CAMERAS,
     ),
     cameras=(1, 2),
+    longer=4 / 3,  # one generated image beside three real ones
     generators={"camstyle": _SKIP},
 )
 # All pairs of the six cameras would take two and a half times as long.
@@ -138,8 +146,10 @@ FOUR_CAMERAS = Gap(
     (
         replace(_CAMSTYLE_ARMS[0], paper=Gain((85.66, 88.12), (65.87, 68.72), "Market, all six cameras")),
         replace(_CAMSTYLE_ARMS[1], paper=Gain((85.66, 86.31), (65.87, 66.02), "Market, all six cameras")),
+        *_AROUND_CAMERAS,
     ),
     cameras=(1, 2, 3, 4),
+    longer=4 / 3,
     generators={"camstyle": _SKIP},
 )
 # Random erasing helps inside a domain and hurts beyond it (Luo et al., CVPR workshops 2019, section 4.3).
@@ -156,9 +166,12 @@ DOMAINS = Gap(
         ),
         Arm("ptgan", "ptgan", train_on="synthetic"),
         Arm("spgan", "spgan", train_on="synthetic", paper=Gain((33.1, 41.1), (16.7, 22.3), "Market to Duke, table 2")),
+        Arm("reinhard", "reinhard", train_on="synthetic"),
+        Arm("colour-jitter", "colour_jitter", train_on="synthetic"),
+        Arm("drawn-place", "toyworld", _SMOOTH, train_on="synthetic", drawn="place"),
+        Arm("target-labels", train_on="target"),
     ),
     measured_on=DUKE,
-    needs=frozenset({"target"}),
     reid=_TRANSFER,
     generators=dict.fromkeys(("cyclegan", "ptgan", "spgan"), _SKIP),
 )
@@ -166,21 +179,35 @@ POSES = Gap(
     "poses",
     "the same people in other poses",
     (
-        # Eight generated images stand for each real one.
-        Arm("pngan", "pngan", train_on="two networks", longer=3.0),
-        Arm("pngan, mixed", "pngan", mix=_CAMSTYLE),
+        Arm("pngan", "pngan", train_on="two networks"),
+        Arm("pngan-mixed", "pngan", mix=_CAMSTYLE),
+        Arm("drawn-poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
+        Arm("drawn-poses-mixed", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="poses"),
     ),
+    longer=2.0,  # eight generated images stand for each real one
 )
 GAPS: dict[str, Gap] = {gap.name: gap for gap in (FEW_IMAGES, TWO_CAMERAS, FOUR_CAMERAS, DOMAINS, POSES)}
 
 
-def find_gaps(names: list[str]) -> list[Gap]:
-    """The gaps of these names, in the table's order; all for no names.
+def find_gaps(names: Sequence[str], arms: Sequence[str] = (), variants: Sequence[str] = ()) -> list[Gap]:
+    """The gaps of these names, in the table's order, with the arms of these names (all for no names), each also in
+    these ``variants`` (`Arm.varied`).
 
     Raises:
-        UserError: there is no such gap.
+        UserError: there is no such gap, no such arm in these gaps, or no such setting.
     """
     unknown = sorted(set(names) - set(GAPS))
     if unknown:
         raise UserError(f"unknown gap {unknown[0]!r}; known: {', '.join(GAPS)}")
-    return [gap for name, gap in GAPS.items() if not names or name in names]
+    gaps = [gap for name, gap in GAPS.items() if not names or name in names]
+    known = list(dict.fromkeys(arm.name for gap in gaps for arm in gap.arms))
+    unknown = sorted(set(arms) - set(known))
+    if unknown:
+        raise UserError(f"unknown arm {unknown[0]!r}; known: {', '.join(known)}")
+    chosen = [replace(gap, arms=tuple(arm for arm in gap.arms if not arms or arm.name in arms)) for gap in gaps]
+    return [replace(gap, arms=_with_variants(gap.arms, variants)) for gap in chosen if gap.arms]
+
+
+def _with_variants(arms: Sequence[Arm], variants: Sequence[str]) -> tuple[Arm, ...]:
+    mixed = [arm for arm in arms if arm.train_on == "both"]
+    return (*arms, *(arm.varied(variant) for arm in mixed for variant in variants))

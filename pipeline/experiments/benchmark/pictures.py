@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,8 @@ import polars as pl
 from manifests.reading.dataset import open_dataset
 from pipeline.common.images import RgbImage, draw_contact_sheet, encode, resize
 from pipeline.common.row_images import PICTURE, image_of
-from pipeline.experiments.benchmark.gaps import Arm, Gap
-from pipeline.experiments.benchmark.settings import images_uri
-from pipeline.experiments.benchmark.worlds import set_uri
+from pipeline.experiments.benchmark.arms import Arm
+from pipeline.experiments.benchmark.settings import Bench
 
 SHOWN = 14
 CELL = 112, 56
@@ -27,9 +25,9 @@ class Picture(NamedTuple):
     lines: tuple[str, ...]
 
 
-def draw_arm(output: Path, seed: int, gap: Gap, arm: Arm) -> Picture:
+def draw_arm(bench: Bench, arm: Arm) -> Picture:
     """A line of images spread over those that the arm made for training, under their sources where they have any."""
-    made = open_dataset(images_uri(output, seed, gap, arm, "train"))
+    made = open_dataset(str(bench.images_folder(arm) / "train"))
     samples = made.scan().select("sample_id").collect().to_series().sort()
     chosen = samples.gather(np.unique(np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)))
     digest = pl.col("sources").list.first().struct.field("sha256")
@@ -37,7 +35,7 @@ def draw_arm(output: Path, seed: int, gap: Gap, arm: Arm) -> Picture:
     pictures = [image_of(row, made.uri) for row in rows.iter_rows(named=True)]
     lines: dict[str, list[RgbImage]] = {"generated": pictures}
     if not rows["sha256"].has_nulls():
-        source = open_dataset(set_uri(output, seed, gap, "train"))
+        source = open_dataset(bench.uri("train"))
         wanted = pl.col("image_sha256").is_in(rows["sha256"].implode())
         found = source.scan().select(PICTURE).filter(wanted).collect().iter_rows(named=True)
         originals = {row["image_sha256"]: image_of(row, source.uri) for row in found}

@@ -1,96 +1,157 @@
-"""The benchmark as tables: every measurement, and of each arm the mean and the spread over seeds."""
+"""The benchmark as tables: every measurement, and of each arm the paired gain over an equally long training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
-from pipeline.experiments.benchmark.gaps import BASELINE, Arm, Gain, Gap
-from pipeline.experiments.benchmark.records import ArmRecord
+from pipeline.experiments.benchmark.gaps import Part
+from pipeline.experiments.benchmark.power import Effect, Paired, paired_effect
+from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement, Norm
 
 FIGURES = ("rank1", "rank5", "rank10", "mean_ap", "mean_inp")
-
-
-class Spread(NamedTuple):
-    """Mean and sample standard deviation (None for one value) of shares over seeds, and the values."""
-
-    mean: float
-    deviation: float | None
-    values: tuple[float, ...]
+GAINS = ("rank1", "mean_ap")
+Runs = Mapping[tuple[int, int], Measurement]
+"""One arm in one part and norm, by seed and training."""
 
 
 class Line(NamedTuple):
-    """One arm of a gap. ``gain`` is rank-1 over the same seed's baseline; a baseline has none."""
+    """One arm of a gap with its batch norm in one state; shares are means over seeds and trainings."""
 
-    arm: Arm
-    rank1: Spread
-    mean_ap: Spread
-    gain: Spread | None
-    gain_map: Spread | None
-    images: str
-    recognised: Spread | None
-    """Share of the generated images in which the baseline recognises the person; None where they show nobody."""
-    paper: Gain | None
+    arm: str
+    norm: Norm
+    rank1: float
+    mean_ap: float
+    gains: Mapping[str, Effect]
+    """Of rank-1 and mAP over ``against``; none where that was not measured with the same seed and training."""
+    against: str
+    """Empty for the plain baseline as it was trained."""
+    images: Mapping[str, int]
+    """Trained on, by kind; of the first seed."""
+    recognised: float | None
+    moved: float | None
+    """As in `ArmRecord`, means over seeds."""
+    settings: Mapping[str, Any]
+    """What was tried."""
+
+    @property
+    def both(self) -> float | None:
+        """Recognised x moved: what a generator must not lose while it gains the other."""
+        return None if self.recognised is None or self.moved is None else self.recognised * self.moved
 
 
 def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
-    """One row for each gap, arm, seed and part of the people: figures as shares, and how many images."""
+    """One row for each gap, arm, seed, training, part of the people and norm: figures as shares, counts of images."""
     rows = [
         {
             "gap": record.gap,
             "arm": record.arm,
             "seed": record.seed,
-            "part": part,
-            **{name: float(found[name]) for name in FIGURES},
-            "queries": int(found["queries"]),
+            "training": record.training,
+            "part": one.part,
+            "norm": one.norm,
+            **{name: float(one.figures[name]) for name in FIGURES},
+            "queries": int(one.figures["queries"]),
             "real_images": record.images.get("real", 0),
             "synthetic_images": record.images.get("synthetic", 0),
             "recognised": record.recognised,
+            "moved": record.moved,
         }
         for record in records
-        for part, found in record.figures.items()
+        for one in record.measured
     ]
-    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64})
+    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64, "moved": pl.Float64})
 
 
-def summarize(table: pl.DataFrame, gap: Gap, part: str = "test") -> list[Line]:
-    """The gap's arms that were measured, the baseline first, each over the seeds that it was measured with."""
-    found = table.filter((pl.col("gap") == gap.name) & (pl.col("part") == part)).sort("seed")
-    baseline = {row["seed"]: row for row in found.filter(pl.col("arm") == BASELINE).to_dicts()}
-    lines = []
-    for arm in (gap.baseline, *gap.arms):
-        rows = found.filter(pl.col("arm") == arm.name).to_dicts()
-        if rows:
-            lines.append(_line(arm, rows, {} if arm.name == BASELINE else baseline))
-    return lines
+def summarize(records: Sequence[ArmRecord], gap: str, part: Part = "test") -> list[Line]:
+    """What was measured of the gap's arms, in the order of ``records``, each arm in both norms."""
+    mine = [record for record in records if record.gap == gap]
+    arms = dict.fromkeys(record.arm for record in mine)
+    return [_line(mine, arm, norm, part) for arm in arms for norm in NORMS]
 
 
-def _line(arm: Arm, rows: list[dict[str, float]], baseline: dict[float, dict[str, float]]) -> Line:
-    paired = [(row, baseline[row["seed"]]) for row in rows if row["seed"] in baseline]
-    gains = {
-        name: spread([row[name] - base[name] for row, base in paired]) if paired else None
-        for name in ("rank1", "mean_ap")
-    }
-    used = rows[0]["real_images"] if arm.train_on in ("real", "both") else 0
-    made = rows[0]["synthetic_images"]
-    recognised = [row["recognised"] for row in rows if row["recognised"] is not None]
-    counts = [f"{used:g} real" if used else "", f"{made:g} synthetic" if made else ""]
+def gains_table(lines: Mapping[str, Sequence[Line]], part: Part) -> pl.DataFrame:
+    """One row for each gain of ``lines`` (by gap): its mean, standard error, 95% interval and what could be told."""
+    rows: list[dict[str, Any]] = [
+        {
+            "gap": gap,
+            "arm": line.arm,
+            "norm": line.norm,
+            "part": part,
+            "against": line.against,
+            "figure": figure,
+            "gain": effect.mean,
+            "standard_error": effect.error,
+            "low": effect.interval[0],
+            "high": effect.interval[1],
+            "detectable": effect.detectable,
+            "by_seed": list(effect.worlds),
+        }
+        for gap, some in lines.items()
+        for line in some
+        for figure, effect in line.gains.items()
+    ]
+    return pl.DataFrame(rows)
+
+
+def detectable(lines: Iterable[Line], figure: str) -> float | None:
+    """The smallest gain that can be told of every arm with generated images; None without any."""
+    found = [line.gains[figure].detectable for line in lines if line.images.get("synthetic") and figure in line.gains]
+    return max(found, default=None)
+
+
+def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Line:
+    own = [record for record in records if record.arm == arm]
+    runs, against = _runs(records, (arm, norm), part), _held_against(own[0], norm)
     return Line(
         arm,
-        spread([row["rank1"] for row in rows]),
-        spread([row["mean_ap"] for row in rows]),
-        gains["rank1"],
-        gains["mean_ap"],
-        " + ".join(filter(None, counts)),
-        spread(recognised) if recognised else None,
-        arm.paper,
+        norm,
+        float(np.mean([one.figures["rank1"] for one in runs.values()])),
+        float(np.mean([one.figures["mean_ap"] for one in runs.values()])),
+        _gains(runs, _runs(records, against, part)) if against else {},
+        ", ".join(against or ()),
+        own[0].images,
+        _mean([record.recognised for record in own]),
+        _mean([record.moved for record in own]),
+        own[0].identity,
     )
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation."""
-    column = pl.Series(values, dtype=pl.Float64)
-    deviation = column.std() if len(values) > 1 else None
-    return Spread(float(column.mean()), None if deviation is None else float(deviation), tuple(values))  # type: ignore[arg-type]
+def _mean(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _held_against(record: ArmRecord, norm: Norm) -> tuple[str, Norm] | None:
+    """An equally long training with its batch norm in the same state; the plain one re-estimated against itself."""
+    if record.against is not None:
+        return record.against, norm
+    return None if norm == NORMS[0] else (record.arm, NORMS[0])
+
+
+def _runs(records: Iterable[ArmRecord], arm: tuple[str, Norm], part: Part) -> Runs:
+    return {
+        (record.seed, record.training): one
+        for record in records
+        for one in record.measured
+        if (record.arm, one.norm, one.part) == (*arm, part)
+    }
+
+
+def _gains(runs: Runs, other: Runs) -> dict[str, Effect]:
+    """What ``runs`` have over those of ``other`` with the same seed and training."""
+    by_seed = [list(pairs) for _, pairs in groupby(sorted(runs.keys() & other.keys()), key=itemgetter(0))]
+    if not by_seed:
+        return {}
+    return {figure: paired_effect([_paired(pairs, runs, other, figure) for pairs in by_seed]) for figure in GAINS}
+
+
+def _paired(pairs: Sequence[tuple[int, int]], runs: Runs, other: Runs, figure: str) -> Paired:
+    """The differences of one seed."""
+    differences = [np.subtract(getattr(runs[pair], figure), getattr(other[pair], figure)) for pair in pairs]
+    return Paired(np.stack(differences), np.asarray(runs[pairs[0]].people))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
+from pipeline.common.digests import settings_sha256
 from pipeline.common.settings import JobSettings
-from pipeline.experiments.benchmark.gaps import Arm, Gap
+from pipeline.experiments.benchmark.arms import Arm
+from pipeline.experiments.benchmark.gaps import Gap, ImageSet
+from pipeline.sources.toyworld import VERSION, DomainName, ToyWorldSettings
+
+_DRAWN_HEIGHT = 128
+"""Smaller crops are drawn at this height and scaled, as those of cameras are."""
 
 
 class BenchmarkSettings(JobSettings):
@@ -20,24 +28,77 @@ class BenchmarkSettings(JobSettings):
     budget: float = Field(1.0, gt=0, description="share of the full steps of each generator's training")
     reid_epochs: float = Field(30, gt=0, description="how often a ReID training sees each of its real images")
     reid_batch_size: int = Field(32, ge=4, description="images in such a step")
+    judge_steps: int = Field(200, ge=1, description="steps of the classifiers that say whether images reached a target")
     device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
 
+    def toy_world(self, seed: int, domain: DomainName) -> ToyWorldSettings:
+        """One domain of the drawn world of ``seed``."""
+        height = max(_DRAWN_HEIGHT, self.height)
+        return ToyWorldSettings(
+            identities=self.identities,
+            seed=seed,
+            images_per_camera=self.images_per_camera,
+            height=height,
+            width=height * self.width // self.height,
+            domains=(domain,),
+        )
 
-def seed_folder(output: Path, seed: int) -> Path:
-    """All that is made for one seed."""
-    return output / f"seed-{seed}"
+    def deciding(self) -> dict[str, Any]:
+        """What a figure depends on, as JSON."""
+        return self.model_dump(mode="json", exclude={"device"})
 
 
-def gap_folder(output: Path, seed: int, gap: Gap) -> Path:
-    """All that is made for one gap, but for the world."""
-    return seed_folder(output, seed) / gap.name
+@dataclass(frozen=True)
+class Storage:
+    """Where a benchmark keeps what it makes; small and picklable."""
+
+    output: Path
+    generators: Path
+    """Trained generators, each under a name that follows from all that decides it: other benchmarks find them too."""
+
+    def seed(self, seed: int) -> Path:
+        """All that is made for one seed, but for generators."""
+        return self.output / f"seed-{seed}"
 
 
-def arm_folder(output: Path, seed: int, gap: Gap, arm: Arm) -> Path:
-    """What an arm makes: its synthetic sets, ReID network and record."""
-    return gap_folder(output, seed, gap) / "arms" / arm.name.replace(", ", "-").replace(" ", "-")
+@dataclass(frozen=True)
+class Bench:
+    """One gap of one seed, and where its parts lie."""
+
+    settings: BenchmarkSettings
+    storage: Storage
+    seed: int
+    gap: Gap
+
+    @property
+    def folder(self) -> Path:
+        """All that belongs to the gap alone."""
+        return self.storage.seed(self.seed) / self.gap.name
+
+    def uri(self, name: str) -> str:
+        """Of one of the gap's source manifests (`Gap.sets`)."""
+        return set_uri(self.storage, self.seed, self.gap.sets[name])
+
+    def generator_folder(self, recipe: str, decisive: dict[str, Any]) -> Path:
+        """Of the generator that ``decisive`` and the world of the seed decide."""
+        world = self.settings.toy_world(self.seed, self.gap.sets["train"].domain).model_dump(mode="json")
+        key = settings_sha256({"version": VERSION, "world": world, "recipe": recipe, **decisive})
+        return self.storage.generators / f"{recipe}-{key[:12]}"
+
+    def images_folder(self, arm: Arm) -> Path:
+        """The arm's synthetic sets by what they were made of, and what was found out about them."""
+        return self.folder / "images" / arm.images
+
+    def training_folder(self, arm: Arm, training: int) -> Path:
+        """One ReID training of an arm: its network and record."""
+        return self.folder / "arms" / arm.name / f"training-{training}"
 
 
-def images_uri(output: Path, seed: int, gap: Gap, arm: Arm, part: str) -> str:
-    """The synthetic set that an arm made of one of the gap's sets."""
-    return str(arm_folder(output, seed, gap, arm) / f"images-{part}")
+def world_folder(storage: Storage, seed: int, domain: DomainName) -> Path:
+    """Where a domain of the world is drawn: gaps that never look into the other do without it."""
+    return storage.seed(seed) / "worlds" / domain
+
+
+def set_uri(storage: Storage, seed: int, images: ImageSet) -> str:
+    """Where a source manifest lies."""
+    return str(storage.seed(seed) / "sets" / images.name)

@@ -78,7 +78,7 @@ def render_sample(
     scene = make_scene(settings.seed, domain, camera)
     rng = generator(settings.seed, domain, "image", kind, identity, camera, draw_number)
     person = make_person(settings.seed, domain, identity)
-    return _render(scene, person, rng, settings.height, settings.width, kind, variety=False)
+    return render_crop(scene, person, rng, settings.height, settings.width, kind)
 
 
 def render_variety(seed: int, number: int, *, height: int = 128, width: int = 64, places: int = 64) -> ToySample:
@@ -90,15 +90,25 @@ def render_variety(seed: int, number: int, *, height: int = 128, width: int = 64
     camera = replace(scene.camera, response=make_response(rng, scene.camera.style, "any"))
     if rng.random() < 0.3:
         camera = replace(camera, light=make_light(rng, camera.style))
-    return _render(replace(scene, camera=camera), person, rng, height, width, "person", variety=True)
+    return render_crop(replace(scene, camera=camera), person, rng, height, width, "person", variety=True)
 
 
-def _render(
-    scene: Scene, person: Person, rng: np.random.Generator, height: int, width: int, kind: str, variety: bool
+def render_crop(
+    scene: Scene,
+    person: Person,
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    kind: str,
+    variety: bool = False,
+    heading_deg: float | None = None,
 ) -> ToySample:
+    """``person`` somewhere in ``scene``; ``heading_deg`` as in `ToySample`, by default any."""
     camera = scene.camera
     x, y = scene.spots[int(rng.integers(0, len(scene.spots)))]
-    main = _act(person, float(x), float(y), rng, variety, 1.0)
+    toward = camera.view.position[:2] - (x, y)
+    asked = None if heading_deg is None else float(np.radians(heading_deg) + np.arctan2(toward[1], toward[0]))
+    main = _act(person, float(x), float(y), rng, variety, 1.0, asked)
     box = frame_person(camera.view.project(main.mesh.vertices), camera, rng, height, width, kind, variety)
     actors = [main, *_passers_by(scene, main, box, rng, variety)]
     if kind == "empty":
@@ -116,9 +126,18 @@ def _render(
     return ToySample(jpeg, mask, keypoints, heading, facing, person, int(camera.key[-1]))
 
 
-def _act(person: Person, x: float, y: float, rng: np.random.Generator, variety: bool, tag: float) -> _Actor:
+def _act(
+    person: Person,
+    x: float,
+    y: float,
+    rng: np.random.Generator,
+    variety: bool,
+    tag: float,
+    asked: float | None = None,
+) -> _Actor:
     pose = sample_pose(rng, person, variety)
-    heading = float(rng.uniform(0, 2 * np.pi))
+    drawn = float(rng.uniform(0, 2 * np.pi))
+    heading = drawn if asked is None else asked
     world = place(joints(person, pose), heading, x, y)
     return _Actor(person, world, dressed_mesh(person, world, rng, tag), heading, pose.stride)
 

@@ -1,108 +1,94 @@
-"""Records to tables: means, spreads and gains worked by hand; the page in a real browser."""
+"""Records to tables: means and paired gains worked by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from manifests.errors import UserError
-from pipeline.common.images import encode
-from pipeline.experiments.benchmark import page
-from pipeline.experiments.benchmark.gaps import BASELINE, DOMAINS, POSES
-from pipeline.experiments.benchmark.page import gain, share, write_results
-from pipeline.experiments.benchmark.pictures import Picture
-from pipeline.experiments.benchmark.records import ArmRecord, find_record, write_record
-from pipeline.experiments.benchmark.results import FIGURES, Spread, measurements, spread, summarize
-from tests.browser import DESKTOP, PHONE, page_faults
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from pipeline.experiments.benchmark.gaps import DOMAINS
+from pipeline.experiments.benchmark.records import find_record, records_below, write_record
+from pipeline.experiments.benchmark.results import Line, detectable, gains_table, measurements, summarize
+from tests.pipeline.experiments.benchmark.planted import BASELINE, planted, record
 
 
-def record(arm: str, seed: int, rank1: float, validation: float = 0.9) -> ArmRecord:
-    def figures(value: float) -> dict[str, float]:
-        return {**dict.fromkeys(FIGURES, value / 2), "rank1": value, "queries": 50.0}
-
-    images = {"real": 100} if arm == BASELINE else {"real": 100, "synthetic": 200}
-    parts = {"test": figures(rank1), "validation": figures(validation)}
-    recognised = None if arm == BASELINE else 0.8 + seed / 100
-    return ArmRecord(DOMAINS.name, arm, seed, {"steps": 1}, parts, images, recognised)
+def lines_of(part: str = "test") -> dict[tuple[str, str], Line]:
+    return {(line.arm, line.norm): line for line in summarize(planted(), DOMAINS.name, part)}  # type: ignore[arg-type]
 
 
-RECORDS = [
-    *(record(BASELINE, seed, rank1) for seed, rank1 in ((0, 0.30), (1, 0.40), (2, 0.35))),
-    *(record("ptgan", seed, rank1) for seed, rank1 in ((0, 0.36), (1, 0.44), (2, 0.43))),
-    record("spgan", 1, 0.38),
-]
+def test_gains_are_over_the_baseline_of_the_same_seed_and_norm() -> None:
+    lines = lines_of()
+    arms = [BASELINE, "ptgan", "spgan"]
+    assert list(lines) == [(arm, norm) for arm in arms for norm in ("as trained", "re-estimated")]
+    assert lines[BASELINE, "as trained"].rank1 == pytest.approx(0.4)
+    assert lines[BASELINE, "as trained"].gains == {}
+    for norm in ("as trained", "re-estimated"):
+        line = lines["ptgan", norm]
+        assert line.against == f"{BASELINE}, {norm}"
+        assert line.gains["rank1"].worlds == pytest.approx((0.06, 0.04, 0.08))
+        assert line.gains["rank1"].mean == pytest.approx(0.06)
+        assert line.gains["mean_ap"].mean == pytest.approx(0.03)
+    assert lines["spgan", "as trained"].gains["rank1"].worlds == pytest.approx((-0.02,))
 
 
-def test_gains_are_over_the_baseline_of_the_same_seed() -> None:
-    lines = {line.arm.name: line for line in summarize(measurements(RECORDS), DOMAINS)}
-    assert list(lines) == [BASELINE, "ptgan", "spgan"], "the baseline first, what was not measured left out"
-    assert lines[BASELINE].rank1.mean == pytest.approx(0.35)
-    assert lines[BASELINE].gain is None
-    found = lines["ptgan"].gain
-    assert found is not None
-    assert found.values == pytest.approx((0.06, 0.04, 0.08))
-    assert found.mean == pytest.approx(0.06)
-    assert found.deviation == pytest.approx(0.02), "of a sample of three"
-    assert lines["spgan"].gain == Spread(pytest.approx(-0.02), None, pytest.approx((-0.02,)))  # type: ignore[arg-type]
+def test_re_estimated_statistics_alone_are_held_against_those_as_trained() -> None:
+    line = lines_of()[BASELINE, "re-estimated"]
+    assert line.against == f"{BASELINE}, as trained"
+    assert line.gains["rank1"].worlds == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_trainings_of_one_seed_are_paired_with_one_another() -> None:
+    both = [record(BASELINE, 0, 20), record(BASELINE, 0, 10, training=1)]
+    both += [record("ptgan", 0, 22), record("ptgan", 0, 14, training=1), record("ptgan", 0, 50, training=2)]
+    line = summarize(both, DOMAINS.name)[2]
+    assert line.gains["rank1"].worlds == pytest.approx((0.06,)), "the third training has no baseline"
+
+
+def test_the_error_is_that_of_paired_queries() -> None:
+    effect = lines_of()["ptgan", "as trained"].gains["rank1"]
+    within = sum(share * (1 - share) / 50 for share in effect.worlds) / 3
+    assert effect.error == pytest.approx((within / 3) ** 0.5, rel=0.1), "these worlds vary less than their queries"
+    assert detectable(lines_of().values(), "rank1") == pytest.approx(
+        2.8 * max(lines_of()[arm, "as trained"].gains["rank1"].error for arm in ("ptgan", "spgan"))
+    )
 
 
 def test_validation_people_do_not_enter_the_tables() -> None:
-    high = [record(BASELINE, 0, 0.3, validation=0.9), record("ptgan", 0, 0.4, validation=0.1)]
-    lines = summarize(measurements(high), DOMAINS)
-    assert [line.rank1.mean for line in lines] == [0.3, 0.4]
-    chosen_on = summarize(measurements(high), DOMAINS, "validation")
-    assert [line.rank1.mean for line in chosen_on] == [0.9, 0.1]
+    assert {line.rank1 for line in lines_of("validation").values()} == {0.9, 1.0}
+    assert lines_of()["ptgan", "as trained"].rank1 == pytest.approx(0.46)
 
 
-def test_figures_as_people_read_them() -> None:
-    assert share(spread([0.3, 0.4])) == "35.0 ± 7.1"
-    assert gain(spread([-0.02])) == "−2.0"
-    assert gain(None) == "–"
+def test_every_gain_is_a_row() -> None:
+    table = gains_table({DOMAINS.name: list(lines_of().values())}, "test")
+    assert table.height == 2 * 5, "rank-1 and mAP of all but the plain baseline as it was trained"
+    (row,) = table.filter(arm="ptgan", norm="as trained", figure="rank1").to_dicts()
+    assert row["gain"] == pytest.approx(0.06)
+    assert row["low"] < 0.06 < row["high"]
+    assert row["detectable"] == pytest.approx(2.8 * row["standard_error"])
+    assert row["by_seed"] == pytest.approx([0.06, 0.04, 0.08])
+
+
+def test_every_measurement_is_a_row() -> None:
+    table = measurements(planted())
+    assert table.height == 4 * len(planted())
+    assert table["recognised"].null_count() == 4 * 3
 
 
 def test_a_record_of_other_settings_is_refused(tmp_path: Path) -> None:
-    assert find_record(tmp_path, {"steps": 1}) is None
-    write_record(tmp_path, RECORDS[0])
-    assert find_record(tmp_path, {"steps": 1}) == RECORDS[0]
+    kept = planted()[3]
+    assert find_record(tmp_path, kept.identity) is None
+    write_record(tmp_path, kept)
+    assert find_record(tmp_path, kept.identity) == kept
     with pytest.raises(UserError, match="was measured with other settings: choose another --output"):
         find_record(tmp_path, {"steps": 2})
+    (tmp_path / "record.json").write_text('{"figures": {}}')
+    with pytest.raises(UserError, match=r"record\.json is no record of this version"):
+        find_record(tmp_path, kept.identity)
 
 
-@pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    import numpy as np
-
-    picture = Picture(encode(np.zeros((64, 32, 3), np.uint8), "png"), ("sources", "generated"))
-    monkeypatch.setattr(page, "draw_arm", lambda *_: picture)
-    write_results(tmp_path, RECORDS, [DOMAINS, POSES], "Three worlds & <one> seed each.")
-    return tmp_path
-
-
-def test_tables_for_people_and_programs(written: Path) -> None:
-    text = (written / "benchmark.md").read_text(encoding="utf-8")
-    assert "| ptgan | 200 synthetic | 81.0 ± 1.0 | 41.0 ± 4.4 | 20.5 ± 2.2 | +6.0 ± 2.0 | – |" in text
-    assert (
-        "| spgan | 200 synthetic | 81.0 | 38.0 | 19.0 | −2.0 | +8.0 (33.1 to 41.1; Market to Duke, table 2) |" in text
-    )
-    assert "| baseline | 100 real | – | 35.0 ± 5.0 |" in text
-    assert "other poses" not in text, "nothing of it was measured"
-    table = pl.read_parquet(written / "benchmark.parquet")
-    assert table.height == 2 * len(RECORDS)
-    assert table.filter((pl.col("arm") == "ptgan") & (pl.col("part") == "test"))["rank1"].to_list() == [
-        0.36,
-        0.44,
-        0.43,
-    ]
-
-
-def test_page_in_a_browser(written: Path, chromium: Browser) -> None:
-    path = written / "benchmark.html"
-    assert "&lt;one&gt;" in path.read_text(encoding="utf-8")
-    assert page_faults(chromium, path, DESKTOP, "light") == []
-    assert page_faults(chromium, path, PHONE, "dark") == []
+def test_all_that_was_tried_is_found_again(tmp_path: Path) -> None:
+    for one in planted():
+        write_record(tmp_path / f"seed-{one.seed}" / one.gap / "arms" / one.arm / "training-0", one)
+    assert [one.arm for one in records_below(tmp_path, {"size": 1})] == [BASELINE] * 3 + ["ptgan"] * 3 + ["spgan"]
+    assert records_below(tmp_path, {"size": 2}) == []

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from manifests.format.soft_labels import ClassMap
-from pipeline.cluster import benchmark
-from pipeline.cluster.benchmark import Bench
+from pipeline.cluster.benchmark import judging
+from pipeline.cluster.benchmark.judging import recognised_share
 from pipeline.experiments.benchmark.gaps import DOMAINS
-from pipeline.experiments.benchmark.settings import BenchmarkSettings
+from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.sets import load_sets
 from tests.conftest import ToySources
 
@@ -28,6 +28,7 @@ def test_people_are_recognised_by_name(
     network = SimpleNamespace(
         people=ClassMap(tuple(reversed(names))), logits=lambda images: np.eye(len(names), dtype=np.float32)[guesses]
     )
-    monkeypatch.setattr(benchmark, "load_reid", lambda *_: network)
-    found = Bench(BenchmarkSettings(), tmp_path, 0, DOMAINS).recognised(toy_sources.market)
+    monkeypatch.setattr(judging, "load_reid", lambda *_: network)
+    bench = Bench(BenchmarkSettings(), Storage(tmp_path, tmp_path), 0, DOMAINS)
+    found = recognised_share(bench, toy_sources.market)
     assert found == (len(people) // 2) / len(people)

@@ -1,0 +1,72 @@
+"""What can be told of generated images before anything is trained on them: whether people are recognised in them, and
+whether they reached their target.
+
+Either alone says little: an image that did not change is recognised, and one of the target that shows somebody else has
+moved.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.frames import frame_of
+from pipeline.cluster.benchmark.generators import annotations_uri, needs_annotations
+from pipeline.common.row_images import PICTURE
+from pipeline.experiments.benchmark.arms import BASELINE, Arm
+from pipeline.experiments.benchmark.settings import Bench
+from pipeline.reid.data import decode_images
+from pipeline.reid.model import load_reid
+from pipeline.reid.sets import load_sets
+from pipeline.scoring.row_facts import FACTS, row_facts
+from pipeline.scoring.target_judge import GIVEN, Teaching, target_judges
+
+_REAL_IMAGES = 4000
+"""Most real images that a classifier of targets learns from."""
+
+
+class Judged(NamedTuple):
+    """Shares of the images of a set; None where no image is of anybody, or asks for anything that can be told."""
+
+    recognised: float | None
+    moved: float | None
+
+
+def judge(bench: Bench, arm: Arm, made: Dataset) -> Judged:
+    """The training images that the arm made."""
+    recognised = recognised_share(bench, made.uri) if arm.shows_people else None
+    return Judged(recognised, moved_share(bench, arm, made))
+
+
+def recognised_share(bench: Bench, made: str) -> float:
+    """Share of the images of the synthetic set ``made`` that the gap's baseline gives to the person who they were made
+    from. The baseline knows that person's real images, so this tells a generator that loses people."""
+    baseline = load_reid(bench.training_folder(BASELINE, 0) / "reid", bench.settings.device)
+    sets = load_sets([made], bench.settings.height, bench.settings.width)
+    number = {name: place for place, name in enumerate(baseline.people.identities)}
+    asked = [number[sets.classes.identities[person]] for person in sets.images.known_people]
+    return float((baseline.logits(sets.images.images).argmax(axis=1) == asked).mean())
+
+
+def moved_share(bench: Bench, arm: Arm, made: Dataset) -> float | None:
+    """Share of the images of ``made`` that classifiers taught by the gap's real images give to all that was asked for:
+    the camera, the domain, the pose."""
+    settings = bench.settings
+    size = settings.height, settings.width
+    sources = [open_dataset(bench.uri(name)) for name in ("train", "target") if name in bench.gap.sets]
+    annotated = not arm.drawn and needs_annotations(bench.gap, arm.made_by)
+    annotations = [open_dataset(annotations_uri(one.uri)) for one in sources] if annotated else []
+    teaching = Teaching(_REAL_IMAGES, settings.judge_steps, size, bench.seed, settings.device)
+    judges, _ = target_judges(made, sources, annotations, teaching)
+    if not judges:
+        return None
+    reached = []
+    for table in made.shards([*PICTURE, *FACTS]):
+        facts = row_facts(frame_of(table.select(FACTS)).lazy()).collect()
+        images = decode_images(table.select(PICTURE).to_pylist(), made.uri, *size)
+        each = np.array([one.confidences(images, facts) for one in judges])
+        asked = ~np.isnan(each)
+        reached.append(((each > GIVEN) | ~asked).all(axis=0)[asked.any(axis=0)])
+    return float(np.concatenate(reached).mean())

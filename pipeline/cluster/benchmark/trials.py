@@ -1,0 +1,129 @@
+"""One ReID training of an arm: its network, and how it finds people, in both states of its batch norm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from manifests.reading.dataset import open_dataset
+from pipeline.cluster.benchmark.images import find_made, images_identity
+from pipeline.experiments.benchmark.arms import BASELINE, Arm
+from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement, Norm, find_record, write_record
+from pipeline.experiments.benchmark.settings import Bench
+from pipeline.experiments.benchmark.worlds import MEASURED
+from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.evaluation import QueryScores, score_queries, similarities
+from pipeline.reid.features import Embedded, PoseFeatures, embed_people, embed_poses, with_poses
+from pipeline.reid.mixing import MixSettings
+from pipeline.reid.model import ReidModel, load_reid
+from pipeline.reid.norm import adapt_to
+from pipeline.reid.run import ReidRun
+from pipeline.reid.training import ReidTrainingSettings
+
+_SECOND = 500
+"""Between the seeds of a pair of networks."""
+_SEEDS = 1000
+"""Between those of two worlds."""
+People = Mapping[str, Embedded]
+
+
+def try_arm(bench: Bench, arm: Arm, training: int) -> str:
+    """Train the arm's network and measure it, unless that is recorded; the rank-1 in words."""
+    folder, identity = bench.training_folder(arm, training), arm_identity(bench, arm, training)
+    record = find_record(folder, identity)
+    if record is None:
+        record = _tried(bench, arm, training, identity)
+        write_record(folder, record)
+        shutil.rmtree(folder / "reid" / "checkpoints", ignore_errors=True)  # ten times as large as what is kept
+    found = [one.figures["rank1"] for one in record.measured if one.part == "test"]
+    return "rank-1 " + ", ".join(f"{value:.1%} {norm}" for value, norm in zip(found, NORMS, strict=True))
+
+
+def arm_identity(bench: Bench, arm: Arm, training: int) -> dict[str, Any]:
+    """What a record must have been made with to stand for this training of the arm."""
+    sets = {name: images.name for name, images in bench.gap.sets.items()}
+    asked = {"label": dict(arm.label), "mix": dict(arm.mix), "train_on": arm.train_on}
+    return {
+        "settings": bench.settings.deciding(),
+        "gap": {"sets": sets, "reid": dict(bench.gap.reid), "longer": bench.gap.longer},
+        "arm": {"recipe": arm.recipe, **asked},
+        "training": training,
+        "images": images_identity(bench, arm) if arm.recipe else None,
+    }
+
+
+def reid_steps(bench: Bench) -> int:
+    """Steps of each ReID training of the gap: those that show every real image ``reid_epochs`` times, and longer by
+    what the gap says."""
+    settings, real = bench.settings, open_dataset(bench.uri("train")).snapshot.rows
+    return max(1, round(bench.gap.longer * settings.reid_epochs * real / settings.reid_batch_size))
+
+
+def _tried(bench: Bench, arm: Arm, training: int, identity: dict[str, Any]) -> ArmRecord:
+    made = find_made(bench, arm) if arm.recipe else None
+    trained_on = {"real": "train", "both": "train", "two real networks": "train", "target": "target"}
+    sets = [bench.uri(trained_on[arm.train_on])] if arm.train_on in trained_on else []
+    real = sum(open_dataset(uri).snapshot.rows for uri in sets)
+    sets += [str(bench.images_folder(arm) / "train")] if arm.recipe else []
+    network = _trained(bench, arm, training, sets)
+    measured = [one for norm in NORMS for one in _measured(bench, arm, training, network, norm)]
+    images = {"real": real, "synthetic": made.images if made else 0}
+    against = arm.against.name if arm.against else None
+    judged = (made.recognised, made.moved) if made else ()
+    return ArmRecord(bench.gap.name, arm.name, bench.seed, training, against, identity, measured, images, *judged)
+
+
+def _trained(bench: Bench, arm: Arm, training: int, uris: Sequence[str]) -> ReidModel:
+    """The ReID network that the arm adds."""
+    settings, output = bench.settings, bench.training_folder(arm, training) / "reid"
+    ReidRun(
+        uris=tuple(uris),
+        output=output,
+        settings=ReidTrainingSettings(
+            steps=reid_steps(bench),
+            batch_size=settings.reid_batch_size,
+            seed=_SEEDS * bench.seed + _SECOND * arm.paired + training,
+            device=settings.device,
+        ),
+        mix=MixSettings.model_validate(dict(arm.mix)),
+        augmentation=AugmentationSettings.model_validate(dict(bench.gap.reid)),
+        height=settings.height,
+        width=settings.width,
+    ).train()
+    return load_reid(output, settings.device)
+
+
+def _measured(bench: Bench, arm: Arm, training: int, network: ReidModel, norm: Norm) -> list[Measurement]:
+    """``network``, with that of the baseline where the arm has two, on both parts of the people."""
+    network, first = _in_norm(bench, network, norm), None
+    if arm.paired:
+        trained = load_reid(bench.training_folder(BASELINE, training) / "reid", bench.settings.device)
+        first = _in_norm(bench, trained, norm)
+    found = []
+    for part in MEASURED:
+        if first is None:
+            people: People = embed_people(bench.uri(part), network)
+        else:
+            made = str(bench.images_folder(arm) / part) if arm.recipe else None
+            people = _fused(bench.uri(part), first, network, made)
+        found.append(Measurement.of(part, norm, _scores(people)))
+    return found
+
+
+def _in_norm(bench: Bench, network: ReidModel, norm: Norm) -> ReidModel:
+    return network if norm == "as trained" else adapt_to(network, bench.uri("unlabelled")).model
+
+
+def _fused(uri: str, first: ReidModel, second: ReidModel, made: str | None) -> People:
+    """Pooled features, which are never negative: of each image by the first network and of its generated poses by the
+    second, the largest of each element (PN-GAN); without a generated one the image itself stands for its poses."""
+    people, unposed = (embed_people(uri, model, "pooled") for model in (first, second))
+    poses = embed_poses(made, people, second, "pooled") if made else PoseFeatures({}, ("itself",))
+    return {split: with_poses(some, unposed[split], poses, "max")[0] for split, some in people.items()}
+
+
+def _scores(people: People) -> QueryScores:
+    query, gallery = people["query"], people["gallery"]
+    rows = similarities(query.features, gallery.features)
+    return score_queries(rows, query.identities, query.cameras, gallery.identities, gallery.cameras)

@@ -1,0 +1,106 @@
+"""An arm of the benchmark: one way to train, what a user would do; and the equally long training that it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from manifests.errors import UserError
+from manifests.format.schema import NEEDS_TEACHER
+from pipeline.common.digests import settings_sha256
+from pipeline.common.settings import first_fault
+from pipeline.reid.mixing import MixSettings
+from pipeline.synthesis.kinds import PEOPLE
+
+TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks", "target"]
+Drawn = Literal["cameras", "place", "poses", "newcomers"]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Rank-1 and mAP of a paper without and with its images, in percent, and where it says so."""
+
+    rank1: tuple[float, float]
+    mean_ap: tuple[float, float] | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. ``recipe`` is None where nothing is generated."""
+
+    name: str
+    recipe: str | None = None
+    label: Mapping[str, Any] = field(default_factory=dict)
+    """Label settings of the synthesis; by default the recipe's own rule."""
+    train_on: TrainOn = "both"
+    """``two networks``: one on real images, one on generated ones, their features fused (PN-GAN); ``two real
+    networks``: the same without a generated image, an ensemble; ``target``: on what is unlabelled for all others."""
+    mix: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
+    drawn: Drawn | None = None
+    """Which rows the world draws (`pipeline.experiments.benchmark.drawn`), where it is the world that makes them."""
+    paper: Gain | None = None
+
+    @property
+    def made_by(self) -> str:
+        """The recipe of its images; raises ValueError where nothing is generated."""
+        if self.recipe is None:
+            raise ValueError(f"the arm {self.name} generates no images")
+        return self.recipe
+
+    @property
+    def shows_people(self) -> bool:
+        """Whether each generated image is of somebody, not of nobody in particular."""
+        return self.recipe is not None and self.recipe not in PEOPLE.recipes and self.drawn != "newcomers"
+
+    @property
+    def taught(self) -> bool:
+        """Whether the gap's baseline labels the images."""
+        return self.label.get("label_rule") in NEEDS_TEACHER
+
+    @property
+    def paired(self) -> bool:
+        """Whether it fuses two networks, the first of which is the baseline's."""
+        return self.train_on in ("two networks", "two real networks")
+
+    @property
+    def synthetic_per_real(self) -> float:
+        """How many images of nobody are made for each real one."""
+        return float(self.mix.get("synthetic_per_real", 1.0))
+
+    @property
+    def images(self) -> str:
+        """Name of its generated set: arms that differ in the mix alone share one."""
+        asked = {"label": dict(self.label), "per_real": None if self.shows_people else self.synthetic_per_real}
+        words = [self.made_by, self.drawn, self.label.get("label_rule"), settings_sha256(asked)[:8]]
+        return "-".join(filter(None, words))
+
+    def varied(self, variant: str) -> Arm:
+        """The same with other settings of the mix: ``name=value``, several with ``+`` between them; of a name without a
+        value the default, whatever the arm says.
+
+        Raises:
+            UserError: there is no such setting, or together they say nothing.
+        """
+        pairs = dict(part.partition("=")[::2] for part in variant.split("+"))
+        asked = {**self.mix, **pairs}
+        try:
+            mix = MixSettings.model_validate({name: value for name, value in asked.items() if value != ""})
+        except ValidationError as error:
+            raise UserError(f"--variants {variant} of {self.name}: {first_fault(error)}") from None
+        return replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
+
+    @property
+    def against(self) -> Arm | None:
+        """What it has to beat, with as many steps and no generated image; None for the baseline itself."""
+        if self.name == BASELINE.name:
+            return None
+        return TWO_REAL if self.train_on == "two networks" else BASELINE
+
+
+BASELINE = Arm("baseline", train_on="real")
+TWO_REAL = Arm("two-real-networks", train_on="two real networks")

@@ -1,0 +1,129 @@
+"""The benchmark's figures in words and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.experiments.benchmark.gaps import MARKET, Gap
+from pipeline.experiments.benchmark.power import DETECTABLE, Effect
+from pipeline.experiments.benchmark.results import Line, detectable
+
+RECOGNISED = "share of the generated images that the baseline gives to the person who they were made from"
+GAIN = (
+    "paired difference from the equally long training without generated images, of the same seeds, in points ± its "
+    "standard error, bootstrapped over worlds, trainings and people"
+)
+MOVED = "share of them that classifiers taught by real images give to the camera, domain or pose asked for"
+_HEAD = (
+    *("arm", "batch norm", "trained on", "recognised", "moved", "both", "rank-1", "mAP"),
+    *("gain in rank-1", "gain in mAP", "over"),
+)
+
+
+def results_text(gaps: Sequence[Gap], lines: Mapping[str, Sequence[Line]], about: str) -> str:
+    """The tables as GitHub shows them."""
+    text = ["# Does the synthetic data help?", "", about, ""]
+    for gap in gaps:
+        papers = paper_gains(gap)
+        text += [f"## {gap.title.capitalize()}", "", describe(gap), ""]
+        rows = [[*_cells(line), papers.get(line.arm, "–")] for line in lines[gap.name]]
+        text += [*_table([*_HEAD, "gain of the paper"], rows), "", told(lines[gap.name]), ""]
+    return "\n".join([*text, *_legend()])
+
+
+def settings_text(lines: Mapping[str, Sequence[Line]], about: str) -> str:
+    """All that was tried and what it gave on the people that settings are chosen on."""
+    text = ["# All settings tried, on the validation people", "", about, ""]
+    for gap, some in lines.items():
+        rows = [[*_cells(line), _settings(line.settings)] for line in some]
+        text += [f"## {gap}", "", *_table([*_HEAD, "settings"], rows), ""]
+    return "\n".join([*text, *_legend()])
+
+
+def describe(gap: Gap) -> str:
+    """What is given and what is measured, in a sentence."""
+    given = [f"at most {gap.people} people" if gap.people else "all training people"]
+    given += [f"at most {gap.images} images of each"] if gap.images else []
+    given += [f"cameras {', '.join(map(str, gap.cameras))} alone"] if gap.cameras else []
+    where = "other people of the same place" if gap.measured_on == MARKET else "people of another place"
+    return f"Trained on the {MARKET} domain ({', '.join(given)}); measured on {where}."
+
+
+def told(lines: Sequence[Line]) -> str:
+    """The smallest gain that can be told in a gap."""
+    least = [detectable(lines, figure) for figure in ("rank1", "mean_ap")]
+    if None in least:
+        return "Nothing generated was measured beside a baseline of the same seeds."
+    rank1, mean_ap = (f"{100 * (value or 0):.1f}" for value in least)
+    return (
+        f"Smallest gain that can be told of every arm with generated images ({DETECTABLE} standard errors): "
+        f"{rank1} points in rank-1, {mean_ap} in mAP."
+    )
+
+
+def share(value: float | None) -> str:
+    """A share in percent."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def gain(effect: Effect | None) -> str:
+    """A difference of shares in percentage points, and its standard error."""
+    if effect is None:
+        return "–"
+    return f"{_signed(effect.mean)} ± {100 * effect.error:.1f}"
+
+
+def interval(effect: Effect) -> str:
+    """The 95% interval in points."""
+    return " to ".join(map(_signed, effect.interval))
+
+
+def trained_on(images: Mapping[str, int]) -> str:
+    """How many images of what kind."""
+    return " + ".join(f"{count} {kind}" for kind, count in images.items() if count)
+
+
+def paper_gains(gap: Gap) -> dict[str, str]:
+    """By arm, what the paper gained in rank-1, and on what."""
+    found = {}
+    for arm in gap.arms:
+        if arm.paper is not None:
+            before, after = arm.paper.rank1
+            found[arm.name] = f"{_signed((after - before) / 100)} ({before:g} to {after:g}; {arm.paper.where})"
+    return found
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _cells(line: Line) -> list[str]:
+    measured = [share(value) for value in (line.recognised, line.moved, line.both, line.rank1, line.mean_ap)]
+    gains = [gain(line.gains.get(figure)) for figure in ("rank1", "mean_ap")]
+    return [line.arm, line.norm, trained_on(line.images), *measured, *gains, line.against or "–"]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _settings(identity: Mapping[str, Any]) -> str:
+    """What an arm was told beside the benchmark's own settings."""
+    words = []
+    for name, value in identity["arm"].items():
+        inner = value.items() if isinstance(value, Mapping) else [(name, value)]
+        words += [f"{key} {one:g}" if isinstance(one, float) else f"{key} {one}" for key, one in inner]
+    return ", ".join(words)
+
+
+def _legend() -> list[str]:
+    words = {
+        "recognised": RECOGNISED,
+        "moved": MOVED,
+        "both": "their product",
+        "gain": GAIN,
+        "told": "found in four of five runs like this, at the 5% level",
+        "re-estimated": "with the batch-norm statistics of unlabelled images of the measured place (AdaBN)",
+    }
+    return [" ".join(f"{name}: {meaning}." for name, meaning in words.items()), ""]

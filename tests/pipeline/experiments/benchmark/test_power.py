@@ -1,0 +1,68 @@
+"""Standard errors of paired differences: worked by hand where one level varies, and over many planted worlds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.experiments.benchmark.power import Paired, paired_effect
+
+
+def world(*differences: float, people: list[int] | None = None) -> Paired:
+    values = np.array([differences])
+    return Paired(values, np.arange(values.shape[1]) if people is None else np.array(people))
+
+
+def test_worlds_alone_vary() -> None:
+    found = paired_effect([world(*[mean] * 20) for mean in (0.04, 0.06, 0.02)])
+    assert found.mean == pytest.approx(0.04)
+    assert found.worlds == pytest.approx((0.04, 0.06, 0.02))
+    assert found.error == pytest.approx(0.02 / 3**0.5, rel=0.03), "the sample deviation over the root of three"
+    assert found.detectable == pytest.approx(2.8 * found.error)
+
+
+def test_queries_alone_vary() -> None:
+    hits = [1.0] * 20 + [0.0] * 80
+    found = paired_effect([world(*hits)])
+    assert found.error == pytest.approx((0.2 * 0.8 / 100) ** 0.5, rel=0.05), "a binomial share of 100"
+    assert found.interval[0] < 0.2 < found.interval[1]
+    assert found.interval[1] - found.interval[0] == pytest.approx(2 * 1.96 * 0.04, rel=0.1)
+
+
+def test_queries_of_one_person_are_one_draw() -> None:
+    alone = paired_effect([world(*[1.0] * 20, *[0.0] * 80)])
+    in_fours = paired_effect([world(*[1.0] * 20, *[0.0] * 80, people=[number // 4 for number in range(100)])])
+    assert in_fours.error == pytest.approx(2 * alone.error, rel=0.08), "a quarter of the draws"
+
+
+def test_trainings_alone_vary() -> None:
+    one = Paired(np.repeat([[0.1], [0.2], [0.3]], 10, axis=1), np.arange(10))
+    found = paired_effect([one])
+    assert found.mean == pytest.approx(0.2)
+    assert found.error == pytest.approx(np.std([0.1, 0.2, 0.3]) / 3**0.5, rel=0.05)
+
+
+def test_the_error_is_that_of_many_repetitions() -> None:
+    rng = np.random.default_rng(0)
+    means, errors = [], []
+    for _ in range(120):
+        shifts = rng.normal(0.03, 0.02, 4)
+        worlds = [Paired(rng.normal(shift, 0.3, (1, 120)), np.arange(120)) for shift in shifts]
+        found = paired_effect(worlds, draws=200)
+        means.append(found.mean)
+        errors.append(found.error)
+    true = (0.02**2 + 0.3**2 / 120) ** 0.5 / 2
+    assert np.std(means) == pytest.approx(true, rel=0.15)
+    assert np.mean(np.square(errors)) ** 0.5 == pytest.approx(true, rel=0.15), "neither level is counted twice"
+
+
+def test_the_same_differences_give_the_same_figures() -> None:
+    worlds = [world(0.1, 0.0, 0.3), world(0.2, -0.1, 0.0)]
+    assert paired_effect(worlds) == paired_effect(worlds)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one world"):
+        paired_effect([])
+    with pytest.raises(ValueError, match=r"got \(1, 2\) and \(3,\)"):
+        Paired(np.zeros((1, 2)), np.zeros(3, np.int64))
