@@ -34,8 +34,8 @@ from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.generators.trained import load_generator
-from pipeline.synthesis.kinds import TranslationSettings
 from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.plan_kinds import TranslationSettings
 from pipeline.synthesis.worker import STAGE, SynthesisWorker
 
 

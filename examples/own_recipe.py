@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.generators.losses import least_squares, mean_absolute
+from pipeline.generators.losses.adversarial import least_squares
+from pipeline.generators.losses.likeness import mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.discriminators import PatchDiscriminator
 from pipeline.generators.recipes.base import Batch, Recipe, RecipeSettings, Size, StepContext, Terms

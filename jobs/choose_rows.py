@@ -46,7 +46,7 @@ def main(settings: Settings) -> None:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     check_device(settings.device)
-    own = ChoiceSettings.model_validate(settings.model_dump(include=set(ChoiceSettings.model_fields)))
+    own = settings.part(ChoiceSettings)
     models = [(name, load_reid(name, settings.device)) for name in settings.model]
     job = open_choosing(settings.dataset, own, models, settings.source, settings.validation, settings.validation_splits)
     chosen = choose_rows(job, settings.output or f"{settings.dataset.rstrip('/')}-chosen")

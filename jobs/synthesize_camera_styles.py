@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.kinds import CAMERAS, CameraSettings
+from pipeline.synthesis.plan_kinds import CAMERAS, CameraSettings
 
 
 class Settings(AnnotatedJobSettings, CameraSettings):

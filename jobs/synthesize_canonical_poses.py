@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.kinds import POSES, PoseSettings
+from pipeline.synthesis.plan_kinds import POSES, PoseSettings
 
 
 class Settings(AnnotatedJobSettings, PoseSettings):

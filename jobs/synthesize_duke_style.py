@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pipeline.cluster.embedded_default import prepare_embedded_sources
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, OutputUri, run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.kinds import TRANSLATION, TranslationSettings
+from pipeline.synthesis.plan_kinds import TRANSLATION, TranslationSettings
 
 
 class Settings(AnnotatedJobSettings, TranslationSettings):

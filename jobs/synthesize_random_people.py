@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 from pipeline.cluster.synthesis_job import OutputUri, SynthesisJobSettings, run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.kinds import PEOPLE, PeopleSettings
+from pipeline.synthesis.plan_kinds import PEOPLE, PeopleSettings
 
 
 class Settings(SynthesisJobSettings, PeopleSettings):

@@ -10,7 +10,7 @@ from manifests.checking.faults import Report
 from manifests.describing.attestation import PREDICATE_TYPE, STATEMENT, STATEMENT_TYPE
 from manifests.describing.card import SAMPLES_META
 from manifests.describing.croissant import CROISSANT
-from manifests.disk.records import load
+from manifests.disk.snapshots import load
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from manifests.reading.files import products

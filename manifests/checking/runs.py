@@ -8,9 +8,9 @@ from typing import Any
 
 from manifests.checking.faults import Report
 from manifests.disk.claims import Claim, erasure_interrupted, next_number
-from manifests.disk.records import ERASING, RUN, BrokenDatasetError, dump
 from manifests.disk.run_form import RunRecord, recorded_plan
 from manifests.disk.run_record import closed_runs, closed_state, load_run
+from manifests.disk.snapshots import ERASING, RUN, BrokenDatasetError, dump
 from manifests.reading.dataset import Dataset
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from manifests.disk.records import BrokenDatasetError
+from manifests.disk.snapshots import BrokenDatasetError
 from manifests.format.schema import ADDED_COLUMNS, NEEDS_TEACHER, SYNTHETIC_SCHEMA, as_written
 from manifests.format.terms import UNSTATED, Terms, firmer, laxer, of_model
 from manifests.reading.dataset import Dataset

@@ -20,7 +20,9 @@ from manifests.checking.terms import RecordedTerms
 from manifests.common.json_text import json_text
 from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.disk.commits import COMMIT_NAME
-from manifests.disk.records import (
+from manifests.disk.shard_reading import UNREADABLE
+from manifests.disk.shards import FILE_FOLDERS
+from manifests.disk.snapshots import (
     COMMITS,
     BrokenDatasetError,
     CommitRecord,
@@ -29,8 +31,6 @@ from manifests.disk.records import (
     commit_path,
     snapshot_path,
 )
-from manifests.disk.shard_reading import UNREADABLE
-from manifests.disk.shards import FILE_FOLDERS
 from manifests.errors import UserError, one_line
 from manifests.format.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
 from manifests.format.soft_labels import ClassMap

@@ -14,7 +14,7 @@ from manifests.describing.croissant import CROISSANT, croissant
 from manifests.describing.markdown import quoted
 from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
 from manifests.disk import parquet
-from manifests.disk.records import dump
+from manifests.disk.snapshots import dump
 from manifests.format.schema import SCHEMAS
 from manifests.reading.dataset import Dataset
 from manifests.reading.files import products

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from manifests.common.strict_json import Count, Text, validated
-from manifests.disk.records import ERASING, Snapshot, dump, expecting, load, version_in
 from manifests.disk.run_form import RunRecord, ShardRows, recorded_plan
 from manifests.disk.run_record import load_run
+from manifests.disk.snapshots import ERASING, Snapshot, dump, expecting, load, version_in
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, check_version, is_newer
 from manifests.storage.whole_files import Storage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from manifests.disk.records import COMMITS, CommitRecord, FileEntry, commit_path
+from manifests.disk.snapshots import COMMITS, CommitRecord, FileEntry, commit_path
 from manifests.storage.whole_files import Storage
 
 COMMIT_NAME = re.compile(rf"{COMMITS}/([0-9]+)(?:\.([0-9]+))?\.json")

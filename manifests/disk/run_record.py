@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from manifests.common.strict_json import Count, Text, validated
-from manifests.disk.records import RUN, Snapshot, expecting, load, version_in
 from manifests.disk.run_form import RecordedPlan, Resumption, RunRecord, ShardRows, checked_run, recorded_plan
+from manifests.disk.snapshots import RUN, Snapshot, expecting, load, version_in
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, Kind, check_version, same_columns
 from manifests.format.soft_labels import ClassMap

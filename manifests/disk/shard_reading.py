@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.disk.parquet import footer_of
-from manifests.disk.records import MEND, BrokenDatasetError, FileEntry
+from manifests.disk.snapshots import MEND, BrokenDatasetError, FileEntry
 from manifests.errors import one_line
 from manifests.format.schema import (
     IMAGE,

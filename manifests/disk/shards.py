@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from manifests.disk import parquet
 from manifests.disk.claims import Claim
-from manifests.disk.records import COMMITS, FileEntry, Snapshot
+from manifests.disk.snapshots import COMMITS, FileEntry, Snapshot
 from manifests.storage.whole_files import TEMPORARY, Storage
 
 FILE_FOLDERS = ("data", "rejects")

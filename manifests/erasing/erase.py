@@ -18,8 +18,8 @@ from manifests.describing.attestation import STATEMENT
 from manifests.describing.card import DATASET_CARD, SAMPLES_META, card_is_ours
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, erasure_interrupted
-from manifests.disk.records import COMMITS, ERASING, RUN, SNAPSHOTS
 from manifests.disk.run_record import load_run
+from manifests.disk.snapshots import COMMITS, ERASING, RUN, SNAPSHOTS
 from manifests.erasing.models import Model, models_behind
 from manifests.erasing.removal import Removal, check_closed, release, remove, touched
 from manifests.erasing.traces import Request, Traces, find_rejects, find_rows, find_traces

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from manifests.disk.claims import Claim, erasure_interrupted, next_number, unfinished_plan
 from manifests.disk.parquet import footer_of
-from manifests.disk.records import ERASING, RUN, Erasure, FileEntry, Snapshot, dump, snapshot_path
 from manifests.disk.run_form import RunRecord, checked_run, recorded_plan
 from manifests.disk.run_record import closed_runs, closed_state, load_run, now
 from manifests.disk.shards import put_table
+from manifests.disk.snapshots import ERASING, RUN, Erasure, FileEntry, Snapshot, dump, snapshot_path
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset

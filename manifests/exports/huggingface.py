@@ -16,8 +16,8 @@ from manifests.checking.metadata import check_metadata
 from manifests.describing.attestation import STATEMENT
 from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.describing.croissant import CROISSANT
-from manifests.disk.records import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
 from manifests.disk.run_record import load_run
+from manifests.disk.snapshots import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
 from manifests.errors import UserError
 from manifests.exports.folder import Exported, new_folder
 from manifests.reading.dataset import Dataset

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.disk.records import FileEntry
 from manifests.disk.shard_reading import open_shard
+from manifests.disk.snapshots import FileEntry
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers
 from manifests.storage.whole_files import Storage, open_storage

@@ -29,7 +29,8 @@ def read_mask(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
         raise ValueError(f"a mask is a 1-bit PNG, not {mask.format} of mode {mask.mode}")
     if mask.size != (width, height):
         raise ValueError(f"the mask is {mask.size}, the row says {(width, height)}")
-    return np.array(mask, dtype=np.bool_)
+    # Pillow's own bools are bytes of 0 and 255: equal to numpy's, and yet of another digest.
+    return np.asarray(mask, dtype=np.uint8) > 0
 
 
 def read_keypoints(points: Sequence[Mapping[str, Any] | None]) -> NDArray[np.float32]:

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from polars.io.plugins import register_io_source
 
-from manifests.disk.records import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, snapshot_path
 from manifests.disk.run_form import RunRecord
 from manifests.disk.run_record import closed_state, load_run
 from manifests.disk.shard_reading import Shard, open_shard
+from manifests.disk.snapshots import MEND, RUN, BrokenDatasetError, FileEntry, Snapshot, snapshot_path
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA, SCHEMAS, Kind, completed
 from manifests.format.soft_labels import ClassMap

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from manifests.disk.records import CommitRecord, FileEntry, commit_path
 from manifests.disk.run_form import RunRecord
+from manifests.disk.snapshots import CommitRecord, FileEntry, commit_path
 from manifests.reading.dataset import Dataset
 
 

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from manifests.common.strict_json import validated
 from manifests.disk import parquet
-from manifests.disk.records import MEND, BrokenDatasetError, Erasure
 from manifests.disk.shard_reading import UNREADABLE
+from manifests.disk.snapshots import MEND, BrokenDatasetError, Erasure
 from manifests.errors import one_line
 from manifests.reading.dataset import Dataset
 from manifests.storage.whole_files import Storage

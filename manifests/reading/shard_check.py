@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
-from manifests.disk.records import BrokenDatasetError, FileEntry
+from manifests.disk.snapshots import BrokenDatasetError, FileEntry
 from manifests.reading.dataset import Dataset
 
 _PIECE = 4 << 20

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from manifests.disk.claims import claim_path, refuse_interrupted_erasure
 from manifests.disk.commits import COMMIT_NAME
-from manifests.disk.records import MEND, RUN, BrokenDatasetError, CommitRecord, FileEntry, Snapshot, snapshot_path
 from manifests.disk.run_record import load_run
 from manifests.disk.shard_reading import open_shard
 from manifests.disk.shards import FILE_FOLDERS, SHARD_NAME
+from manifests.disk.snapshots import MEND, RUN, BrokenDatasetError, CommitRecord, FileEntry, Snapshot, snapshot_path
 from manifests.errors import UserError
 from manifests.format.schema import Kind
 from manifests.storage.whole_files import TEMPORARY, Entry, Storage, open_storage

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.disk.records import BrokenDatasetError, FileEntry
+from manifests.disk.snapshots import BrokenDatasetError, FileEntry
 from manifests.errors import UserError
 from manifests.format.names import content_id
 from manifests.format.schema import REJECT_SCHEMA, ROW_ID, ROW_KEY

@@ -9,8 +9,8 @@ from manifests.describing.card import DATASET_CARD, SAMPLES_META, is_sealed
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, Claim, next_number, unfinished_plan
 from manifests.disk.commits import COMMIT_NAME
-from manifests.disk.records import RUN, CommitRecord, Snapshot
 from manifests.disk.run_record import RunPlan, appended, check_columns, check_same, load_run
+from manifests.disk.snapshots import RUN, CommitRecord, Snapshot
 from manifests.errors import UserError
 from manifests.storage.whole_files import TEMPORARY, Storage
 from manifests.writing.settling import mend

@@ -16,10 +16,10 @@ from dataclasses import replace
 from manifests.describing.statements import FOOTERS
 from manifests.disk.claims import claim_path, gone, next_number, refuse_interrupted_erasure
 from manifests.disk.commits import absent, attempts
-from manifests.disk.records import RUN, CommitRecord, Snapshot, commit_path, dump, snapshot_path
 from manifests.disk.run_form import RunRecord, recorded_plan
 from manifests.disk.run_record import RunPlan, begun, closed_plan, closed_runs, load_run, now, resumed
 from manifests.disk.shards import sweep, whole_shards
+from manifests.disk.snapshots import RUN, CommitRecord, Snapshot, commit_path, dump, snapshot_path
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION, Kind
 from manifests.reading.dataset import Dataset, open_dataset

@@ -14,7 +14,10 @@ from dataclasses import replace
 from manifests.describing.card import write_inspection_files
 from manifests.disk.claims import Claim, next_number
 from manifests.disk.commits import attempts
-from manifests.disk.records import (
+from manifests.disk.run_form import RunRecord, recorded_plan
+from manifests.disk.run_record import closed_state, load_run
+from manifests.disk.shards import sweep
+from manifests.disk.snapshots import (
     RUN,
     SNAPSHOTS,
     BrokenDatasetError,
@@ -25,9 +28,6 @@ from manifests.disk.records import (
     dump,
     snapshot_path,
 )
-from manifests.disk.run_form import RunRecord, recorded_plan
-from manifests.disk.run_record import closed_state, load_run
-from manifests.disk.shards import sweep
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from manifests.reading.erasure_log import write_log

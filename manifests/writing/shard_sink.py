@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from manifests.disk.claims import Claim, claim_path, gone
 from manifests.disk.commits import absent, committed
-from manifests.disk.records import CommitRecord, FileEntry, Snapshot, commit_path
 from manifests.disk.shards import encode_table
+from manifests.disk.snapshots import CommitRecord, FileEntry, Snapshot, commit_path
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA, SCHEMA_VERSION, SCHEMAS, Kind, conform, same_columns
 from manifests.format.soft_labels import ClassMap

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from manifests.disk.records import Snapshot
+from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
 from manifests.format.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
 from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA

@@ -1,6 +1,6 @@
 """What every synthesis job does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-A script in ``jobs/`` says which kind it makes (`pipeline.synthesis.kinds`) and joins the kind's settings to those
+A script in ``jobs/`` says which kind it makes (`pipeline.synthesis.plan_kinds`) and joins the kind's settings to those
 here; the rest is here.
 """
 
@@ -24,9 +24,9 @@ from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
-from pipeline.synthesis.kinds import Kind, check_kind
 from pipeline.synthesis.lineage_sending import LineageSettings
 from pipeline.synthesis.plan import SynthesisSettings, select_people
+from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 DEMO = Path("runs/demo")
 OutputUri = Annotated[str, Field(description="URI of the data set to write")]

@@ -27,7 +27,11 @@ from pipeline.common.images import encode, resize
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
 from pipeline.generators.trained_set import GeneratorSet, open_generators
-from pipeline.synthesis.kinds import (
+from pipeline.synthesis.labelling import check_label_rule
+from pipeline.synthesis.lineage_events import LineageRun
+from pipeline.synthesis.lineage_sending import telling
+from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     PEOPLE,
     TRANSLATION,
@@ -37,10 +41,6 @@ from pipeline.synthesis.kinds import (
     check_kind,
     kind_of,
 )
-from pipeline.synthesis.labelling import check_label_rule
-from pipeline.synthesis.lineage_events import LineageRun
-from pipeline.synthesis.lineage_sending import telling
-from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
 from pipeline.synthesis.row_inputs import check_draws
 from pipeline.synthesis.target_styles import measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker

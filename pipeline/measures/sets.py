@@ -203,11 +203,11 @@ def train_camera_classifier(
     Raises:
         ValueError: fewer than two cameras are known.
     """
-    if data.cameras is None or len(np.unique(data.cameras[data.cameras >= 0])) < 2:
+    taken_by = np.empty(0, np.int64) if data.cameras is None else data.cameras
+    cameras, numbers = np.unique(taken_by[taken_by >= 0], return_inverse=True)
+    if len(cameras) < 2:
         raise ValueError("a camera classifier needs images of at least two cameras")
-    known = data.take(np.flatnonzero(data.cameras >= 0)).resized(height, width)
-    assert known.cameras is not None
-    cameras, numbers = np.unique(known.cameras, return_inverse=True)
+    known = data.take(np.flatnonzero(taken_by >= 0)).resized(height, width)
     return CameraClassifier(tuple(cameras.tolist()), train_classifier(known.images, numbers, len(cameras), seed, steps))
 
 

@@ -25,13 +25,11 @@ from manifests.writing.numbering import Renaming, unite
 from manifests.writing.relabel import relabel
 from pipeline.common.row_images import PICTURE
 from pipeline.reid.data import decode_images, in_splits
-from pipeline.training.provenance import SUBJECTS as _SUBJECTS
-from pipeline.training.provenance import TERMS as _TERMS
-from pipeline.training.provenance import provenance_of
+from pipeline.training.provenance import SUBJECTS, TERMS, provenance_of
 
-_SOURCE = [*PICTURE, "split", "role", *_SUBJECTS["source"], *_TERMS]
+_SOURCE = [*PICTURE, "split", "role", *SUBJECTS["source"], *TERMS]
 _LABEL = ["hard_label", "label_rule", "label_epsilon", "soft_label", "soft_label_rest", "num_classes"]
-_SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *_SUBJECTS["synthetic"], *_TERMS]
+_SYNTHETIC = [*PICTURE, "split", "quality", *_LABEL, *SUBJECTS["synthetic"], *TERMS]
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ def _load(
             raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
         pictures = decode_images(table.select(PICTURE).to_pylist(), dataset.uri, *size)
         images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
-        facts.append(table.select([*_SUBJECTS[dataset.kind], *_TERMS]))
+        facts.append(table.select([*SUBJECTS[dataset.kind], *TERMS]))
         if dataset.kind == "synthetic":
             scores.append(_reliability(table).to_numpy().astype(np.float32))
     provenance = _provenance(dataset, pa.concat_tables(facts))
@@ -249,7 +247,7 @@ def _reliability(table: pa.Table) -> pa.ChunkedArray:
 
 
 def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
-    people = zip(*(table.column(name).to_pylist() for name in _SUBJECTS["source"]), strict=True)
+    people = zip(*(table.column(name).to_pylist() for name in SUBJECTS["source"]), strict=True)
     return one_hot(classes.numbers([renaming.names[person] for person in people]), len(classes))
 
 

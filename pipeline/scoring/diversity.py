@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.measures.identity import Scores
+from pipeline.measures.reliability import Scores
 from pipeline.reid.evaluation import Features, Numbers
 
 

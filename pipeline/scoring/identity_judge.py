@@ -1,4 +1,4 @@
-"""Whether a generated row shows the person on its label, as a ReID model sees it: the scores of `measures.identity`."""
+"""Whether a generated row shows the person on its label, as a ReID model sees it: scores by `measures.reliability`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
-from pipeline.measures.identity import NOBODY, Calibration, calibrate, weigh
+from pipeline.measures.reliability import NOBODY, Calibration, calibrate, weigh
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.row_facts import CONTENT, person_of
 from pipeline.scoring.source_people import SourcePeople, source_people

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 
 from pipeline.common.tensors import to_signed
-from pipeline.measures.identity import IdentityGallery, fit_temperature
+from pipeline.measures.reliability import IdentityGallery, fit_temperature
 from pipeline.reid.evaluation import Features, Numbers
 from pipeline.reid.model import Images, ReidModel
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from manifests.disk.records import CommitRecord, Snapshot, commit_path
+from manifests.disk.snapshots import CommitRecord, Snapshot, commit_path
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA
 from manifests.format.soft_labels import ClassMap

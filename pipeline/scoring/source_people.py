@@ -17,7 +17,7 @@ from manifests.reading.origins import find_origins
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
 from pipeline.common.row_images import PICTURE
-from pipeline.measures.identity import IdentityGallery
+from pipeline.measures.reliability import IdentityGallery
 from pipeline.reid.data import decode_images
 from pipeline.reid.model import ReidModel
 

@@ -2,7 +2,7 @@
 
 It is computed from the source manifest, the generators and the settings alone, so it is the same on any
 machine and with any number of workers; shards are cut from it at fixed places. What is to be made differs by
-kind and is said in `pipeline.synthesis.kinds`; here samples get their names, seeds and places.
+kind and is said in `pipeline.synthesis.plan_kinds`; here samples get their names, seeds and places.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from manifests.reading.inputs import open_input
 from manifests.reading.rows import index_rows
 from manifests.reading.runs import Run
 from pipeline.generators.trained_set import GeneratorSet, open_generators
-from pipeline.synthesis.kinds import KINDS
 from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.plan_kinds import KINDS
 
 Opened = TypeVar("Opened")
 _KINDS: Mapping[str, Kind] = {"source": "source", "annotations": "annotation"}

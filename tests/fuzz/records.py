@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from manifests.checking.validate import validate
-from manifests.disk.records import RUN, CommitRecord, commit_path, snapshot_path
+from manifests.disk.snapshots import RUN, CommitRecord, commit_path, snapshot_path
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.reading.dataset import open_dataset

@@ -13,7 +13,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.common.settings import parse_settings
-from pipeline.experiments.comparison import effects, world
+from pipeline.experiments.comparison import effects, laboratory
 from pipeline.experiments.comparison.page import MEANINGS
 from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
 from pipeline.experiments.transfer_quality import train_judge
@@ -53,8 +53,8 @@ def compare(folder: Path, output: Path, *more: str) -> None:
 def _little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instruments of a few steps, on a few images: what they say is not looked at."""
     monkeypatch.setattr(effects, "NOISE_IMAGES", 40)
-    monkeypatch.setattr(world, "train_camera_classifier", partial(train_camera_classifier, steps=3))
-    monkeypatch.setattr(world, "train_judge", partial(train_judge, steps=3))
+    monkeypatch.setattr(laboratory, "train_camera_classifier", partial(train_camera_classifier, steps=3))
+    monkeypatch.setattr(laboratory, "train_judge", partial(train_judge, steps=3))
 
 
 @pytest.mark.usefixtures("_little")

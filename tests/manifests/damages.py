@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.disk import parquet
-from manifests.disk.records import snapshot_path
+from manifests.disk.snapshots import snapshot_path
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import Snapshot
 from tests.manifests.manifest_rows import source_rows

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from manifests.disk.records import RUN, dump, snapshot_path
+from manifests.disk.snapshots import RUN, dump, snapshot_path
 from manifests.reading.dataset import Dataset, open_dataset
 
 

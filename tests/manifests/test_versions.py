@@ -14,7 +14,7 @@ from manifests.__main__ import main
 from manifests.checking.validate import validate
 from manifests.disk import run_record
 from manifests.disk.claims import claim_path
-from manifests.disk.records import snapshot_path
+from manifests.disk.snapshots import snapshot_path
 from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.exports.torch import ReIDDataset

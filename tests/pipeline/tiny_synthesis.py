@@ -11,8 +11,8 @@ from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.writing.run import DatasetRun
 from pipeline.cluster.synthesize import Synthesis, run_record
-from pipeline.synthesis.kinds import CameraSettings, PeopleSettings, PoseSettings, TranslationSettings
 from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.plan_kinds import CameraSettings, PeopleSettings, PoseSettings, TranslationSettings
 from pipeline.synthesis.worker import SynthesisWorker
 
 CUT = {"precision": "float32", "batch_size": 4, "shard_size": 5}

@@ -25,7 +25,7 @@ from pipeline.experiments.benchmark.drawn import draw_rows
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
 from pipeline.sources.files import Split
-from pipeline.synthesis.kinds import KINDS, PEOPLE, POSES, Kind
+from pipeline.synthesis.plan_kinds import KINDS, PEOPLE, POSES, Kind
 
 MADE = "made.json"
 

@@ -13,7 +13,7 @@ from manifests.format.schema import NEEDS_TEACHER
 from pipeline.common.digests import settings_sha256
 from pipeline.common.settings import first_fault
 from pipeline.reid.mixing import MixSettings
-from pipeline.synthesis.kinds import PEOPLE
+from pipeline.synthesis.plan_kinds import PEOPLE
 
 TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks", "target"]
 Drawn = Literal["cameras", "place", "poses", "newcomers"]

@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from manifests.errors import UserError
 from pipeline.generators.batches.cameras import CameraBatches
-from pipeline.generators.losses import gradient_penalty, identity_mask, least_squares, mean_absolute
+from pipeline.generators.losses.adversarial import gradient_penalty, least_squares
+from pipeline.generators.losses.likeness import identity_mask, mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.stargan import CameraCritic, CameraGenerator
 from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, ResnetSettings, Size, StepContext, Terms

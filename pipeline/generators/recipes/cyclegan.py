@@ -19,7 +19,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.generators.losses import least_squares, mean_absolute
+from pipeline.generators.losses.adversarial import least_squares
+from pipeline.generators.losses.likeness import mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.generators import ResnetGenerator
 from pipeline.generators.recipes.base import Batch, ResnetSettings, Size, StepContext, Terms

@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.generators.batches.crops import TrainingCrops
-from pipeline.generators.losses import least_squares
+from pipeline.generators.losses.adversarial import least_squares
 from pipeline.generators.losses.augmentation import Augmentation, augment
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating

@@ -16,7 +16,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.generators.losses import least_squares, mean_absolute
+from pipeline.generators.losses.adversarial import least_squares
+from pipeline.generators.losses.likeness import mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.recipes.base import Batch, Size, StepContext, Terms, UpsamplingSetting
 from pipeline.generators.recipes.patch_critic import PatchCriticRecipe, PatchCriticSettings

@@ -16,7 +16,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.generators.losses import MaskAverage, MaskForm, identity_mask
+from pipeline.generators.losses.likeness import MaskAverage, MaskForm, identity_mask
 from pipeline.generators.recipes.base import Batch, Need, Terms
 from pipeline.generators.recipes.cyclegan import CycleGAN, CycleGANSettings, Translations
 

@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.generators.losses import contrastive
+from pipeline.generators.losses.likeness import contrastive
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.siamese import SiaNet
 from pipeline.generators.recipes.base import Batch, Size, StepContext, Terms

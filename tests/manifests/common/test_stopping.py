@@ -16,7 +16,7 @@ from manifests.__main__ import main
 from manifests.commands import COMMANDS
 from manifests.common import stopping
 from manifests.common.stopping import SIGNALS, Stopped, StopRequest, keeping, sharing, stop_between_steps, stop_raises
-from manifests.disk.records import RUN, load
+from manifests.disk.snapshots import RUN, load
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from manifests.storage.whole_files import open_storage

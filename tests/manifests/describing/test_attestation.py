@@ -11,7 +11,7 @@ import pytest
 
 from manifests.describing.attestation import DATASET_DIGEST, STATEMENT
 from manifests.describing.card import write_inspection_files
-from manifests.disk.records import Erasure
+from manifests.disk.snapshots import Erasure
 from manifests.reading.dataset import open_dataset
 from manifests.reading.files import products
 from manifests.writing.run import Dataset, DatasetRun

@@ -9,7 +9,7 @@ from huggingface_hub import DatasetCard
 
 from manifests.checking.validate import validate
 from manifests.describing.statements import terms
-from manifests.disk.records import RUN, dump, load
+from manifests.disk.snapshots import RUN, dump, load
 from manifests.reading.dataset import open_dataset
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import Dataset, DatasetRun

@@ -141,8 +141,8 @@ def test_once_more_changes_nothing(family: Family) -> None:
 
 def test_shards_that_name_everybody_are_written_anew(local: Family) -> None:
     """As version 1.0 wrote them: the whole class map in each footer."""
-    from manifests.disk.records import commit_path, dump, load, snapshot_path
     from manifests.disk.shards import put_table
+    from manifests.disk.snapshots import commit_path, dump, load, snapshot_path
 
     dataset = local.synthetic
     storage, snapshot = dataset.storage, dataset.snapshot

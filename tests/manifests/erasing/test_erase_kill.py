@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from manifests.checking.validate import validate
-from manifests.disk.records import ERASING
+from manifests.disk.snapshots import ERASING
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError

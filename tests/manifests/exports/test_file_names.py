@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from manifests.disk.records import BrokenDatasetError
+from manifests.disk.snapshots import BrokenDatasetError
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501

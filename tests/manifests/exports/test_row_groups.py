@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from manifests.disk import parquet
-from manifests.disk.records import BrokenDatasetError
+from manifests.disk.snapshots import BrokenDatasetError
 from manifests.exports.row_groups import RowGroups
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset

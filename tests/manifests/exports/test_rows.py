@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from manifests.disk import parquet
-from manifests.disk.records import BrokenDatasetError
+from manifests.disk.snapshots import BrokenDatasetError
 from manifests.errors import UserError
 from manifests.exports.rows import chosen_rows, image_file, read_rows
 from manifests.reading.dataset import open_dataset

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from manifests.describing.attestation import statement
 from manifests.describing.croissant import croissant
 from manifests.describing.statements import terms
-from manifests.disk.records import dump
+from manifests.disk.snapshots import dump
 from manifests.erasing.models import models_behind
 from manifests.reading.dataset import open_dataset
 from manifests.reading.runs import Environment, runs

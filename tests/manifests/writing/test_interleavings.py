@@ -24,8 +24,8 @@ import pytest
 
 from manifests.disk import parquet
 from manifests.disk.claims import Claim
-from manifests.disk.records import RUN, CommitRecord, FileEntry, Snapshot, commit_path, dump
 from manifests.disk.run_record import closed_state
+from manifests.disk.snapshots import RUN, CommitRecord, FileEntry, Snapshot, commit_path, dump
 from manifests.erasing.erase import erase
 from manifests.erasing.removal import Removal
 from manifests.erasing.traces import Request

@@ -13,7 +13,7 @@ import pytest
 
 from manifests.checking.validate import validate
 from manifests.disk.claims import Claim
-from manifests.disk.records import dump
+from manifests.disk.snapshots import dump
 from manifests.erasing.erase import erase
 from manifests.erasing.removal import release
 from manifests.erasing.traces import Request

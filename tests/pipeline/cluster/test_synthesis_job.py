@@ -8,7 +8,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
-from pipeline.synthesis.kinds import TRANSLATION, TranslationSettings
+from pipeline.synthesis.plan_kinds import TRANSLATION, TranslationSettings
 
 
 class Settings(AnnotatedJobSettings, TranslationSettings):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.generators.losses import MaskForm, identity_mask, least_squares, mean_absolute
+from pipeline.generators.losses.adversarial import least_squares
+from pipeline.generators.losses.likeness import MaskForm, identity_mask, mean_absolute
 
 
 def test_least_squares() -> None:

@@ -17,7 +17,7 @@ from manifests.reading.dataset import open_dataset
 from manifests.reading.runs import runs
 from manifests.writing.run import Dataset, DatasetRun, ShardSink
 from pipeline.common.settings import parse_settings
-from pipeline.measures.identity import auroc
+from pipeline.measures.reliability import auroc
 from pipeline.reid.model import as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets

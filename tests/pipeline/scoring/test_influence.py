@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.common.tensors import to_signed
-from pipeline.measures.identity import IdentityGallery, fit_temperature
+from pipeline.measures.reliability import IdentityGallery, fit_temperature
 from pipeline.reid.model import ReidModel, as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.scoring.influence import Influence, Known, Strangers, own_centre_of_each

@@ -16,8 +16,8 @@ from manifests.reading.dataset import Dataset, open_dataset
 from pipeline.generators.recipes.ptgan import PTGAN
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member
 from pipeline.generators.training.loop import TrainingSettings
-from pipeline.synthesis.kinds import PlanInputs, TranslationSettings, translations
 from pipeline.synthesis.plan import Person, Sample, SynthesisPlan, SynthesisSettings, make_plan, select_people
+from pipeline.synthesis.plan_kinds import PlanInputs, TranslationSettings, translations
 from tests.conftest import ToySources
 
 

@@ -23,7 +23,7 @@ from pipeline.common.images import decode, pixel_sha256
 from pipeline.generators.recipes.base import Batch
 from pipeline.generators.recipes.ptgan import PTGAN
 from pipeline.generators.trained_set import SINGLE
-from pipeline.synthesis.kinds import TranslationSettings
+from pipeline.synthesis.plan_kinds import TranslationSettings
 from pipeline.synthesis.row_inputs import fit_view, most_draws
 from pipeline.synthesis.worker import SynthesisWorker
 from tests.conftest import ToySources

@@ -16,7 +16,7 @@ from pipeline.annotation.annotations import Annotations, keypoint_array
 from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.common.digests import subject_key
 from pipeline.generators.trained_set import SINGLE
-from pipeline.synthesis.kinds import CameraSettings
+from pipeline.synthesis.plan_kinds import CameraSettings
 from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import save_tiny, standing_poses
 from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.generators.batches.cameras import CameraBatches, camera_pairs, split_by_camera
-from pipeline.generators.losses import gradient_penalty
+from pipeline.generators.losses.adversarial import gradient_penalty
 from pipeline.generators.networks.blocks import initialize
 from pipeline.generators.recipes.base import StepContext
 from pipeline.generators.recipes.camstyle import CamStyle, CamStyleSettings

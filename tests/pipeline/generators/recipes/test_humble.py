@@ -20,7 +20,7 @@ from pipeline.generators.trained_set import open_generators
 from pipeline.generators.training.loop import Training, TrainingSettings
 from pipeline.generators.training.result import write_result
 from pipeline.generators.training.run import TrainingRun
-from pipeline.synthesis.kinds import CameraSettings, TranslationSettings
+from pipeline.synthesis.plan_kinds import CameraSettings, TranslationSettings
 from pipeline.training.data import DomainData
 from tests.conftest import ToySources
 from tests.pipeline.tiny_synthesis import CUT, made, pixels

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.generators.losses import contrastive
+from pipeline.generators.losses.likeness import contrastive
 from pipeline.generators.networks.blocks import HistoryPool
 from pipeline.generators.networks.siamese import SiaNet
 from pipeline.generators.recipes.base import StepContext

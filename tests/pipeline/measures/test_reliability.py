@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
-from pipeline.measures.identity import (
+from pipeline.measures.reliability import (
     NOBODY,
     IdentityGallery,
     auroc,

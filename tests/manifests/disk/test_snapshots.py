@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from manifests.disk.claims import Claim, claim_path
-from manifests.disk.records import (
+from manifests.disk.run_record import RunPlan, begun, load_run, resumed
+from manifests.disk.snapshots import (
     RUN,
     BrokenDatasetError,
     CommitRecord,
@@ -22,7 +23,6 @@ from manifests.disk.records import (
     dump,
     snapshot_path,
 )
-from manifests.disk.run_record import RunPlan, begun, load_run, resumed
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMA_VERSION
 from manifests.storage.whole_files import Storage, open_storage

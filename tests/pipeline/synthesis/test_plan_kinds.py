@@ -12,7 +12,8 @@ from manifests.reading.dataset import open_dataset
 from pipeline.annotation.annotations import Annotations
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member, pair_name
-from pipeline.synthesis.kinds import (
+from pipeline.synthesis.plan import Person, select_people
+from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     KINDS,
     PEOPLE,
@@ -28,7 +29,6 @@ from pipeline.synthesis.kinds import (
     other_poses,
     random_people,
 )
-from pipeline.synthesis.plan import Person, select_people
 from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import standing_poses
 

@@ -1,4 +1,4 @@
-"""The small JSON files that say what belongs to a data set: commit records, snapshots, the run."""
+"""What belongs to a data set, as small JSON files: snapshots, commit records, the run."""
 
 from __future__ import annotations
 
