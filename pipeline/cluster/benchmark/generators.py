@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from manifests.format.names import GENERATOR_CARD
 from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.pool import run_shards_here
@@ -68,19 +70,13 @@ def gap_pairs(gap: Gap) -> list[tuple[int, int]]:
 
 def train_generator(bench: Bench, name: str) -> str:
     """The recipe's one generator."""
-    run = _run(bench, name, generator_folder(bench, name))
-    if not (run.output / "generator.json").is_file():
-        run.train()
-    return f"{run.settings.steps} steps"
+    return _trained(_run(bench, name, generator_folder(bench, name)))
 
 
 def train_pair(bench: Bench, pair: tuple[int, int]) -> str:
     """CamStyle's generator of two cameras."""
     first, second = pair
-    run = _run(bench, PAIRED, generator_folder(bench, PAIRED) / f"{first}_{second}", pair)
-    if not (run.output / "generator.json").is_file():
-        run.train()
-    return f"{run.settings.steps} steps"
+    return _trained(_run(bench, PAIRED, generator_folder(bench, PAIRED) / f"{first}_{second}", pair))
 
 
 def join_pairs(bench: Bench) -> str:
@@ -95,6 +91,13 @@ def _run(bench: Bench, name: str, output: Path, cameras: tuple[int, int] | None 
     uris = {role: bench.uri(part) for role, part in _roles(bench.gap).items()}
     manifests = {role: (uri, annotations_uri(uri) if annotated else None) for role, uri in uris.items()}
     return TrainingRun(recipe, _training_settings(bench, name), output, manifests, cameras=cameras)
+
+
+def _trained(run: TrainingRun) -> str:
+    if not (run.output / GENERATOR_CARD).is_file():
+        run.train()
+    shutil.rmtree(run.output / "checkpoints", ignore_errors=True)  # ten times as large as what is kept
+    return f"{run.settings.steps} steps"
 
 
 def _roles(gap: Gap) -> dict[str, str]:
