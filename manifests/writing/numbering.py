@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import polars as pl
@@ -45,6 +46,14 @@ class Renaming:
         if any(old != new for (_, old), new in self.names.items()):
             rows = _renamed(rows, self.names)
         return relabel(rows, self.numbers, self.num_classes) if self.num_classes else rows
+
+
+@overload
+def unite(inputs: Sequence[Dataset], maps: Sequence[ClassMap]) -> tuple[ClassMap, list[Renaming]]: ...
+
+
+@overload
+def unite(inputs: Sequence[Dataset]) -> tuple[ClassMap | None, list[Renaming]]: ...
 
 
 def unite(

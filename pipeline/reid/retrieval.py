@@ -13,7 +13,7 @@ from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from pipeline.common.settings import JobSettings
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
-from pipeline.reid.features import Embedded, FeatureKind, embed_people, embed_poses, with_poses
+from pipeline.reid.features import Embedded, FeatureKind, PoseFeatures, embed_people, embed_poses, with_poses
 from pipeline.reid.fusion import Fusion
 from pipeline.reid.model import ReidModel
 from pipeline.reid.reranking import Reranking, reranked
@@ -109,7 +109,8 @@ def measure_on(
         _check_cuhk03(uri, people["query"], people["gallery"])
     compared, lacking = {"": people}, None
     if settings.poses is not None:
-        compared, lacking = _fused(uri, people, model, pose_model, settings)
+        poses = embed_poses(settings.poses, people, pose_model or model, settings.features)
+        compared, lacking = _fused(uri, people, poses, pose_model, settings)
     try:
         found = {name: _measured(one["query"], one["gallery"], settings) for name, one in compared.items()}
     except ValueError as error:
@@ -121,11 +122,9 @@ _Splits = dict[str, Embedded]
 
 
 def _fused(
-    uri: str, people: _Splits, model: ReidModel, pose_model: ReidModel | None, settings: RetrievalSettings
+    uri: str, people: _Splits, poses: PoseFeatures, pose_model: ReidModel | None, settings: RetrievalSettings
 ) -> tuple[dict[str, _Splits], int]:
     """``people`` with their poses, by no name, and the controls beside it by theirs; how many lacked poses."""
-    assert settings.poses is not None
-    poses = embed_poses(settings.poses, people, pose_model or model, settings.features)
     unposed = people if pose_model is None else embed_people(uri, pose_model, settings.features)
     compared: dict[str, _Splits] = {"": {}, "one_network": people}
     none, lacking = replace(poses, by_image={}), 0

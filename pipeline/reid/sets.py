@@ -127,7 +127,6 @@ def load_sets(
             _check_rows(dataset, min_reliability, weigh_by)
     datasets.sort(key=lambda dataset: -len(maps[dataset.uri]))
     classes, renamings = unite(datasets, [maps[dataset.uri] for dataset in datasets])
-    assert classes is not None
     size = height, width
     parts = [_load(*one, classes, size, min_reliability) for one in zip(datasets, renamings, strict=True)]
     parts.sort(key=lambda part: part.provenance["kind"] != "source")

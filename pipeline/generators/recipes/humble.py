@@ -24,7 +24,7 @@ from pipeline.common.colours import Look, change_widths, jittered, look_of, tran
 from pipeline.common.images import RgbImage
 from pipeline.common.tensors import clipped, to_signed
 from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
-from pipeline.training.data import BatchSource, Columns, DomainData
+from pipeline.training.data import BatchSource, Columns, DomainData, needed
 from pipeline.training.randomness import random_generator
 
 _UNIT = 1024
@@ -161,12 +161,12 @@ def _looks(data: DomainData, most: int) -> Look:
 
 def _by_camera(data: DomainData, asked: tuple[int, ...], most: int, recipe: str) -> Kept:
     """As many looks of each camera, ``most`` together."""
-    assert data.cameras is not None
-    names = asked or tuple(np.unique(data.cameras).tolist())
-    missing = sorted(set(names) - set(data.cameras.tolist()))
+    cameras = needed(data.cameras, "camera", recipe)
+    names = asked or tuple(np.unique(cameras).tolist())
+    missing = sorted(set(names) - set(cameras.tolist()))
     if len(names) < 2 or missing:
         raise UserError(f"{recipe} needs images by two cameras or more; found none by {missing or 'a second one'}")
-    each = [_looks(data.take(np.flatnonzero(data.cameras == name)), max(1, most // len(names))) for name in names]
+    each = [_looks(data.take(np.flatnonzero(cameras == name)), max(1, most // len(names))) for name in names]
     places = np.concatenate([np.full(len(looks), place) for place, looks in enumerate(each)])
     return Kept(np.concatenate(each), places, names)
 

@@ -96,8 +96,7 @@ def _pooled(sets: TrainingSets, rows: NDArray[np.int64], seed: int, triplet: Tri
     """``rows`` as one pool."""
     if not triplet.triplet_weight:
         return Shuffled(rows, seed)
-    assert sets.images.people is not None
-    return PeopleAndImages(sets.images.people, rows, triplet, seed)
+    return PeopleAndImages(sets.images.known_people, rows, triplet, seed)
 
 
 def spread_choice(rows: int, most: int, seed: int) -> NDArray[np.int64]:
