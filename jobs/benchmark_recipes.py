@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 from pydantic import Field
 
+from manifests.errors import UserError
 from pipeline.cluster.benchmark.nodes import benchmark_nodes, benchmark_records, make_benches
 from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
@@ -55,9 +56,13 @@ class Settings(BenchmarkSettings):
 
 def main(settings: Settings) -> None:
     chosen, gaps = settings.part(BenchmarkSettings), find_gaps(settings.gaps, settings.arms, settings.variants)
+    if settings.variants and not any(arm.train_on == "both" for gap in gaps for arm in gap.arms):
+        raise UserError("--variants are of a mix, and none of these arms trains on real and generated images")
     seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
     storage = Storage(output, (settings.generators or output / "generators").resolve())
+    for flag, folder in (("--output", output), ("--generators", storage.generators)):
+        _make_folder(flag, folder)
     benches = make_benches(chosen, storage, seeds, gaps)
     nodes = benchmark_nodes(benches, settings.trainings)
     if nodes and settings.ray:
@@ -69,6 +74,16 @@ def main(settings: Settings) -> None:
     records, tried = benchmark_records(benches, settings.trainings), records_below(output, chosen.deciding())
     for path in write_results(output, records, tried, benches, _about(settings, seeds)):
         print(path)
+
+
+def _make_folder(flag: str, folder: Path) -> None:
+    """Raises UserError where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{flag} {folder} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{flag} {folder} cannot be written to")
 
 
 def _about(settings: Settings, seeds: Sequence[int]) -> str:

@@ -33,7 +33,7 @@ from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.set_scores import row_means, set_distances, target_means
 from pipeline.scoring.source_people import decoded, open_sources
-from pipeline.scoring.target_judge import TargetJudge, Teaching, target_judges
+from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
 _VERSION = "2"
@@ -138,11 +138,7 @@ class _Judges:
         if self.identity is not None:
             found |= self.identity.scores(self.model.embed(images), facts.to_dicts())
         if self.targets:
-            each = np.array([judge.confidences(images, facts) for judge in self.targets])
-            asked = ~np.isnan(each)
-            # Where a row asks for a camera and a pose, both have to be reached.
-            both = np.where(asked, each, 1.0).prod(axis=0, dtype=np.float32)
-            found["target_confidence"] = np.where(asked.any(axis=0), both, np.float32(np.nan))
+            found["target_confidence"] = confidence_in_all(self.targets, images, facts).astype(np.float32)
         return found
 
 

@@ -83,6 +83,14 @@ class TargetJudge:
         return {"classes": list(self.classes), **figures}
 
 
+def confidence_in_all(judges: Sequence[TargetJudge], images: Images, facts: pl.DataFrame) -> NDArray[np.float64]:
+    """The probability, (N,), that each row reached everything that it asks for, a camera and a pose say: the product of
+    those of ``judges``; nan where it asks for nothing. Arguments as of `TargetJudge.confidences`."""
+    each = np.array([judge.confidences(images, facts) for judge in judges])
+    asked = ~np.isnan(each)
+    return np.where(asked.any(axis=0), np.where(asked, each, 1.0).prod(axis=0), np.nan)
+
+
 def target_judges(
     dataset: Dataset, sources: Sequence[Dataset], annotations: Sequence[Dataset], teaching: Teaching
 ) -> tuple[list[TargetJudge], dict[str, str]]:

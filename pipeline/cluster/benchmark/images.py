@@ -39,6 +39,7 @@ class Made:
     images: int
     recognised: float | None
     moved: float | None
+    both: float | None
     """As in `ArmRecord`."""
 
 
@@ -52,7 +53,7 @@ def make_images(bench: Bench, arm: Arm, part: str = "train") -> str:
         dataset = _synthesize(bench, arm, part, ("train",))
         made = Made(images_identity(bench, arm), dataset.snapshot.rows, *judge(bench, arm, dataset))
         write_json(folder / MADE, asdict(made))
-    shares = {"recognised": made.recognised, "moved": made.moved}
+    shares = {"recognised": made.recognised, "moved": made.moved, "both": made.both}
     told = [f"{share:.1%} {name}" for name, share in shares.items() if share is not None]
     return ", ".join([f"{made.images} images", *told])
 

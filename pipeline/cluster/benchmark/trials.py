@@ -70,7 +70,7 @@ def _tried(bench: Bench, arm: Arm, training: int, identity: dict[str, Any]) -> A
     measured = [one for norm in NORMS for one in _measured(bench, arm, training, network, norm)]
     images = {"real": real, "synthetic": made.images if made else 0}
     against = arm.against.name if arm.against else None
-    judged = (made.recognised, made.moved) if made else ()
+    judged = (made.recognised, made.moved, made.both) if made else ()
     return ArmRecord(bench.gap.name, arm.name, bench.seed, training, against, identity, measured, images, *judged)
 
 

@@ -87,11 +87,18 @@ class Arm:
             UserError: there is no such setting, or together they say nothing.
         """
         pairs = dict(part.partition("=")[::2] for part in variant.split("+"))
+        of_variant = f"--variants {variant} of {self.name}"
+        if unknown := sorted(
+            name for name, value in pairs.items() if not value and name not in MixSettings.model_fields
+        ):
+            raise UserError(f"{of_variant}: a mix has no setting {unknown[0]!r}")
+        if pairs.get("weigh_by"):
+            raise UserError(f"{of_variant}: rows of the benchmark are not scored, so they have no reliability")
         asked = {**self.mix, **pairs}
         try:
             mix = MixSettings.model_validate({name: value for name, value in asked.items() if value != ""})
         except ValidationError as error:
-            raise UserError(f"--variants {variant} of {self.name}: {first_fault(error)}") from None
+            raise UserError(f"{of_variant}: {first_fault(error)}") from None
         return replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
 
     @property

@@ -19,6 +19,7 @@ from pipeline.experiments.benchmark.records import ArmRecord
 from pipeline.experiments.benchmark.results import Line, gains_table, measurements, summarize
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.text import (
+    BOTH,
     GAIN,
     MOVED,
     RECOGNISED,
@@ -54,7 +55,8 @@ def write_results(
         table.write_parquet(data)
         storage.write(name, data.getvalue())
     sections = [_section(gap, lines[gap.name], _pictures(benches, gap)) for gap in measured]
-    page = render_page(_TEMPLATE, about=about, recognised=RECOGNISED, moved=MOVED, gain=GAIN, sections=sections)
+    meanings = {"recognised": RECOGNISED, "moved": MOVED, "both": BOTH, "gain": GAIN}
+    page = render_page(_TEMPLATE, about=about, sections=sections, **meanings)
     texts = {
         "benchmark.md": results_text(measured, lines, about),
         "settings.md": settings_text(chosen_on, about),
@@ -70,8 +72,9 @@ def _pictures(benches: Sequence[Bench], gap: Gap) -> dict[str, Picture]:
     for arm in gap.arms:
         for bench in benches:
             made = bench.gap.name == gap.name and arm.recipe and (bench.images_folder(arm) / "train").is_dir()
-            if made and arm.made_by not in shown:
-                shown[arm.made_by] = draw_arm(bench, arm)
+            name = "-".join(filter(None, (arm.recipe, arm.drawn)))
+            if made and name not in shown:
+                shown[name] = draw_arm(bench, arm)
     return shown
 
 

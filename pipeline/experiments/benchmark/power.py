@@ -3,6 +3,9 @@
 The worlds' means already hold the noise of their people, so that resampling people within resampled worlds counts it
 twice. As Davison and Hinkley do for hierarchical data ("Bootstrap Methods and their Application", 1997, section 3.8),
 the worlds' deviations are shrunk first, until both levels together vary as the worlds' means were seen to vary.
+
+Where worlds differ, their deviation is known from as few values as there are worlds: the interval and the least gain
+come from Student's t with one degree of freedom less. Where the noise within worlds explains all, from the normal one.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from pipeline.training.randomness import random_generator
 
-DETECTABLE = 2.8
-"""Standard errors that a gain must have to be told in four runs of five at the 5% level, two-sided: 1.96 + 0.84 (Bloom,
-"Minimum Detectable Effects", Evaluation Review 19, 1995)."""
+LEVEL, POWER = 0.05, 0.8
+"""Of a two-sided test, and of telling a gain with it. The gain that is told so is a multiple of the standard error:
+1.96 + 0.84 where that is well known (Bloom, "Minimum Detectable Effects", Evaluation Review 19, 1995)."""
 DRAWS = 2000
-_BOUNDS = 2.5, 97.5
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Paired:
 
 
 class Effect(NamedTuple):
-    """A mean difference, its standard error, the 95% interval (percentiles), and the mean of each world.
+    """A mean difference, its standard error, the 95% interval, the smallest true difference that a run like this tells
+    in four of five cases, and the mean of each world.
 
     Of one world the error holds the noise of its queries and trainings alone.
     """
@@ -47,12 +51,8 @@ class Effect(NamedTuple):
     mean: float
     error: float
     interval: tuple[float, float]
+    detectable: float
     worlds: tuple[float, ...]
-
-    @property
-    def detectable(self) -> float:
-        """The smallest true difference that a run like this tells in four of five cases."""
-        return DETECTABLE * self.error
 
 
 def paired_effect(worlds: Sequence[Paired], draws: int = DRAWS) -> Effect:
@@ -66,12 +66,15 @@ def paired_effect(worlds: Sequence[Paired], draws: int = DRAWS) -> Effect:
     count, rng = len(worlds), random_generator(0)
     means = np.array([world.differences.mean() for world in worlds])
     noise = np.stack([_resampled(world, rng, draws * count) for world in worlds]) - means[:, None]
-    levels = means.mean() + _shrinkage(means, noise) * (means - means.mean())
+    shrinkage = _shrinkage(means, noise)
+    levels = means.mean() + shrinkage * (means - means.mean())
     picked = rng.integers(count, size=(draws, count))
     places = np.arange(draws * count).reshape(draws, count)
     drawn = (levels[picked] + noise[picked, places]).mean(axis=1)
-    low, high = np.percentile(drawn, _BOUNDS)
-    return Effect(float(means.mean()), float(drawn.std()), (float(low), float(high)), tuple(means.tolist()))
+    mean, error = float(means.mean()), float(drawn.std())
+    known = count - 1 if shrinkage else np.inf
+    reach, power = (float(student.ppf(share, known)) * error for share in (1 - LEVEL / 2, POWER))
+    return Effect(mean, error, (mean - reach, mean + reach), reach + power, tuple(means.tolist()))
 
 
 def _resampled(world: Paired, rng: np.random.Generator, draws: int) -> NDArray[np.float64]:

@@ -65,6 +65,8 @@ class ArmRecord:
     moved: float | None = None
     """Share of them that classifiers taught by real images give to the camera, domain or pose asked for; None where
     nothing was asked for, or nobody can tell."""
+    both: float | None = None
+    """Share of those with a target in which the person is recognised and that have moved; None where either is."""
 
 
 def write_record(folder: Path, record: ArmRecord) -> None:

@@ -35,14 +35,10 @@ class Line(NamedTuple):
     """Trained on, by kind; of the first seed."""
     recognised: float | None
     moved: float | None
+    both: float | None
     """As in `ArmRecord`, means over seeds."""
     settings: Mapping[str, Any]
     """What was tried."""
-
-    @property
-    def both(self) -> float | None:
-        """Recognised x moved: what a generator must not lose while it gains the other."""
-        return None if self.recognised is None or self.moved is None else self.recognised * self.moved
 
 
 def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
@@ -61,11 +57,12 @@ def measurements(records: Sequence[ArmRecord]) -> pl.DataFrame:
             "synthetic_images": record.images.get("synthetic", 0),
             "recognised": record.recognised,
             "moved": record.moved,
+            "both": record.both,
         }
         for record in records
         for one in record.measured
     ]
-    return pl.DataFrame(rows, schema_overrides={"recognised": pl.Float64, "moved": pl.Float64})
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("recognised", "moved", "both"), pl.Float64))
 
 
 def summarize(records: Sequence[ArmRecord], gap: str, part: Part = "test") -> list[Line]:
@@ -118,6 +115,7 @@ def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Lin
         own[0].images,
         _mean([record.recognised for record in own]),
         _mean([record.moved for record in own]),
+        _mean([record.both for record in own]),
         own[0].identity,
     )
 

@@ -13,6 +13,7 @@ from pipeline.common.settings import JobSettings
 from pipeline.experiments.benchmark.arms import Arm
 from pipeline.experiments.benchmark.gaps import Gap, ImageSet
 from pipeline.sources.toyworld import VERSION, DomainName, ToyWorldSettings
+from pipeline.synthesis.plan import RECIPE_VERSION
 
 _DRAWN_HEIGHT = 128
 """Smaller crops are drawn at this height and scaled, as those of cameras are."""
@@ -82,7 +83,8 @@ class Bench:
     def generator_folder(self, recipe: str, decisive: dict[str, Any]) -> Path:
         """Of the generator that ``decisive`` and the world of the seed decide."""
         world = self.settings.toy_world(self.seed, self.gap.sets["train"].domain).model_dump(mode="json")
-        key = settings_sha256({"version": VERSION, "world": world, "recipe": recipe, **decisive})
+        versions = {"world": VERSION, "recipe": RECIPE_VERSION}
+        key = settings_sha256({"versions": versions, "world": world, "recipe": recipe, **decisive})
         return self.storage.generators / f"{recipe}-{key[:12]}"
 
     def images_folder(self, arm: Arm) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from manifests.format.soft_labels import ClassMap
 from pipeline.cluster.benchmark import judging
-from pipeline.cluster.benchmark.judging import recognised_share
+from pipeline.cluster.benchmark.judging import Judged, judged, recognised_rows
 from pipeline.experiments.benchmark.gaps import DOMAINS
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.sets import load_sets
@@ -30,5 +30,14 @@ def test_people_are_recognised_by_name(
     )
     monkeypatch.setattr(judging, "load_reid", lambda *_: network)
     bench = Bench(BenchmarkSettings(), Storage(tmp_path, tmp_path), 0, DOMAINS)
-    found = recognised_share(bench, toy_sources.market)
-    assert found == (len(people) // 2) / len(people)
+    found = recognised_rows(bench, toy_sources.market)
+    assert found.tolist() == [bool(place % 2) for place in range(len(people))]
+
+
+def test_both_is_of_the_same_images_and_no_product() -> None:
+    recognised = np.array([True, True, False, False, True])
+    confidence = np.array([0.1, 0.5, 0.9, 0.6, np.nan])  # the last asks for nothing
+    assert judged(recognised, confidence) == Judged(recognised=0.6, moved=0.5, both=0.0)
+    assert judged(np.ones(5, np.bool_), confidence) == Judged(1.0, 0.5, 0.5)
+    assert judged(None, confidence) == Judged(None, 0.5, None)
+    assert judged(recognised, None) == Judged(0.6, None, None)

@@ -39,7 +39,19 @@ def record(
         "training": training,
     }
     share = 0.8 + seed / 100 if made else None
-    return ArmRecord(DOMAINS.name, arm, seed, training, against, identity, measured, images, share, share and 0.5)
+    return ArmRecord(
+        DOMAINS.name,
+        arm,
+        seed,
+        training,
+        against,
+        identity,
+        measured,
+        images,
+        share,
+        share and 0.5,
+        share and share / 2,
+    )
 
 
 def planted() -> Sequence[ArmRecord]:

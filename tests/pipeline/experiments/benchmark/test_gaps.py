@@ -63,6 +63,10 @@ def test_a_variant_without_sense_is_told() -> None:
         find_gaps(["two-cameras"], ["camstyle"], ["synthetic_wait=1"])
     with pytest.raises(UserError, match="--synthetic-per-real belongs to --mix shuffled"):
         find_gaps(["two-cameras"], ["camstyle"], ["synthetic_per_real=1"])
+    with pytest.raises(UserError, match="of camstyle: a mix has no setting 'nonsense'"):
+        find_gaps(["two-cameras"], ["camstyle"], ["nonsense"])
+    with pytest.raises(UserError, match="rows of the benchmark are not scored"):
+        find_gaps(["two-cameras"], ["camstyle"], ["weigh_by=reliability"])
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def test_figures_as_people_read_them() -> None:
-    effect = Effect(-0.02, 0.0151, (-0.05, 0.0104), (-0.02,))
+    effect = Effect(-0.02, 0.0151, (-0.05, 0.0104), 0.0423, (-0.02,))
     assert gain(effect) == "−2.0 ± 1.5"
     assert interval(effect) == "−5.0 to +1.0"
     assert (gain(None), share(None), share(0.35)) == ("–", "–", "35.0")
@@ -47,7 +47,7 @@ def test_tables_for_people_and_programs(written: Path) -> None:
     assert "| ptgan | as trained | 100 real + 200 synthetic | 81.0 | 50.0 | 40.5 | 46.0 | 23.0 | +6.0 ± " in text
     assert "| baseline, as trained | +8.0 (33.1 to 41.1; Market to Duke, table 2) |" in text
     assert "| baseline | as trained | 100 real | – | – | – | 40.0 | 20.0 | – | – | – | – |" in text
-    assert "Smallest gain that can be told of every arm with generated images (2.8 standard errors): " in text
+    assert "Smallest gain that can be told of every arm with generated images: " in text
     assert "other poses" not in text, "nothing of it was measured"
     assert pl.read_parquet(written / "benchmark.parquet").height == 4 * len(planted())
     parts = pl.read_parquet(written / "gains.parquet")["part"]

@@ -18,7 +18,9 @@ def test_worlds_alone_vary() -> None:
     assert found.mean == pytest.approx(0.04)
     assert found.worlds == pytest.approx((0.04, 0.06, 0.02))
     assert found.error == pytest.approx(0.02 / 3**0.5, rel=0.03), "the sample deviation over the root of three"
-    assert found.detectable == pytest.approx(2.8 * found.error)
+    # Student's t with two degrees of freedom: 4.303 for the level, 1.061 for the power.
+    assert found.detectable == pytest.approx((4.303 + 1.061) * found.error, rel=1e-3)
+    assert found.interval == pytest.approx((0.04 - 4.303 * found.error, 0.04 + 4.303 * found.error), rel=1e-3)
 
 
 def test_queries_alone_vary() -> None:
@@ -27,6 +29,7 @@ def test_queries_alone_vary() -> None:
     assert found.error == pytest.approx((0.2 * 0.8 / 100) ** 0.5, rel=0.05), "a binomial share of 100"
     assert found.interval[0] < 0.2 < found.interval[1]
     assert found.interval[1] - found.interval[0] == pytest.approx(2 * 1.96 * 0.04, rel=0.1)
+    assert found.detectable == pytest.approx((1.96 + 0.84) * found.error, rel=0.01)
 
 
 def test_queries_of_one_person_are_one_draw() -> None:
@@ -54,6 +57,16 @@ def test_the_error_is_that_of_many_repetitions() -> None:
     true = (0.02**2 + 0.3**2 / 120) ** 0.5 / 2
     assert np.std(means) == pytest.approx(true, rel=0.15)
     assert np.mean(np.square(errors)) ** 0.5 == pytest.approx(true, rel=0.15), "neither level is counted twice"
+
+
+def test_the_interval_of_three_worlds_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(150):
+        shifts = rng.normal(0.03, 0.06, 3)
+        found = paired_effect([Paired(rng.normal(one, 0.3, (1, 150)), np.arange(150)) for one in shifts], draws=200)
+        held += found.interval[0] < 0.03 < found.interval[1]
+    assert held / 150 > 0.88, "normal quantiles would hold it in 79%"
 
 
 def test_the_same_differences_give_the_same_figures() -> None:

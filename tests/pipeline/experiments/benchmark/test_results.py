@@ -50,7 +50,8 @@ def test_the_error_is_that_of_paired_queries() -> None:
     within = sum(share * (1 - share) / 50 for share in effect.worlds) / 3
     assert effect.error == pytest.approx((within / 3) ** 0.5, rel=0.1), "these worlds vary less than their queries"
     assert detectable(lines_of().values(), "rank1") == pytest.approx(
-        2.8 * max(lines_of()[arm, "as trained"].gains["rank1"].error for arm in ("ptgan", "spgan"))
+        (1.96 + 0.8416) * max(lines_of()[arm, "as trained"].gains["rank1"].error for arm in ("ptgan", "spgan")),
+        rel=1e-3,
     )
 
 
@@ -65,7 +66,7 @@ def test_every_gain_is_a_row() -> None:
     (row,) = table.filter(arm="ptgan", norm="as trained", figure="rank1").to_dicts()
     assert row["gain"] == pytest.approx(0.06)
     assert row["low"] < 0.06 < row["high"]
-    assert row["detectable"] == pytest.approx(2.8 * row["standard_error"])
+    assert row["detectable"] == pytest.approx((1.96 + 0.8416) * row["standard_error"], rel=1e-3)
     assert row["by_seed"] == pytest.approx([0.06, 0.04, 0.08])
 
 
