@@ -15,6 +15,7 @@ HEAVY = ("torch", "torchvision", "ray", "mmpose", "mmengine", "mmcv", "segment_a
 WITHOUT_TORCH = (
     "manifests.writing.run",
     "pipeline.checkpoints",
+    "pipeline.cluster.pool",
     "pipeline.annotation.poses",
     "pipeline.sources.toyworld",
 )

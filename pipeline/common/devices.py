@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import StringConstraints
 
 from manifests.errors import UserError
@@ -21,6 +20,8 @@ def check_device(device: str) -> None:
     """
     if device == "cpu":
         return
+    import torch  # seconds, that workers and settings without a network need not wait for
+
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if (torch.device(device).index or 0) >= found:
         has = f"the GPUs here are numbered 0 to {found - 1}" if found else "no CUDA GPU can be used here"
