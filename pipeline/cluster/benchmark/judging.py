@@ -20,6 +20,7 @@ from pipeline.experiments.benchmark.arms import BASELINE, Arm
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.reid.data import decode_images
 from pipeline.reid.model import load_reid
+from pipeline.reid.norm import adapt_norm
 from pipeline.reid.sets import load_sets
 from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, Teaching, confidence_in_all, target_judges
@@ -56,12 +57,16 @@ def judged(recognised: NDArray[np.bool_] | None, confidence: NDArray[np.float64]
 
 def recognised_rows(bench: Bench, made: str) -> NDArray[np.bool_]:
     """Which images of the synthetic set ``made``, (N,), the gap's baseline gives to the person who they were made from.
-    The baseline knows that person's real images, so this tells a generator that loses people."""
+
+    The baseline knows that person's real images, so this tells a generator that loses people. Its batch norms take
+    their statistics from the judged images: else another place's light would make strangers of all who are drawn in it.
+    """
     baseline = load_reid(bench.training_folder(BASELINE, 0) / "reid", bench.settings.device)
     sets = load_sets([made], bench.settings.height, bench.settings.width)
     number = {name: place for place, name in enumerate(baseline.people.identities)}
     asked = [number[sets.classes.identities[person]] for person in sets.images.known_people]
-    found: NDArray[np.bool_] = baseline.logits(sets.images.images).argmax(axis=1) == asked
+    images = sets.images.images
+    found: NDArray[np.bool_] = adapt_norm(baseline, images).logits(images).argmax(axis=1) == asked
     return found
 
 

@@ -9,7 +9,10 @@ from pipeline.experiments.benchmark.gaps import MARKET, Gap
 from pipeline.experiments.benchmark.power import Effect
 from pipeline.experiments.benchmark.results import Line, detectable
 
-RECOGNISED = "share of the generated images that the baseline gives to the person who they were made from"
+RECOGNISED = (
+    "share of the generated images that the baseline, its batch norms re-estimated on them, gives to the person who "
+    "they were made from"
+)
 GAIN = (
     "paired difference from the equally long training without generated images, of the same seeds, in points ± its "
     "standard error, bootstrapped over worlds, trainings and people"
