@@ -19,6 +19,7 @@ from pipeline.experiments.transfer_quality import measure_transfer
 from pipeline.generators.recipes.base import Recipe
 from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
 from pipeline.generators.trained import FILE_NAME, Generator, load_generator, save_generator
+from pipeline.measures.detail import compare_detail
 from pipeline.measures.sets import camera_accuracy, frechet_distance, measure_generation
 from pipeline.training.data import Columns, DomainData
 from pipeline.training.randomness import SetStream, random_generator
@@ -61,6 +62,7 @@ def measure_people(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "coverage_real": quality.real_coverage,
         "diversity": quality.diversity,
         "diversity_real": quality.real_diversity,
+        **_detail(made, real),
     }
     if cameras:
         figures["camera_accuracy"] = camera_accuracy(lab.camera_classifier, made, np.array(cameras)[asked])
@@ -92,6 +94,7 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "retrieval_source": lab.source_retrieval(images, before),
         "retrieval": lab.retrieval(images, before),
         "retrieval_untransferred": lab.retrieval(before.images, before),
+        **_detail(images, data.images),
     }
     shown = np.linspace(0, len(images) - 1, SHOWN).astype(int)
     return _effect(lab, figures, {"source": before.images[shown], "as the other camera": images[shown]})
@@ -108,6 +111,7 @@ def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "retrieval_source": lab.source_retrieval(made, source),
         "retrieval": lab.retrieval(made, source),
         "retrieval_untransferred": lab.retrieval(source.images, source),
+        **_detail(made, target.images),
     }
     shown = np.linspace(0, len(made) - 1, SHOWN).astype(int)
     lines = {"source": source.images[shown], "as the target": made[shown], "real target": target.images[shown]}
@@ -136,6 +140,7 @@ def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         "retrieval_source": lab.source_retrieval(made, source),
         "retrieval": lab.retrieval(made, source),
         "retrieval_untransferred": lab.retrieval(source.images, source),
+        **_detail(made, reals),
     }
     shown = np.linspace(0, len(made) - 1, SHOWN).astype(int)
     return _effect(lab, figures, {"source": source.images[shown], "asked": drawings[shown], "generated": made[shown]})
@@ -147,6 +152,12 @@ MEASURES: dict[str, Measure] = {
     "domains": measure_domains,
     "poses": measure_poses,
 }
+
+
+def _detail(made: Images, real: Images) -> dict[str, float]:
+    """Sharpness and the worst band of the spectrum, beside real images of the place that was asked for."""
+    found = compare_detail(made, real)
+    return {"sharpness": found.sharpness, "spectrum_worst": found.worst}
 
 
 def _pck(lab: Laboratory, images: Images, asked: NDArray[np.float32]) -> float:
