@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from manifests.format.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
-from manifests.format.soft_labels import LabelColumns
+from manifests.format.soft_labels import NO_LABEL, LabelColumns
 from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
 from manifests.reading.shard_check import check_shards
@@ -34,7 +34,7 @@ from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
-from pipeline.synthesis.labelling import Labeller
+from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 
@@ -208,10 +208,18 @@ class SynthesisWorker:
             scores = list(each(self._score, views, images))
             self._score_poses(views, images, scores)
         with clock.measure("label"):
-            labels = self.labeller.columns([view.plan["hard_label"] for view in views], images)
+            hard = [view.plan["hard_label"] if self._names(view) else NO_LABEL for view in views]
+            labels = self.labeller.columns(hard, images)
         with clock.measure("encode"):
             rows = list(each(lambda *one: self._row(generator, *one), views, images, scores))
             return _table(rows, labels)
+
+    def _names(self, view: View) -> bool:
+        """Whether the row is of the person whom its plan names.
+
+        Someone made up for a pose alone wears nobody's clothes, and is whose pose it is only by a label that says so.
+        """
+        return view.source is not None or self.settings.label_rule in NEEDS_IDENTITY
 
     def _score(self, view: View, image: RgbImage) -> dict[str, float | None]:
         return score(view, image, self.inputs.styles.get(view.plan["target_camera"]))
@@ -246,7 +254,7 @@ class SynthesisWorker:
             "pixel_sha256": pixel_sha256(image),
             "width": image.shape[1],
             "height": image.shape[0],
-            "identity": plan["identity"],
+            "identity": plan["identity"] if self._names(view) else None,
             "camera": plan["camera"],
             "domain": self.inputs.domain,
             "split": plan["split"],
