@@ -150,6 +150,7 @@ class ReidTraining(Stepwise):
             return features, self.network.classify(features)
         made = int(generated.sum())
         real = len(images) - made
+        self.norms.join(real > 0, made > 0)
         parts = []
         if real:
             features = self.network.pooled(images[:real])
