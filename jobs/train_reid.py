@@ -30,7 +30,7 @@ from pipeline.reid.model import FILE_NAME
 from pipeline.reid.network import NetworkSettings
 from pipeline.reid.result import CARD
 from pipeline.reid.run import ReidRun
-from pipeline.reid.training import ReidTrainingSettings
+from pipeline.reid.training import ReidTrainingSettings, check_share
 from pipeline.reid.triplet import TripletSettings
 from pipeline.training.workers import Workers
 
@@ -70,9 +70,11 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
 
     @model_validator(mode="after")
-    def _one_start(self) -> Settings:
+    def _no_flag_is_ignored(self) -> Settings:
         if self.pretrained is not None and self.start_from is not None:
             raise UserError("--pretrained and --start-from both say what to start from: leave one out")
+        if self.backbone != "resnet18" and self.channels != NetworkSettings.model_fields["channels"].default:
+            raise UserError(f"--channels are resnet18's: leave them out with --backbone {self.backbone}")
         return self
 
 
@@ -99,7 +101,7 @@ def main(settings: Settings) -> int:
     if settings.workers == 1:
         run.train()
     else:
-        Workers(count=settings.workers).check(settings.batch_size)
+        check_share(settings.batch_size, Workers(count=settings.workers))
         with ray_session(settings.ray_address, device=settings.device):
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
     print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")

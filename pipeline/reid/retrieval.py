@@ -50,9 +50,15 @@ class RetrievalSettings(JobSettings):
         return self
 
     @model_validator(mode="after")
-    def _weight_of_a_mean(self) -> RetrievalSettings:
+    def _no_setting_says_nothing(self) -> RetrievalSettings:
         if self.pose_weight is not None and (self.poses is None or self.fusion != "mean"):
             raise UserError("--pose-weight belongs to --poses with --fusion mean")
+        given = {name for name, field in RetrievalSettings.model_fields.items() if getattr(self, name) != field.default}
+        if "fusion" in given and self.poses is None:
+            raise UserError("--fusion is of an image and its generated poses: name those with --poses")
+        for name in ("k1", "k2", "rerank_lambda"):
+            if name in given and not self.rerank:
+                raise UserError(f"--{name.replace('_', '-')} is of re-ranking: add --rerank")
         return self
 
     @property

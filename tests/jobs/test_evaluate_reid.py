@@ -233,6 +233,11 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
         run(*market, "--pose-weight", "2")
     with pytest.raises(UserError, match="--pose-weight belongs to --poses with --fusion mean"):
         run(*market, "--poses", toy_sources.market, "--pose-weight", "2")
+    with pytest.raises(UserError, match="--fusion is of an image and its generated poses: name those with --poses"):
+        run(*market, "--fusion", "mean")
+    for flag, value in (("--k1", "10"), ("--k2", "3"), ("--rerank-lambda", "0.5")):
+        with pytest.raises(UserError, match=f"{flag} is of re-ranking: add --rerank"):
+            run(*market, flag, value)
     with pytest.raises(UserError, match="--adapt-splits are those of --adapt-norm"):
         run(*market, "--adapt-splits", "gallery")
     with pytest.raises(UserError, match="at most 6"):

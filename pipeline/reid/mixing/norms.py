@@ -56,7 +56,7 @@ class GeneratedNorms:
 
 def _batches(layers: nn.ModuleList) -> int:
     """How many the layers have seen in training, ever."""
-    return int(layers[0].num_batches_tracked)
+    return int(layers[0].get_buffer("num_batches_tracked"))
 
 
 @torch.no_grad()
