@@ -136,9 +136,6 @@ def test_poses_are_fused_by_their_image(fusion: Any) -> None:
     # In the place of class 0 of b what the poses' network makes of b itself.
     slots = np.stack([[features[2], features[3]], [other.features[1], features[0]]])
     assert np.array_equal(fused.features, fuse_poses(part.features, slots, fusion))
-    longer = replace(part, features=np.ones((2, 5), np.float32))
-    with pytest.raises(UserError, match="gives 5 numbers for an image, that of the images 4"):
-        with_poses(part, longer, poses, fusion)
 
 
 @pytest.mark.parametrize("chosen", [{}, {"fusion": "mean", "pose_weight": 0.5}, {"fusion": "concatenation"}])
@@ -156,10 +153,14 @@ def test_what_comes_without_generated_images_stands_beside(
     flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     both = ["--model", weights, "--pose-model", str(tmp_path / "other.safetensors")]
     assert run(*both, "--eval", market, "--poses", poses, *flags, "--json", str(tmp_path / "found.json")) == 0
-    found = json.loads((tmp_path / "found.json").read_text())["results"][0]
+    record = json.loads((tmp_path / "found.json").read_text())
+    digests = [record[name] for name in ("model_sha256", "pose_model_sha256", "poses_sha256")]
+    other = load_reid(tmp_path / "other.safetensors")
+    assert digests == [model.sha256, other.sha256, open_dataset(poses).digest()]
+    found = record["results"][0]
     text, kind = capsys.readouterr().out, cast(FeatureKind, "neck" if chosen else "pooled")
     mine = embed_people(market, model, kind)
-    theirs = embed_people(market, load_reid(tmp_path / "other.safetensors"), kind)
+    theirs = embed_people(market, other, kind)
     how = chosen.get("fusion", "max"), chosen.get("pose_weight")
     by_hand = {"one_network": mine, "two_networks": {}}
     for split, part in mine.items():
@@ -187,6 +188,9 @@ def test_poses_of_other_images(toy_sources: ToySources, model: ReidModel, tmp_pa
     with pytest.raises(UserError, match="needs canonical ones"):
         measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn, fusion="concatenation"))
     twice = write_poses(tmp_path / "twice", toy_sources.market, ["class 0", "class 0"])
+    wide = as_model(build_network(NetworkSettings(channels=8), 3), 96, 32)
+    with pytest.raises(UserError, match="of the poses gives 64 numbers for an image, that of the images 32"):
+        measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn), wide)
     with pytest.raises(UserError, match="in class 0 more than once"):
         measure_on(toy_sources.market, model, RetrievalSettings(poses=twice))
     with pytest.raises(UserError, match="make it with --splits query,gallery"):
