@@ -210,6 +210,8 @@ def _load(
         if dataset.kind == "synthetic":
             scores.append(_reliability(table).to_numpy().astype(np.float32))
     provenance = _provenance(dataset, pa.concat_tables(facts))
+    if dataset.kind == "synthetic" and min_reliability is not None:
+        provenance["min_reliability"] = min_reliability
     return _Part(dataset.uri, _joined(images), provenance, np.concatenate(scores) if scores else None)
 
 

@@ -140,8 +140,9 @@ def test_reliability_as_weight_is_one_on_average(real: str, tmp_path: Path) -> N
     assert plain.images.weights is None
     assert weighed.images.digest() != plain.images.digest(), "a training on them is another one"
     # Those left out have no part in the mean.
-    some = load_sets([made], 16, 8, min_reliability=0.4, weigh_by="reliability")
-    assert some.images.weights == pytest.approx(np.array([0.4, 0.5, 0.9]) / 0.6)
+    some = load_sets([real, made], 16, 8, min_reliability=0.4, weigh_by="reliability")
+    assert [known.get("min_reliability") for known in some.provenance.values()] == [None, 0.4], "the card says it"
+    assert part(some.synthetic).weights == pytest.approx(np.array([0.4, 0.5, 0.9]) / 0.6)
 
 
 def test_rows_that_cannot_be_weighed_are_refused(real: str, tmp_path: Path) -> None:
