@@ -23,6 +23,7 @@ from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.common.devices import Device, check_device
 from pipeline.common.settings import run_job
+from pipeline.reid.data import with_queries
 from pipeline.reid.evaluation import Retrieval
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.norm import Adapted, Split, adapt_to
@@ -81,7 +82,7 @@ def check_settings(settings: Settings) -> None:
     if settings.pose_model and not settings.poses:
         raise UserError("--pose-model reads generated poses: name them with --poses")
     for uri in settings.eval:
-        open_input(uri, "source", flag="--eval")
+        with_queries(uri, "--eval")
     if settings.poses:
         open_input(settings.poses, "synthetic", flag="--poses")
     if settings.adapt_norm:

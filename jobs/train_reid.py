@@ -25,6 +25,7 @@ from pipeline.cluster.train import train_on_workers
 from pipeline.common.images import LARGEST_SIDE
 from pipeline.common.settings import run_job
 from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.data import with_queries
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import FILE_NAME
 from pipeline.reid.network import NetworkSettings
@@ -96,7 +97,7 @@ def main(settings: Settings) -> int:
         min_reliability=settings.min_reliability,
         pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
         start_from=absolute(settings.start_from) if settings.start_from is not None else None,
-        measured_on=with_queries(settings.eval) if settings.eval is not None else None,
+        measured_on=with_queries(settings.eval, "--eval") if settings.eval is not None else None,
     )
     if settings.workers == 1:
         run.train()
@@ -106,19 +107,6 @@ def main(settings: Settings) -> int:
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
     print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")
     return 0
-
-
-def with_queries(uri: str) -> str:
-    """The full ``uri``, if a network can be measured there: that comes last, and should not fail then.
-
-    Raises:
-        UserError: it is no source manifest with queries and a gallery.
-    """
-    dataset = open_input(uri, "source", flag="--eval")
-    splits = set(dataset.read(["split"]).column("split").to_pylist())
-    if not {"query", "gallery"} <= splits:
-        raise UserError(f"--eval {uri}: a source manifest with queries and a gallery is needed to measure on")
-    return dataset.uri
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,7 @@ from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
+from tests.manifests.people_rows import people_source, write
 from tests.pipeline.spoiled import spoiled
 
 if TYPE_CHECKING:
@@ -229,6 +231,10 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
     market = ("--model", weights, "--eval", toy_sources.market)
     with pytest.raises(UserError, match="no data set at"):
         run(*market, "--eval", str(tmp_path / "nothing"), "--json", str(tmp_path / "found.json"))
+    unasked = write(str(tmp_path / "unasked"), "source", people_source("A", ["ann"], 2)).uri
+    with pytest.raises(UserError, match=r"--eval .*unasked: a source manifest with queries and a gallery is needed"):
+        run(*market, "--eval", unasked, "--json", str(tmp_path / "found.json"))
+    shutil.rmtree(unasked)
     with pytest.raises(UserError, match="name a file in a folder that exists"):
         run(*market, "--json", str(tmp_path))
     with pytest.raises(UserError, match="name them with --poses"):
