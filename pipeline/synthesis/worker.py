@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
@@ -135,6 +136,8 @@ class SynthesisWorker:
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""
         clock = StageClock()
+        if self.settings.label_rule not in NEEDS_IDENTITY:
+            plan = _of_nobody_unless_shown(plan)
         with clock.measure("load"):
             generator = self.generator(plan.column("generator")[0].as_py())
             _ = self.labeller, self.pose_estimator
@@ -208,18 +211,10 @@ class SynthesisWorker:
             scores = list(each(self._score, views, images))
             self._score_poses(views, images, scores)
         with clock.measure("label"):
-            hard = [view.plan["hard_label"] if self._names(view) else NO_LABEL for view in views]
-            labels = self.labeller.columns(hard, images)
+            labels = self.labeller.columns([view.plan["hard_label"] for view in views], images)
         with clock.measure("encode"):
             rows = list(each(lambda *one: self._row(generator, *one), views, images, scores))
             return _table(rows, labels)
-
-    def _names(self, view: View) -> bool:
-        """Whether the row is of the person whom its plan names.
-
-        Someone made up for a pose alone wears nobody's clothes, and is whose pose it is only by a label that says so.
-        """
-        return view.source is not None or self.settings.label_rule in NEEDS_IDENTITY
 
     def _score(self, view: View, image: RgbImage) -> dict[str, float | None]:
         return score(view, image, self.inputs.styles.get(view.plan["target_camera"]))
@@ -254,7 +249,7 @@ class SynthesisWorker:
             "pixel_sha256": pixel_sha256(image),
             "width": image.shape[1],
             "height": image.shape[0],
-            "identity": plan["identity"] if self._names(view) else None,
+            "identity": plan["identity"],
             "camera": plan["camera"],
             "domain": self.inputs.domain,
             "split": plan["split"],
@@ -278,6 +273,19 @@ class SynthesisWorker:
             "licence": plan["licence"],
             "consent_basis": plan["consent_basis"],
         }
+
+
+def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:
+    """``plan`` without the names of those of whom a pose alone goes in, sorted as rows are.
+
+    What is made wears nobody's clothes, and is theirs only by a label that says so.
+    """
+    nobody = pc.is_null(plan.column("image_sha256"))
+    for name, none in (("identity", None), ("hard_label", NO_LABEL)):
+        column = plan.column(name)
+        kept = pc.if_else(nobody, pa.scalar(none, column.type), column)
+        plan = plan.set_column(plan.schema.get_field_index(name), plan.schema.field(name), kept)
+    return plan.sort_by([("identity", "ascending"), ("sample_id", "ascending")])
 
 
 def _table(rows: list[dict[str, Any]], labels: LabelColumns) -> pa.Table:
