@@ -23,6 +23,7 @@ from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.common.devices import Device, check_device
 from pipeline.common.settings import run_job
+from pipeline.reid.data import with_queries
 from pipeline.reid.evaluation import Retrieval
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.norm import Adapted, Split, adapt_to
@@ -64,7 +65,7 @@ def main(settings: Settings) -> int:
         found.append(measure_on(uri, model, settings, pose_model))
         print(line(found[-1]), flush=True)
     if settings.json_file is not None:
-        write_results(settings.json_file, settings, model, found, adapted)
+        write_results(settings.json_file, settings, (model, pose_model), found, adapted)
     return 0
 
 
@@ -81,7 +82,7 @@ def check_settings(settings: Settings) -> None:
     if settings.pose_model and not settings.poses:
         raise UserError("--pose-model reads generated poses: name them with --poses")
     for uri in settings.eval:
-        open_input(uri, "source", flag="--eval")
+        with_queries(uri, "--eval")
     if settings.poses:
         open_input(settings.poses, "synthetic", flag="--poses")
     if settings.adapt_norm:
@@ -107,11 +108,23 @@ def shares(retrieval: Retrieval) -> str:
 
 
 def write_results(
-    path: Path, settings: Settings, model: ReidModel, found: list[Measured], adapted: Adapted | None
+    path: Path,
+    settings: Settings,
+    models: tuple[ReidModel, ReidModel | None],
+    found: list[Measured],
+    adapted: Adapted | None,
 ) -> None:
-    """All results with what they were measured with; the file appears whole or not at all."""
+    """All results with what they were measured with; the file appears whole or not at all.
+
+    ``models`` are that of the images and that of their poses.
+    """
+    model, pose_model = models
     chosen = settings.model_dump(mode="json", exclude={"json_file", "eval", "threads"})
     content = {"model_sha256": model.sha256, "settings": chosen, "results": [one.as_dict() for one in found]}
+    if pose_model is not None:
+        content["pose_model_sha256"] = pose_model.sha256
+    if settings.poses is not None:
+        content["poses_sha256"] = open_input(settings.poses, "synthetic").digest()
     if adapted is not None:
         content["adapted"] = {"manifest_sha256": adapted.manifest_sha256, "images": adapted.images}
     write_json(path, content)

@@ -25,12 +25,13 @@ from pipeline.cluster.train import train_on_workers
 from pipeline.common.images import LARGEST_SIDE
 from pipeline.common.settings import run_job
 from pipeline.reid.batches import AugmentationSettings
+from pipeline.reid.data import with_queries
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import FILE_NAME
 from pipeline.reid.network import NetworkSettings
 from pipeline.reid.result import CARD
 from pipeline.reid.run import ReidRun
-from pipeline.reid.training import ReidTrainingSettings
+from pipeline.reid.training import ReidTrainingSettings, check_share
 from pipeline.reid.triplet import TripletSettings
 from pipeline.training.workers import Workers
 
@@ -70,9 +71,11 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
 
     @model_validator(mode="after")
-    def _one_start(self) -> Settings:
+    def _no_flag_is_ignored(self) -> Settings:
         if self.pretrained is not None and self.start_from is not None:
             raise UserError("--pretrained and --start-from both say what to start from: leave one out")
+        if self.backbone != "resnet18" and self.channels != NetworkSettings.model_fields["channels"].default:
+            raise UserError(f"--channels are resnet18's: leave them out with --backbone {self.backbone}")
         return self
 
 
@@ -94,29 +97,16 @@ def main(settings: Settings) -> int:
         min_reliability=settings.min_reliability,
         pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
         start_from=absolute(settings.start_from) if settings.start_from is not None else None,
-        measured_on=with_queries(settings.eval) if settings.eval is not None else None,
+        measured_on=with_queries(settings.eval, "--eval") if settings.eval is not None else None,
     )
     if settings.workers == 1:
         run.train()
     else:
-        Workers(count=settings.workers).check(settings.batch_size)
+        check_share(settings.batch_size, Workers(count=settings.workers))
         with ray_session(settings.ray_address, device=settings.device):
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
     print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")
     return 0
-
-
-def with_queries(uri: str) -> str:
-    """The full ``uri``, if a network can be measured there: that comes last, and should not fail then.
-
-    Raises:
-        UserError: it is no source manifest with queries and a gallery.
-    """
-    dataset = open_input(uri, "source", flag="--eval")
-    splits = set(dataset.read(["split"]).column("split").to_pylist())
-    if not {"query", "gallery"} <= splits:
-        raise UserError(f"--eval {uri}: a source manifest with queries and a gallery is needed to measure on")
-    return dataset.uri
 
 
 if __name__ == "__main__":

@@ -44,6 +44,19 @@ class PosedImages:
     """As in ``target.pose``."""
 
 
+def with_queries(uri: str, flag: str) -> str:
+    """The full ``uri`` given by ``flag``, if a network can be measured there: that comes late, and should not fail.
+
+    Raises:
+        UserError: it is no source manifest with queries and a gallery.
+    """
+    dataset = open_input(uri, "source", flag=flag)
+    splits = set(dataset.read(["split"]).column("split").to_pylist())
+    if not {"query", "gallery"} <= splits:
+        raise UserError(f"{flag} {uri}: a source manifest with queries and a gallery is needed to measure on")
+    return dataset.uri
+
+
 def stream_people(uri: str, splits: Sequence[str], height: int, width: int) -> Iterator[tuple[str, People]]:
     """The images of ``splits`` (query, gallery) of a source manifest, a part of one split at a time so that a large
     gallery need not fit in memory; one numbering of people for all.

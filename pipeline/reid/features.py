@@ -101,17 +101,11 @@ def with_poses(
     distractors and junk have none at all. With no poses but those it is two networks without a generated image.
 
     Raises:
-        UserError: the poses' network gives features of another length, or poses that are not the same for all images
-            are to be concatenated.
+        UserError: poses that are not the same for all images are to be concatenated.
+        ValueError: the two networks give features of different lengths.
     """
     if how == "concatenation" and not all(map(_CANONICAL.fullmatch, poses.names)):
         raise UserError("concatenation holds pose against pose and needs canonical ones: take --fusion max or mean")
-    lengths = unposed.features.shape[1], part.features.shape[1]
-    if lengths[0] != lengths[1]:
-        raise UserError(
-            f"the network of the poses gives {lengths[0]} numbers for an image, that of the images {lengths[1]}: take "
-            "networks of one kind"
-        )
     stacked = np.repeat(unposed.features[:, None], len(poses.names), axis=1)
     lacking = 0
     for row, digest in enumerate(part.digests):
@@ -121,6 +115,16 @@ def with_poses(
             if name in own:
                 stacked[row, place] = own[name]
     return replace(part, features=fuse_poses(part.features, stacked, how, pose_weight)), lacking
+
+
+def check_alike(model: ReidModel, pose_model: ReidModel) -> None:
+    """Raises UserError where features of the two cannot be fused: those of the poses' network are of another length."""
+    own, posed = (one.network.num_features for one in (model, pose_model))
+    if own != posed:
+        raise UserError(
+            f"the network of the poses gives {posed} numbers for an image, that of the images {own}: take networks of "
+            "one kind"
+        )
 
 
 def _embed(model: ReidModel, kind: FeatureKind) -> Callable[[Images], Features]:

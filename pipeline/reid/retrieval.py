@@ -13,7 +13,15 @@ from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from pipeline.common.settings import JobSettings
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
-from pipeline.reid.features import Embedded, FeatureKind, PoseFeatures, embed_people, embed_poses, with_poses
+from pipeline.reid.features import (
+    Embedded,
+    FeatureKind,
+    PoseFeatures,
+    check_alike,
+    embed_people,
+    embed_poses,
+    with_poses,
+)
 from pipeline.reid.fusion import Fusion
 from pipeline.reid.model import ReidModel
 from pipeline.reid.reranking import Reranking, reranked
@@ -50,9 +58,15 @@ class RetrievalSettings(JobSettings):
         return self
 
     @model_validator(mode="after")
-    def _weight_of_a_mean(self) -> RetrievalSettings:
+    def _no_setting_says_nothing(self) -> RetrievalSettings:
         if self.pose_weight is not None and (self.poses is None or self.fusion != "mean"):
             raise UserError("--pose-weight belongs to --poses with --fusion mean")
+        given = {name for name, field in RetrievalSettings.model_fields.items() if getattr(self, name) != field.default}
+        if "fusion" in given and self.poses is None:
+            raise UserError("--fusion is of an image and its generated poses: name those with --poses")
+        for name in ("k1", "k2", "rerank_lambda"):
+            if name in given and not self.rerank:
+                raise UserError(f"--{name.replace('_', '-')} is of re-ranking: add --rerank")
         return self
 
     @property
@@ -101,9 +115,12 @@ def measure_on(
     """``model`` on the source manifest at ``uri``; ``pose_model`` reads the generated poses, by default ``model`` too.
 
     Raises:
-        UserError: there is no such manifest, a split is empty or not of the protocol, or no query has an answer.
+        UserError: there is no such manifest, a split is empty or not of the protocol, no query has an answer, or the
+            two models' features cannot be fused.
     """
     dataset = open_dataset(uri)
+    if pose_model is not None:
+        check_alike(model, pose_model)
     people = embed_people(uri, model, settings.features)
     if settings.protocol == "cuhk03_new":
         _check_cuhk03(uri, people["query"], people["gallery"])

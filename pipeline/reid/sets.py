@@ -1,8 +1,8 @@
 """Training sets of a ReID network: images of one or several manifests with dense labels over one numbering of people.
 
-A real image is labelled one-hot, a generated one as its row says. A person is a name within a data set (see
-`manifests.writing.numbering`): a generated image of somebody has the class of their real images, and people of one name
-in two data sets stay two.
+A real image is labelled one-hot, a generated one as its row says; one labelled evenly over all (LSRO) shows nobody in
+particular, whatever it was made from. A person is a name within a data set (see `manifests.writing.numbering`): a
+generated image of somebody has the class of their real images, and people of one name in two data sets stay two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from manifests.format.soft_labels import ClassMap, LabelColumns, expand, one_hot
+from manifests.format.soft_labels import NO_LABEL, ClassMap, LabelColumns, expand, one_hot
 from manifests.reading.dataset import Dataset
 from manifests.reading.inputs import open_input
 from manifests.writing.numbering import Renaming, unite
@@ -205,11 +205,13 @@ def _load(
         except (ValueError, IndexError) as error:
             raise UserError(f"the labels of {dataset.uri} cannot be used: {error}") from None
         pictures = decode_images(table.select(PICTURE).to_pylist(), dataset.uri, *size)
-        images.append(LabelledImages(pictures, targets, np.asarray(labels["hard_label"], np.int32)))
+        images.append(LabelledImages(pictures, targets, _people(labels)))
         facts.append(table.select([*SUBJECTS[dataset.kind], *TERMS]))
         if dataset.kind == "synthetic":
             scores.append(_reliability(table).to_numpy().astype(np.float32))
     provenance = _provenance(dataset, pa.concat_tables(facts))
+    if dataset.kind == "synthetic" and min_reliability is not None:
+        provenance["min_reliability"] = min_reliability
     return _Part(dataset.uri, _joined(images), provenance, np.concatenate(scores) if scores else None)
 
 
@@ -253,6 +255,12 @@ def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> Label
 def _label_synthetic(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:
     relabelled = relabel(table, renaming.numbers, len(classes))
     return {name: relabelled.column(name) for name in _LABEL}
+
+
+def _people(labels: LabelColumns) -> NDArray[np.int32]:
+    """The class of who is shown, (N,): of nobody in particular, where the label names none of them."""
+    hard = np.asarray(labels["hard_label"], np.int32)
+    return np.where(np.asarray(labels["label_rule"].to_pylist()) == "lsro", np.int32(NO_LABEL), hard)
 
 
 def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:

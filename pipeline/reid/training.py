@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from manifests.errors import UserError
 from manifests.format.soft_labels import NO_LABEL
 from pipeline.common.devices import Device
 from pipeline.common.precision import Precision, resolve_precision
@@ -69,7 +70,7 @@ class ReidTraining(Stepwise):
         Raises:
             UserError: ``batches`` of the asked size cannot be drawn, or not be shared.
         """
-        workers.check(settings.batch_size)
+        check_share(settings.batch_size, workers)
         batches.check(settings.batch_size, workers.count)
         super().__init__(settings.steps, settings.device, workers)
         self.batches, self.settings = batches, settings
@@ -150,6 +151,7 @@ class ReidTraining(Stepwise):
             return features, self.network.classify(features)
         made = int(generated.sum())
         real = len(images) - made
+        self.norms.join(real > 0, made > 0)
         parts = []
         if real:
             features = self.network.pooled(images[:real])
@@ -196,6 +198,16 @@ class ReidTraining(Stepwise):
         self.losses = state["losses"]
         if self.norms is not None:
             self.norms.layers.load_state_dict(state["generated_norms"])
+
+
+def check_share(batch_size: int, workers: Workers) -> None:
+    """Raises UserError where ``workers`` cannot share a batch evenly, or so that each has rows to normalise by."""
+    workers.check(batch_size)
+    if batch_size < 2 * workers.count:
+        raise UserError(
+            f"--batch-size {batch_size} leaves one image to each of {workers.count} workers, and batch norm needs two: "
+            f"take {2 * workers.count} or more"
+        )
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

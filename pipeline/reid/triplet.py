@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from manifests.errors import UserError
@@ -32,6 +32,16 @@ class TripletSettings(JobSettings):
     margin: float = Field(default=0.3, ge=0, description="triplet: how much nearer one's own images have to be")
     identities_per_batch: int = Field(default=8, ge=2, description="triplet: P, people in a batch")
     images_per_identity: int = Field(default=4, ge=2, description="triplet: K, images of each; --batch-size is P x K")
+
+    @model_validator(mode="after")
+    def _of_a_loss_that_counts(self) -> TripletSettings:
+        names = () if self.triplet_weight else ("margin", "identities_per_batch", "images_per_identity")
+        for name in names:
+            if getattr(self, name) != TripletSettings.model_fields[name].default:
+                raise UserError(
+                    f"--{name.replace('_', '-')} is of the triplet loss, which is off: add --triplet-weight"
+                )
+        return self
 
 
 def batch_hard(features: Tensor, people: Tensor, margin: float) -> Tensor:
@@ -69,9 +79,10 @@ class PeopleAndImages:
             self._sampler = IdentitySampler(shown, self.people, self.images, seed)
         except ValueError:
             found = len(np.unique(shown))
-            raise UserError(
-                f"--identities-per-batch {self.people} of the {found} people whose images are there: take fewer"
-            ) from None
+            asked = f"--identities-per-batch {self.people} of the {found} people whose images are there together"
+            if found < 2:  # the least that a batch takes
+                raise UserError(f"{asked}: leave --triplet-weight out") from None
+            raise UserError(f"{asked}: take fewer") from None
         self._epoch = lru_cache(maxsize=1)(self._dealt)
 
     def check(self, size: int, workers: int = 1) -> None:

@@ -123,7 +123,8 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
     """Every image in each of the canonical poses, or in ``poses_per_image`` poses of other images.
 
     A generator that reads no image (pix2pix makes people up out of a pose and a mask, as it saw them in training)
-    gets each image's own pose and mask, once: that is what its image is of, and whom its row names.
+    gets each image's own pose and mask, once: that is what its image is of. Its row names whose they are only where it
+    is labelled as theirs, by ``one_hot`` or ``lsr``.
 
     Raises:
         UserError: the generator has no canonical poses, or the source too few images of known pose.

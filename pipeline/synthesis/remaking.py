@@ -173,7 +173,7 @@ def _plan_line(row: Mapping[str, Any], member: str, places: Mapping[str, Place])
         "pose_class": int(number) if number.isdecimal() else None,
         "pose_sha256": pose,
         "pose_dataset_id": next((one["dataset_id"] for one in row["sources"] if one["role"] == "pose"), None),
-        "pose_identity": row["identity"],  # whose it is, no pixel depends on
+        "pose_identity": row["identity"] or "",  # whose it is, no pixel depends on
         "generator": member,
     }
 

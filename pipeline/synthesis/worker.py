@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
 from manifests.format.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
-from manifests.format.soft_labels import LabelColumns
+from manifests.format.soft_labels import NO_LABEL, LabelColumns
 from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
 from manifests.reading.shard_check import check_shards
@@ -34,7 +35,7 @@ from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
-from pipeline.synthesis.labelling import Labeller
+from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 
@@ -135,6 +136,8 @@ class SynthesisWorker:
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
         """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""
         clock = StageClock()
+        if self.settings.label_rule not in NEEDS_IDENTITY:
+            plan = _of_nobody_unless_shown(plan)
         with clock.measure("load"):
             generator = self.generator(plan.column("generator")[0].as_py())
             _ = self.labeller, self.pose_estimator
@@ -270,6 +273,19 @@ class SynthesisWorker:
             "licence": plan["licence"],
             "consent_basis": plan["consent_basis"],
         }
+
+
+def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:
+    """``plan`` without the names of those of whom a pose alone goes in, sorted as rows are.
+
+    What is made wears nobody's clothes, and is theirs only by a label that says so.
+    """
+    nobody = pc.is_null(plan.column("image_sha256"))
+    for name, none in (("identity", None), ("hard_label", NO_LABEL)):
+        column = plan.column(name)
+        kept = pc.if_else(nobody, pa.scalar(none, column.type), column)
+        plan = plan.set_column(plan.schema.get_field_index(name), plan.schema.field(name), kept)
+    return plan.sort_by([("identity", "ascending"), ("sample_id", "ascending")])
 
 
 def _table(rows: list[dict[str, Any]], labels: LabelColumns) -> pa.Table:

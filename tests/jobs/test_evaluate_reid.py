@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,7 @@ from pipeline.sources.known_layouts import get_layout
 from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 from tests.manifests.manifest_rows import FOOTER, picture, synthetic_rows
+from tests.manifests.people_rows import people_source, write
 from tests.pipeline.spoiled import spoiled
 
 if TYPE_CHECKING:
@@ -136,9 +138,6 @@ def test_poses_are_fused_by_their_image(fusion: Any) -> None:
     # In the place of class 0 of b what the poses' network makes of b itself.
     slots = np.stack([[features[2], features[3]], [other.features[1], features[0]]])
     assert np.array_equal(fused.features, fuse_poses(part.features, slots, fusion))
-    longer = replace(part, features=np.ones((2, 5), np.float32))
-    with pytest.raises(UserError, match="gives 5 numbers for an image, that of the images 4"):
-        with_poses(part, longer, poses, fusion)
 
 
 @pytest.mark.parametrize("chosen", [{}, {"fusion": "mean", "pose_weight": 0.5}, {"fusion": "concatenation"}])
@@ -156,10 +155,14 @@ def test_what_comes_without_generated_images_stands_beside(
     flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     both = ["--model", weights, "--pose-model", str(tmp_path / "other.safetensors")]
     assert run(*both, "--eval", market, "--poses", poses, *flags, "--json", str(tmp_path / "found.json")) == 0
-    found = json.loads((tmp_path / "found.json").read_text())["results"][0]
+    record = json.loads((tmp_path / "found.json").read_text())
+    digests = [record[name] for name in ("model_sha256", "pose_model_sha256", "poses_sha256")]
+    other = load_reid(tmp_path / "other.safetensors")
+    assert digests == [model.sha256, other.sha256, open_dataset(poses).digest()]
+    found = record["results"][0]
     text, kind = capsys.readouterr().out, cast(FeatureKind, "neck" if chosen else "pooled")
     mine = embed_people(market, model, kind)
-    theirs = embed_people(market, load_reid(tmp_path / "other.safetensors"), kind)
+    theirs = embed_people(market, other, kind)
     how = chosen.get("fusion", "max"), chosen.get("pose_weight")
     by_hand = {"one_network": mine, "two_networks": {}}
     for split, part in mine.items():
@@ -187,6 +190,9 @@ def test_poses_of_other_images(toy_sources: ToySources, model: ReidModel, tmp_pa
     with pytest.raises(UserError, match="needs canonical ones"):
         measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn, fusion="concatenation"))
     twice = write_poses(tmp_path / "twice", toy_sources.market, ["class 0", "class 0"])
+    wide = as_model(build_network(NetworkSettings(channels=8), 3), 96, 32)
+    with pytest.raises(UserError, match="of the poses gives 64 numbers for an image, that of the images 32"):
+        measure_on(toy_sources.market, model, RetrievalSettings(poses=drawn), wide)
     with pytest.raises(UserError, match="in class 0 more than once"):
         measure_on(toy_sources.market, model, RetrievalSettings(poses=twice))
     with pytest.raises(UserError, match="make it with --splits query,gallery"):
@@ -225,6 +231,10 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
     market = ("--model", weights, "--eval", toy_sources.market)
     with pytest.raises(UserError, match="no data set at"):
         run(*market, "--eval", str(tmp_path / "nothing"), "--json", str(tmp_path / "found.json"))
+    unasked = write(str(tmp_path / "unasked"), "source", people_source("A", ["ann"], 2)).uri
+    with pytest.raises(UserError, match=r"--eval .*unasked: a source manifest with queries and a gallery is needed"):
+        run(*market, "--eval", unasked, "--json", str(tmp_path / "found.json"))
+    shutil.rmtree(unasked)
     with pytest.raises(UserError, match="name a file in a folder that exists"):
         run(*market, "--json", str(tmp_path))
     with pytest.raises(UserError, match="name them with --poses"):
@@ -233,6 +243,11 @@ def test_mistakes_are_one_line(toy_sources: ToySources, weights: str, tmp_path: 
         run(*market, "--pose-weight", "2")
     with pytest.raises(UserError, match="--pose-weight belongs to --poses with --fusion mean"):
         run(*market, "--poses", toy_sources.market, "--pose-weight", "2")
+    with pytest.raises(UserError, match="--fusion is of an image and its generated poses: name those with --poses"):
+        run(*market, "--fusion", "mean")
+    for flag, value in (("--k1", "10"), ("--k2", "3"), ("--rerank-lambda", "0.5")):
+        with pytest.raises(UserError, match=f"{flag} is of re-ranking: add --rerank"):
+            run(*market, flag, value)
     with pytest.raises(UserError, match="--adapt-splits are those of --adapt-norm"):
         run(*market, "--adapt-splits", "gallery")
     with pytest.raises(UserError, match="at most 6"):

@@ -170,6 +170,10 @@ def test_mistakes_are_one_line(toy_sources: ToySources, toy_annotations: str, tm
     pairs = ["--triplet-weight", "1", "--identities-per-batch", "2"]
     with pytest.raises(UserError, match="leaves 4 images for them"):
         run(arguments(toy_sources.market, tmp_path / "out", *pairs))
+    with pytest.raises(UserError, match="--channels are resnet18's: leave them out with --backbone resnet50"):
+        parse_settings(job.Settings, arguments("a", tmp_path, "--backbone", "resnet50"))
+    with pytest.raises(UserError, match="--identities-per-batch is of the triplet loss, which is off"):
+        parse_settings(job.Settings, arguments("a", tmp_path, "--identities-per-batch", "2"))
     with pytest.raises(UserError, match="--train is required"):
         parse_settings(job.Settings, ["--output", str(tmp_path)])
     assert not (tmp_path / "out").exists()

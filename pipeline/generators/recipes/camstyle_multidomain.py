@@ -42,7 +42,9 @@ class CamStyleMultidomainSettings(ResnetSettings):
         default="wasserstein", description="wasserstein, with gradient penalty (the paper); least_squares: LSGAN"
     )
     critic_steps: int = Field(default=5, ge=1, description="critic updates for each of the generator (section 5.3: 5)")
-    penalty_weight: float = Field(default=10.0, ge=0, description="of the gradient penalty (equation 8)")
+    penalty_weight: float = Field(
+        default=10.0, ge=0, description="of the gradient penalty (equation 8); least_squares has none"
+    )
     class_weight: float = Field(default=1.0, ge=0, description="l_cls (section 3.1)")
     reconstruction_weight: float = Field(default=10.0, ge=0, description="l_rec (section 3.1)")
     mapping_weight: float = Field(

@@ -160,9 +160,9 @@ def _looks(data: DomainData, most: int) -> Look:
 
 
 def _by_camera(data: DomainData, asked: tuple[int, ...], most: int, recipe: str) -> Kept:
-    """As many looks of each camera, ``most`` together."""
+    """As many looks of each camera, ``most`` together; images without one are left out."""
     cameras = needed(data.cameras, "camera", recipe)
-    names = asked or tuple(np.unique(cameras).tolist())
+    names = asked or tuple(np.unique(cameras[cameras >= 0]).tolist())
     missing = sorted(set(names) - set(cameras.tolist()))
     if len(names) < 2 or missing:
         raise UserError(f"{recipe} needs images by two cameras or more; found none by {missing or 'a second one'}")
@@ -222,7 +222,11 @@ class ReinhardCameras(_OfCameras, Reinhard):
 
 
 class ColourJitterCameras(_OfCameras, ColourJitter):
-    """Each image with a change of look as large as between two images by any two cameras."""
+    """Each image with a change of look as large as between any two images.
+
+    That counts pairs by one camera too, so that for C cameras it is less than what `ReinhardCameras` changes, by a
+    factor of up to ``sqrt((C - 1) / C)`` where cameras differ much.
+    """
 
     name = "colour_jitter_cameras"
 

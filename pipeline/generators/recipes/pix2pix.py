@@ -5,9 +5,9 @@ Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversaria
 
 A ReID set has two kinds of pairs. `Pix2Pix`: x is the drawing of a pose and the person's mask, y the image they were
 taken from; the network makes up who it is. What it makes has the pose and outline of a person and the clothes of
-nobody, and is labelled as nobody's: 1/K for each of the K identities (LSRO). `Pix2PixCameras`: x is an image by one
-camera, y the same person in a near pose by another. The paper's only noise was dropout at test time; there is none
-here, so an input has one output.
+nobody: its row names nobody, and its label is 1/K for each of the K identities (LSRO). `Pix2PixCameras`: x is an image
+by one camera, y the same person in a near pose by another. The paper's only noise was dropout at test time; there is
+none here, so an input has one output.
 """
 
 from __future__ import annotations

@@ -67,9 +67,14 @@ def _needs_both(mix: MixSettings) -> str | None:
 
 def _order(sets: TrainingSets, seed: int, mix: MixSettings, triplet: TripletSettings, steps: int) -> Order:
     stages = mix.stages(steps)
-    for kind in ("real", "generated"):
-        if mix.staged and not any(getattr(stage, kind) for stage in stages):
-            raise UserError(f"--steps {steps} are too few for these shares: none is left with {kind} images")
+    left = {
+        "real images": any(stage.real for stage in stages),
+        "generated images": any(stage.generated for stage in stages),
+        "both kinds of images": not mix.of_both or any(stage.real and stage.generated for stage in stages),
+    }
+    for kind, there in left.items():
+        if mix.staged and not there:
+            raise UserError(f"--steps {steps} are too few for these shares: none is left with {kind}")
     orders = [_stage_order(sets, seed, mix, triplet, stage) for stage in stages]
     return orders[0] if len(orders) == 1 else Staged([stage.end for stage in stages[:-1]], orders)
 

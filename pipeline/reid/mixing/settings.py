@@ -14,7 +14,7 @@ from pipeline.common.settings import JobSettings
 _RATIO = 3.0
 """CamStyle's M : N (Zhong et al., CVPR 2018, section 4.2)."""
 _DYNAMIC_WEIGHT, _DYNAMIC_START = 0.1, 0.4
-"""Of dynamic MpRL, in the code of Huang et al. (IEEE TIP 2019): from epoch 20 of 50 on."""
+"""Of dynamic MpRL, in the code of Huang et al. (IEEE TIP 2019) for their dMpRL-II: after 20 of 50 epochs."""
 
 
 class Stage(NamedTuple):
@@ -85,11 +85,6 @@ class MixSettings(JobSettings):
         return _RATIO if self.real_to_synthetic is None else self.real_to_synthetic
 
     @property
-    def real_share(self) -> float:
-        """Of ``--batch-size``, what two means give to real images."""
-        return 1.0 if self.synthetic_batch == "additive" else self.ratio / (1 + self.ratio)
-
-    @property
     def weight(self) -> float | None:
         """Of a generated image against a real one; None where the mix says it."""
         dynamic = self.synthetic_weight is None and self.nobody_labels == "mprl"
@@ -106,6 +101,11 @@ class MixSettings(JobSettings):
     def staged(self) -> bool:
         """Whether not all images take part in all steps."""
         return (self.real_from, self.start, self.synthetic_until) != (0.0, 0.0, 1.0)
+
+    @property
+    def of_both(self) -> bool:
+        """Whether something is said of steps with either kind of images."""
+        return self.mix == "two_means" or self.synthetic_weight is not None
 
     def stages(self, steps: int) -> list[Stage]:
         """A training of ``steps`` steps in stages with the same kinds of images; shares are rounded to steps."""
@@ -149,7 +149,7 @@ class MixSettings(JobSettings):
                 f"--real-from {self.real_from:g} is after --synthetic-until {self.synthetic_until:g}: nobody would be "
                 "left in between"
             )
-        if self.real_from >= self.synthetic_until and (self.mix == "two_means" or self.synthetic_weight is not None):
+        if self.real_from >= self.synthetic_until and self.of_both:
             yield (
                 f"--real-from {self.real_from:g} and --synthetic-until {self.synthetic_until:g} never train on both "
                 "kinds at once: leave --mix two_means and --synthetic-weight out"

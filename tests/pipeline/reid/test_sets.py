@@ -15,6 +15,7 @@ from manifests.errors import UserError
 from manifests.format.names import subject_key
 from manifests.format.schema import SYNTHETIC_SCHEMA
 from manifests.format.soft_labels import ClassMap
+from pipeline.reid.mixing import MixSettings, mixed_batches
 from pipeline.reid.sets import LabelledImages, TrainingSets, load_sets
 from tests.manifests.people_rows import noise_rows, people_annotations, people_source, people_synthetic, write
 
@@ -91,6 +92,14 @@ def test_images_of_nobody_are_even_over_all(real: str, tmp_path: Path) -> None:
     assert people(sets.synthetic) == [-1] * 4
 
 
+def test_an_even_label_shows_nobody_whatever_it_was_made_from(real: str, tmp_path: Path) -> None:
+    """Older `pix2pix` rows name whose pose they have; no triplet may take them for that person."""
+    sets = load(real, write_synthetic(tmp_path, "lsro"), write_synthetic(tmp_path, "teacher"))
+    assert people(sets.synthetic) == [-1] * 6 + [0, 0, 1, 1, 2, 2]
+    assert part(sets.synthetic).targets[:6] == pytest.approx(np.full((6, 3), 1 / 3))
+    mixed_batches(sets, 1, MixSettings(nobody_labels="mprl"), steps=10)  # they are those to be named
+
+
 def test_people_of_one_name_in_two_sets_stay_two(real: str, tmp_path: Path) -> None:
     other = write(str(tmp_path / "b"), "source", B).uri
     made = write_synthetic(tmp_path)
@@ -131,8 +140,9 @@ def test_reliability_as_weight_is_one_on_average(real: str, tmp_path: Path) -> N
     assert plain.images.weights is None
     assert weighed.images.digest() != plain.images.digest(), "a training on them is another one"
     # Those left out have no part in the mean.
-    some = load_sets([made], 16, 8, min_reliability=0.4, weigh_by="reliability")
-    assert some.images.weights == pytest.approx(np.array([0.4, 0.5, 0.9]) / 0.6)
+    some = load_sets([real, made], 16, 8, min_reliability=0.4, weigh_by="reliability")
+    assert [known.get("min_reliability") for known in some.provenance.values()] == [None, 0.4], "the card says it"
+    assert part(some.synthetic).weights == pytest.approx(np.array([0.4, 0.5, 0.9]) / 0.6)
 
 
 def test_rows_that_cannot_be_weighed_are_refused(real: str, tmp_path: Path) -> None:

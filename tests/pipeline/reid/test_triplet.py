@@ -109,6 +109,11 @@ def test_every_stage_needs_room_for_its_people() -> None:
 def test_mistakes_are_one_line() -> None:
     with pytest.raises(UserError, match="--identities-per-batch 5 of the 4 people"):
         mixed_batches(sets(12, 0, people=4), 1, None, PLAIN, pairs(5, 3))
+    with pytest.raises(UserError, match="of the 0 people whose images are there together: leave --triplet-weight out"):
+        mixed_batches(sets(12, 5, people=4), 1, MixSettings(real_from=0.5), PLAIN, pairs(2, 3), steps=4)
+    for name, value in (("margin", 0.1), ("identities_per_batch", 4), ("images_per_identity", 2)):
+        with pytest.raises(UserError, match=f"--{name.replace('_', '-')} is of the triplet loss, which is off: add"):
+            TripletSettings.model_validate({name: value})
     batches = mixed_batches(sets(12, 0, people=4), 1, None, PLAIN, pairs(2, 3))
     with pytest.raises(UserError, match="is 6, and --batch-size leaves 8 images"):
         ReidTraining(build_network(NetworkSettings(channels=4), 4), batches, ReidTrainingSettings(batch_size=8))

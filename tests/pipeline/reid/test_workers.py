@@ -98,5 +98,7 @@ def test_two_workers_are_as_one(tmp_path: Path, apart: bool) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(UserError, match="--batch-size 8 cannot be shared by 3 workers"):
         training(ReidNetwork(SMALL, 3), Workers(0, 3))
+    with pytest.raises(UserError, match="--batch-size 8 leaves one image to each of 8 workers, and"):
+        training(ReidNetwork(SMALL, 3), Workers(0, 8))
     with pytest.raises(UserError, match="--synthetic-norm apart: 2 generated images of a batch for 2 workers"):
         training(ReidNetwork(SMALL, 3), Workers(0, 2), mix=MEANS.model_copy(update={"synthetic_norm": "apart"}))

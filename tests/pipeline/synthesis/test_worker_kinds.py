@@ -111,10 +111,11 @@ def test_a_drawn_pose_is_named_by_image_and_person(
         assert row["quality"]["foreground_change"] is None
 
 
-def test_a_pose_and_a_mask_alone_show_whose_they_are(
-    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+@pytest.mark.parametrize("rule", [None, "one_hot"])
+def test_a_pose_and_a_mask_alone_show_nobody_but_by_their_label(
+    rule: str | None, toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
 ) -> None:
-    settings = settings_of("pix2pix", limit=4)
+    settings = settings_of("pix2pix", limit=4, label_rule=rule)
     job = prepare_synthesis(toy_sources.market, None, trained("pix2pix"), settings, annotations_uri=toy_annotations)
     rows = made(job, tmp_path / "set").read().to_pylist()
     by_digest = {row["image_sha256"]: row for row in open_dataset(toy_sources.market).read().to_pylist()}
@@ -122,13 +123,15 @@ def test_a_pose_and_a_mask_alone_show_whose_they_are(
     for row in rows:
         assert [source["role"] for source in row["sources"]] == ["pose"]
         pose = by_digest[row["sources"][0]["sha256"]]
-        assert (row["identity"], row["split"], row["camera"]) == (pose["identity"], pose["split"], None)
-        assert row["hard_label"] == job.plan.classes.number(pose["identity"])
+        assert (row["split"], row["camera"], row["target"]["pose"]) == (pose["split"], None, pose["image_sha256"])
         assert row["subject_keys"] == [subject_key("toy-market-like", pose["identity"])]
-        assert (row["label_rule"], row["target"]["pose"]) == ("lsro", pose["image_sha256"])
-        # The pose is somebody's, the clothes are nobody's.
-        assert (row["soft_label"], row["soft_label_rest"]) == ([], pytest.approx(1 / len(job.plan.classes)))
         assert row["mask"] is not None
+        number = job.plan.classes.number(pose["identity"])
+        if rule is None:  # The pose is somebody's, the clothes are nobody's.
+            assert (row["identity"], row["hard_label"], row["label_rule"]) == (None, -1, "lsro")
+            assert (row["soft_label"], row["soft_label_rest"]) == ([], pytest.approx(1 / len(job.plan.classes)))
+        else:
+            assert (row["identity"], row["hard_label"], row["label_rule"]) == (pose["identity"], number, rule)
 
 
 def test_one_camera_to_another(

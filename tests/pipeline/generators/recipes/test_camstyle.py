@@ -101,6 +101,40 @@ def test_both_networks_learn_at_stargans_rate(tmp_path: Path) -> None:
     assert run.learning_rate() == 1e-4
 
 
+@pytest.mark.parametrize("objective", ["wasserstein", "least_squares"])
+def test_the_terms_are_stargans(objective: str) -> None:
+    weights = {"class_weight": 0.7, "reconstruction_weight": 3.0, "penalty_weight": 5.0}
+    one = recipe(critic_steps=1, objective=objective, **weights)
+    networks, images = one.build(torch.Generator().manual_seed(1), (32, 32)), batch()
+    generator, critic = networks["generator"], networks["critic"]
+    terms = dict(one.step(networks, images, context()))
+    made = generator(images["source"], images["target_camera"]).detach()
+    (on_real, known), (on_fake, named) = critic(images["source"]), critic(made)
+    back = generator(made, images["camera"])
+    rows, asked = torch.arange(3), images["target_camera"]
+    expected = {
+        "critic": {"camera_known": -0.7 * known.log_softmax(dim=1)[rows, images["camera"]].mean()},
+        "generator": {
+            "camera_named": -0.7 * named.log_softmax(dim=1)[rows, asked].mean(),
+            "reconstruction": 3 * (back - images["source"]).abs().mean(),
+        },
+    }
+    if objective == "wasserstein":
+        share = torch.from_numpy(context().rng.random((3, 1, 1, 1), dtype=np.float32))
+        mixed = (share * images["source"] + (1 - share) * made).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(mixed)[0].sum(), mixed)
+        penalty = 5 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        expected["critic"] |= {"critic": on_fake.mean() - on_real.mean(), "penalty": penalty}
+        expected["generator"]["adversarial"] = -on_fake.mean()
+    else:
+        expected["critic"]["critic"] = 0.5 * ((on_real - 1).square().mean() + on_fake.square().mean())
+        expected["generator"]["adversarial"] = (on_fake - 1).square().mean()
+    for player, losses in expected.items():
+        assert set(terms[player]) == set(losses)
+        for name, value in losses.items():
+            torch.testing.assert_close(terms[player][name], value)
+
+
 def test_penalty_of_a_linear_critic() -> None:
     weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(2))
     real, fake = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)

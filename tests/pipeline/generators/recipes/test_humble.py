@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +98,23 @@ def test_a_jitter_moves_as_far_in_all_directions(tmp_path: Path) -> None:
     assert np.abs(np.median(change, axis=0)) == pytest.approx(0, abs=0.2 * widths[:3].max())
 
 
+def test_a_jitter_between_cameras_is_as_wide_as_between_any_two_images() -> None:
+    recipe = find_recipe("colour_jitter_cameras")().fitted({"source": SOURCE})
+    looks = np.stack([look_of(image) for image in SOURCE.images])
+    looks[:, 3:] = np.log(looks[:, 3:])
+    expected = np.sqrt(((looks[:, None] - looks) ** 2).mean(axis=(0, 1)))
+    kept = recipe.build(torch.Generator(), SIZE)["generator"].of(None)  # type: ignore[operator]
+    assert kept == pytest.approx(expected[None], abs=1 / 1024)
+
+
 def test_no_camera_is_made_up(tmp_path: Path) -> None:
     model = find_recipe("reinhard_cameras")
     with pytest.raises(UserError, match="reinhard_cameras needs images by two cameras or more"):
         model().fitted({"source": SOURCE.take(np.flatnonzero(np.arange(12) % 2 == 0))})
+    unknown = replace(SOURCE, cameras=np.where(np.arange(12) < 3, -1, SOURCE.cameras))
+    for name in ("reinhard_cameras", "colour_jitter_cameras"):
+        settings = find_recipe(name)().fitted({"source": unknown}).settings
+        assert settings.cameras == (3, 5), "images of no known camera are of none"  # type: ignore[attr-defined]
     # A stranger's file that names two cameras and holds looks of the first alone.
     empty = model(model.settings_model.model_validate({"looks": 2, "cameras": (1, 2)}))
     save_generator(tmp_path / "generator.safetensors", empty.build_generator(SIZE), empty, *SIZE)

@@ -94,6 +94,11 @@ def test_mixes_of_what_is_not_there_are_refused() -> None:
         mixed_batches(people, 1, MixSettings(nobody_labels="mprl"), steps=10)
     with pytest.raises(UserError, match="--steps 2 are too few for these shares: none is left with generated images"):
         mixed_batches(sets(4, 4), 1, MixSettings(synthetic_from=0.9), steps=2)
+    brief = {"real_from": 0.3, "synthetic_until": 0.34}
+    for mix in (MixSettings(mix="two_means", **brief), MixSettings(synthetic_weight=0.1, **brief)):
+        assert [stage.real and stage.generated for stage in mix.stages(100)] == [False, True, False]
+        with pytest.raises(UserError, match="--steps 10 are too few for these shares: none is left with both kinds"):
+            mixed_batches(sets(4, 4), 1, mix, steps=10)
 
 
 def weights(batch: dict[str, np.ndarray], generated: bool) -> np.ndarray:
@@ -138,7 +143,6 @@ def test_an_additive_batch_is_so_much_larger() -> None:
     assert batch["generated"].tolist() == [0] * 128 + [1] * 46
     assert [row >= 200 for row in rows(batch)] == [False] * 128 + [True] * 46
     assert batch["weight"] == pytest.approx([1 / 128] * 128 + [1 / 46] * 46)
-    assert mix.real_share == 1
     batches.check(128, workers=2)
     with pytest.raises(UserError, match="46 generated images of a batch cannot be shared by 4 workers"):
         batches.check(128, workers=4)

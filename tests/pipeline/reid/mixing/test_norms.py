@@ -92,6 +92,39 @@ def test_the_network_is_whole_again_and_of_its_own_shape(tmp_path: Path) -> None
         assert found == pytest.approx(run.network(to_signed(images)).numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("late", [{"synthetic_from": 0.5}, {"real_from": 0.5}])
+def test_who_joins_later_begins_with_what_the_others_learned(late: dict[str, float], tmp_path: Path) -> None:
+    """Also where the training was stopped right before."""
+    mix = MixSettings.model_validate({**APART.model_dump(), **late})
+    fast = {"learning_rate": 0.05, "warm_up": 0.0, "checkpoint_every": 2}
+    first = training(mix, **fast)
+    first.steps = 2
+    first.run(tmp_path, mix.described())
+    unbroken, resumed = training(mix, **fast), training(mix, **fast)
+    resumed.steps = 3
+    resumed.run(tmp_path, mix.described())
+    scales: list[list[torch.Tensor]] = []
+    for _ in range(3):
+        scales.append([layer.weight.detach().clone() for layer in both_norms(unbroken)])
+        unbroken.train_step()
+    (before, idle), (own, made) = scales[2], both_norms(unbroken)
+    if "real_from" in late:
+        before, idle, own, made = idle, before, made, own
+    assert torch.equal(idle, torch.ones_like(idle)), "who takes no part learns nothing"
+    assert (before - 1).abs().max() > 0.05
+    # The first step of AdamW moves a weight by the learning rate: from the others', not from 1.
+    assert (made.weight - before).abs().max() <= 0.0251
+    assert not torch.equal(made.weight, own.weight)
+    for mine, again in zip(both_norms(unbroken), both_norms(resumed), strict=True):
+        assert torch.equal(mine.weight, again.weight)
+
+
+def both_norms(run: ReidTraining) -> list[nn.Module]:
+    """The first norm of real images, and that of generated ones."""
+    assert run.norms is not None
+    return [run.network.stem[1], run.norms.layers[0]]
+
+
 def test_going_on_from_a_checkpoint_is_as_unbroken(tmp_path: Path) -> None:
     unbroken = training()
     unbroken.run(tmp_path / "unbroken", APART.described())

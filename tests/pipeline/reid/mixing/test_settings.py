@@ -13,7 +13,7 @@ from pipeline.reid.mixing import MixSettings
 def test_defaults_are_the_published_ones() -> None:
     plain, two_means, dynamic = MixSettings(), MixSettings(mix="two_means"), MixSettings(nobody_labels="mprl")
     assert (plain.weight, plain.start, plain.staged) == (None, 0.0, False)
-    assert (two_means.weight, two_means.ratio, two_means.real_share) == (None, 3.0, 0.75)
+    assert (two_means.weight, two_means.ratio) == (None, 3.0)
     assert (dynamic.weight, dynamic.start, dynamic.staged) == (0.1, 0.4, True)
     assert MixSettings(nobody_labels="mprl", synthetic_weight=1, synthetic_from=0).described() == {
         **MixSettings(nobody_labels="mprl").model_dump(),
