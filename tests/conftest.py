@@ -59,6 +59,7 @@ def forkserver() -> ForkServerContext:
     server = multiprocessing.get_context("forkserver")
     workers = [
         "tests.jobs.in_process",
+        "tests.jobs.test_benchmark_recipes",
         "tests.manifests.writing.kill_worker",
         "tests.pipeline.training.test_workers",
         "tests.pipeline.reid.test_workers",

@@ -1,44 +1,58 @@
-"""The benchmark as a user runs it: a tiny world on a real Ray, killed in the middle, the same figures at the end."""
+"""The benchmark as a user runs it: a tiny world, killed in the middle, the same figures at the end."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import polars as pl
-import pytest
 
-from tests.jobs.in_process import JOBS, run
+from tests.jobs.in_process import run
 
 JOB = "benchmark_recipes.py"
-TINY = ("--seeds", "1", "--identities", "8", "--budget", "0.0005", "--reid-epochs", "0.5", "--gaps", "few-images")
+TINY = (
+    "--seeds",
+    "1",
+    "--identities",
+    "8",
+    "--budget",
+    "0.0005",
+    "--reid-epochs",
+    "0.5",
+    "--gaps",
+    "few-images",
+    "--no-ray",
+)
 ONE = ("--arms", "gan-mprl")
 """Taught by the baseline, and so done after it."""
 
 
-@pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_killed_in_the_middle_it_ends_with_the_same_figures(local_ray: str, tmp_path: Path) -> None:
-    unbroken = run(JOB, *TINY, *ONE, "--output", tmp_path / "unbroken", "--no-ray")
+def run_here(folder: Path, *arguments: str) -> None:
+    """The benchmark as the whole of a forked process that may be killed; it stands in ``folder``."""
+    os.chdir(folder)
+    run(JOB, *arguments)
+
+
+def test_killed_in_the_middle_it_ends_with_the_same_figures(forkserver: ForkServerContext, tmp_path: Path) -> None:
+    unbroken = run(JOB, *TINY, *ONE, "--output", tmp_path / "unbroken")
     assert unbroken.returncode == 0, unbroken.stderr
     assert "seed 0, few-images: gan-mprl: rank-1 " in unbroken.stdout
     # Drawing takes longest, and how it goes on is shown elsewhere.
     shutil.copytree(tmp_path / "unbroken" / "seed-0" / "worlds", tmp_path / "broken" / "seed-0" / "worlds")
-    broken = [*TINY, *ONE, "--output", str(tmp_path / "broken"), "--ray-address", local_ray]
-    command = [sys.executable, str(JOBS / JOB), *broken]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
-        baseline = tmp_path / "broken" / "seed-0" / "few-images" / "arms" / "baseline" / "training-0" / "record.json"
-        deadline = time.monotonic() + 600
-        while not baseline.exists():
-            assert driver.poll() is None, "the job ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.kill(driver.pid, signal.SIGKILL)
+    broken = [*TINY, *ONE, "--output", str(tmp_path / "broken")]
+    driver = forkserver.Process(target=run_here, args=(tmp_path, *broken))
+    driver.start()
+    baseline = tmp_path / "broken" / "seed-0" / "few-images" / "arms" / "baseline" / "training-0" / "record.json"
+    deadline = time.monotonic() + 600
+    while not baseline.exists():
+        assert driver.is_alive(), "the job ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    driver.kill()
+    driver.join()
     assert not (tmp_path / "broken" / "benchmark.html").exists()
     written = baseline.stat().st_mtime_ns
     again = run(JOB, *broken)
