@@ -28,5 +28,7 @@ def row_facts(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def person_of(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Whom a source row, or the facts of a generated one, names: the data set and the bare name there."""
-    return row["dataset_id"], bare_name(row["dataset_id"] or "", row["identity"] or "")
+    """Whom a source row, or the facts of a generated one, names: the data set and the bare name there, each empty where
+    it is not said."""
+    home = row["dataset_id"] or ""
+    return home, bare_name(home, row["identity"] or "")

@@ -26,13 +26,13 @@ def row_means(dataset: Dataset) -> dict[str, float]:
     is the nearest; ``moved``, which are given to what they were asked for (`TargetJudge`); ``recognised_and_moved``.
 
     The last is no product of the other two: rows that lose their person may be the very ones that moved, and a row is
-    worth something where it did both.
+    worth something where it did both. It is over the rows of which both can be told.
     """
     quality = dataset.scan().select(*(pl.col("quality").struct.field(name) for name in QUALITY_SCORES)).collect()
     means = {name: quality.get_column(name).mean() for name in _TOLD}
     recognised, moved = quality["identity_rank"] == 1, quality["target_confidence"] > GIVEN
-    both = {"recognised": recognised, "moved": moved, "recognised_and_moved": recognised & moved}
-    means |= {name: share.mean() for name, share in both.items()}
+    told = (recognised & moved).filter(recognised.is_not_null() & moved.is_not_null())
+    means |= {"recognised": recognised.mean(), "moved": moved.mean(), "recognised_and_moved": told.mean()}
     return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]
 
 

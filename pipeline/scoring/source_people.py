@@ -20,6 +20,7 @@ from pipeline.common.row_images import PICTURE
 from pipeline.measures.reliability import IdentityGallery
 from pipeline.reid.data import decode_images
 from pipeline.reid.model import ReidModel
+from pipeline.scoring.row_facts import person_of
 
 _COLUMNS = ("dataset_id", "identity", "split", "role")
 _PART = 256
@@ -28,8 +29,8 @@ _LEAST_STRANGERS = 4
 
 @dataclass(frozen=True)
 class SourcePeople:
-    """``numbers`` of people in the gallery by data set and name, gallery ``rows`` of images by their SHA-256, and the
-    ``splits`` that the people are of."""
+    """``numbers`` of people in the gallery by data set and bare name, gallery ``rows`` of images by their SHA-256,
+    and the ``splits`` that the people are of."""
 
     gallery: IdentityGallery
     numbers: dict[tuple[str, str], int]
@@ -122,9 +123,8 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
             with naming(uri):
                 features.append(model.embed(decoded(part, uri, model.height, model.width)))
             for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
-                person = row["dataset_id"], row["identity"]
                 rows[row["image_sha256"]] = len(identities)
-                identities.append(numbers.setdefault(person, len(numbers)))
+                identities.append(numbers.setdefault(person_of(row), len(numbers)))
             progress.advance(part.num_rows)
     if len(numbers) < 2:
         raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")

@@ -15,6 +15,7 @@ from manifests.errors import UserError
 from manifests.format.schema import SYNTHETIC_SCHEMA
 from manifests.reading.dataset import open_dataset
 from manifests.reading.runs import runs
+from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun, ShardSink
 from pipeline.common.settings import parse_settings
 from pipeline.measures.reliability import auroc
@@ -23,7 +24,17 @@ from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.scoring import dataset as scoring
 from tests.manifests.manifest_rows import source_rows
-from tests.pipeline.scoring.paper_people import HEIGHT, IMAGES, PEOPLE, WIDTH, Laboratory
+from tests.pipeline.scoring.paper_people import (
+    HEIGHT,
+    HOME,
+    IMAGES,
+    PEOPLE,
+    WIDTH,
+    Laboratory,
+    drawn,
+    source_row,
+    write_source,
+)
 from tests.pipeline.spoiled import spoiled
 
 
@@ -77,6 +88,15 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert sum(bar["share"] for bar in calibration["diagram"]) == pytest.approx(1.0)
     assert (calibration["people"], calibration["splits"]) == (PEOPLE, ["gallery", "query"])
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
+
+
+def test_people_are_known_under_the_names_that_a_merge_gave_them(lab: Laboratory, tmp_path: Path) -> None:
+    other = write_source(tmp_path / "other", [source_row(99, 0, drawn(99, 0), dataset_id="others", split="query")])
+    merged = merge([lab.source, other], str(tmp_path / "merged")).uri
+    assert f"{HOME}:0000" in open_dataset(merged).read(["identity"]).column("identity").to_pylist()
+    scored = lab.score(str(tmp_path / "scored"), "--source", merged, "--target-steps", "0")
+    assert quality(scored)["identity_rank"].equals(quality(lab.scored)["identity_rank"])
+    assert quality(scored)["reliability"].null_count() == 0
 
 
 def test_the_report_tells_them(lab: Laboratory, tmp_path: Path) -> None:

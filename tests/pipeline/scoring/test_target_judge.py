@@ -22,6 +22,7 @@ from pipeline.scoring.row_facts import row_facts
 from pipeline.scoring.set_scores import row_means, target_means
 from pipeline.scoring.source_people import decoded
 from pipeline.scoring.target_judge import TargetJudge, Teaching, target_judges
+from tests.pipeline.edited_sets import edited
 from tests.pipeline.scoring.paper_people import (
     HEIGHT,
     WIDTH,
@@ -111,9 +112,9 @@ def test_scores_and_their_record(tmp_path: Path) -> None:
 
 
 def test_shares_of_rows_are_over_those_that_can_be_told(tmp_path: Path) -> None:
-    rows = real_rows()[:4]
-    # (recognised, moved): both, moved alone, recognised alone, recognised and not judged.
-    known = [(1.0, 0.9), (2.0, 0.8), (1.0, 0.5), (1.0, None)]
+    rows = real_rows()[:5]
+    # (recognised, moved): both, moved alone, recognised alone, recognised and not judged, neither.
+    known = [(1.0, 0.9), (2.0, 0.8), (1.0, 0.5), (1.0, None), (2.0, None)]
     made = [
         synthetic_row(
             index, row, drawn(0, 60 + index), quality={"identity_rank": rank, "target_confidence": confidence}
@@ -122,8 +123,12 @@ def test_shares_of_rows_are_over_those_that_can_be_told(tmp_path: Path) -> None:
     ]
     uri = write_made(tmp_path / "made", made, [], PEOPLE)
     means = row_means(open_dataset(uri))
-    assert (means["recognised"], means["moved"]) == (0.75, pytest.approx(2 / 3))
+    assert (means["recognised"], means["moved"]) == (0.6, pytest.approx(2 / 3))
     assert means["recognised_and_moved"] == pytest.approx(1 / 3)
+    unjudged = edited(
+        uri, tmp_path / "unjudged", lambda rows: [row["quality"].pop("target_confidence") for row in rows]
+    )
+    assert row_means(open_dataset(unjudged)) == {"recognised": 0.6}
 
 
 def test_a_domain_needs_real_rows_of_it(tmp_path: Path) -> None:
