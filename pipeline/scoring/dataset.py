@@ -36,7 +36,7 @@ from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
-_VERSION = "2"
+_VERSION = "3"
 _PART = 256
 
 

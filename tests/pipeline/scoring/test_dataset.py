@@ -23,6 +23,8 @@ from pipeline.reid.model import as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.scoring import dataset as scoring
+from pipeline.scoring.row_facts import person_of
+from pipeline.scoring.source_people import source_people
 from tests.manifests.manifest_rows import source_rows
 from tests.pipeline.scoring.paper_people import (
     HEIGHT,
@@ -90,13 +92,18 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
 
 
-def test_people_are_known_under_the_names_that_a_merge_gave_them(lab: Laboratory, tmp_path: Path) -> None:
-    other = write_source(tmp_path / "other", [source_row(99, 0, drawn(99, 0), dataset_id="others", split="query")])
-    merged = merge([lab.source, other], str(tmp_path / "merged")).uri
-    assert f"{HOME}:0000" in open_dataset(merged).read(["identity"]).column("identity").to_pylist()
-    scored = lab.score(str(tmp_path / "scored"), "--source", merged, "--target-steps", "0")
-    assert quality(scored)["identity_rank"].equals(quality(lab.scored)["identity_rank"])
-    assert quality(scored)["reliability"].null_count() == 0
+def test_people_of_merged_sources_are_those_that_rows_name(tmp_path: Path) -> None:
+    rows = [source_row(person, 0, drawn(person, 0)) for person in range(2)]
+    others = [source_row(person, 1, drawn(person, 1), dataset_id="others") for person in range(2)]
+    parts = [write_source(tmp_path / "ours", rows), write_source(tmp_path / "others", others)]
+    merged = merge(parts, str(tmp_path / "merged"))
+    assert f"{HOME}:0000" in merged.read(["identity"]).column("identity").to_pylist()
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    people, _ = source_people([merged], {str(rows[0]["image_sha256"])}, model)
+    # A row that was made before the merge, and one that was merged too.
+    for name in ("0000", f"{HOME}:0000"):
+        assert people.numbers[person_of({"dataset_id": HOME, "identity": name})] == 0
+    assert len(people.numbers) == 4
 
 
 def test_the_report_tells_them(lab: Laboratory, tmp_path: Path) -> None:

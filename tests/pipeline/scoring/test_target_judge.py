@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from pipeline.scoring.target_judge import TargetJudge, Teaching, target_judges
 from tests.pipeline.edited_sets import edited
 from tests.pipeline.scoring.paper_people import (
     HEIGHT,
+    HOME,
     WIDTH,
     drawn,
     source_row,
@@ -65,6 +67,15 @@ def asked_of(rows: list[dict[str, Any]], moved: np.ndarray) -> list[dict[str, An
     return made
 
 
+class Fixed(NamedTuple):
+    """A model that answers the same whatever it sees."""
+
+    share: float
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 2), self.share)
+
+
 def judged(judge: TargetJudge, made: Dataset) -> np.ndarray:
     return judge.confidences(decoded(made.read(), made.uri, HEIGHT, WIDTH), row_facts(made.scan()).collect())
 
@@ -82,6 +93,44 @@ def test_a_camera_is_told_by_people_that_the_classifier_never_saw(tmp_path: Path
     assert (judge.real_images, judge.rows, judge.real, judge.before) == (40, 40, 1.0, 0.0)
     assert ((judged(judge, made) > 0.5) == moved).all()
     assert target_means(judges) == {"moved_real": 1.0, "moved_before": 0.0}
+
+
+def test_a_camera_that_one_half_alone_shows_is_judged_by_nobody(tmp_path: Path) -> None:
+    """The other half's classifier would call it improbable, having never seen it."""
+    rows = real_rows()
+    rows += [source_row(2, 9, tinted(drawn(2, 9), 1), camera=3), source_row(4, 9, tinted(drawn(4, 9), 1), camera=3)]
+    source = write_source(tmp_path / "source", rows)
+    asked = [synthetic_row(number, rows[0], drawn(0, 9 + number), target={"camera": 1 + number}) for number in range(3)]
+    made = open_dataset(write_made(tmp_path / "made", asked, [source], PEOPLE))
+    [judge], _ = target_judges(made, [open_dataset(source)], [], TEACHING._replace(steps=1))
+    assert (list(judge.classes), judge.rows) == (["flat, camera 1", "flat, camera 2"], 2)
+    assert np.isnan(judged(judge, made)).tolist() == [False, False, True]
+
+
+def test_test_images_teach_no_judge_of_training_rows(tmp_path: Path) -> None:
+    rows = real_rows()
+    # On test images the colours say the opposite.
+    held_out = [
+        row | {"camera": 3 - row["camera"], "split": "gallery", "image_id": f"b{row['image_id']}"} for row in rows
+    ]
+    source, moved = write_source(tmp_path / "source", rows + held_out), np.arange(len(rows)) % 4 != 0
+    made = open_dataset(write_made(tmp_path / "made", asked_of(rows, moved), [source], PEOPLE))
+    [judge], _ = target_judges(made, [open_dataset(source)], [], TEACHING)
+    assert (judge.real_images, judge.real) == (40, 1.0)
+    assert ((judged(judge, made) > 0.5) == moved).all()
+
+
+def test_an_image_of_nobody_known_is_not_judged_by_what_learned_from_it(tmp_path: Path) -> None:
+    rows = real_rows()
+    source = write_source(tmp_path / "source", [row | {"identity": None} for row in rows])
+    made = [synthetic_row(number, row, drawn(0, number)) for number, row in enumerate(rows)]
+    dataset = open_dataset(write_made(tmp_path / "made", made, [source], PEOPLE))
+    [judge], _ = target_judges(dataset, [open_dataset(source)], [], TEACHING._replace(steps=1))
+    told_apart = replace(judge, models=(Fixed(0.25), Fixed(0.75)))  # type: ignore[arg-type]
+    facts = row_facts(dataset.scan()).collect().with_columns(identity=pl.lit(None, pl.String))
+    found = told_apart.confidences(decoded(dataset.read(), dataset.uri, HEIGHT, WIDTH), facts)
+    assert found.tolist() == [0.75 if judge.halves[HOME, row["image_sha256"]] else 0.25 for row in rows]
+    assert set(found) == {0.25, 0.75}
 
 
 def test_scores_and_their_record(tmp_path: Path) -> None:
@@ -148,7 +197,7 @@ def test_a_domain_needs_real_rows_of_it(tmp_path: Path) -> None:
     judges, reasons = target_judges(dataset, [open_dataset(source)], [], TEACHING)
     assert (judges, reasons) == (
         [],
-        {"domain": "the sources show flat alone: name the target's manifest with --source too"},
+        {"domain": "the sources show flat alone in the split train: name the target's manifest with --source too"},
     )
     [judge], reasons = target_judges(dataset, [open_dataset(source), open_dataset(target)], [], TEACHING)
     assert reasons == {}
