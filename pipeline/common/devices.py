@@ -1,16 +1,29 @@
-"""The device that networks run on, as a setting."""
+"""The device that networks run on, and the threads of a processor, as settings."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import torch
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
+from torch import nn
 
 from manifests.errors import UserError
 
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 """``cpu``, ``cuda`` or ``cuda:N``."""
+Threads = Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many ``threads``; None leaves it at one for each core."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def device_of(network: nn.Module) -> str:
+    """Where the weights of ``network`` lie, as a `Device`."""
+    return str(next(network.parameters()).device)
 
 
 def check_device(device: str) -> None:

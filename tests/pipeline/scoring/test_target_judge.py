@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from manifests.errors import UserError
 from manifests.format.schema import ANNOTATION_SCHEMA
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.query import rows_where
@@ -153,11 +154,15 @@ def test_scores_and_their_record(tmp_path: Path) -> None:
     assert figures["recognised_and_moved"] == pytest.approx((recognised & moved).mean())
     assert (figures["moved_real"], figures["moved_before"]) == (1.0, 0.0)
     assert record["targets"]["camera"]["rows"] == 40
-    silent = score(open_scoring(made, [], model, "untrained", ScoreSettings(target_steps=0)), str(tmp_path / "silent"))
+    # Of a set that was scored before: what is not judged now is not told from then.
+    unjudged = open_scoring(scored.uri, [source], model, "untrained", ScoreSettings(target_steps=0))
+    silent = score(unjudged, str(tmp_path / "silent"))
     assert (
         silent.scan().select(pl.col("quality").struct.field("target_confidence")).collect().to_series().is_null().all()
     )
     assert "moved" not in silent.run["run"]["scores"]
+    with pytest.raises(UserError, match="--target-steps 0 judges no poses"):
+        open_scoring(made, [], model, "untrained", ScoreSettings(target_steps=0), ["poses"])
 
 
 def test_shares_of_rows_are_over_those_that_can_be_told(tmp_path: Path) -> None:
