@@ -67,6 +67,8 @@ QUALITY_SCORES = (
     "target_confidence",
 )
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
+PROBABILITIES = ("reliability", "target_confidence")
+"""Those of them that are probabilities."""
 QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
 
 REQUIRED: dict[str, frozenset[str]] = {}

@@ -55,7 +55,7 @@ def set_distances(
     made = made.with_columns(camera=pl.col("target").struct.field("camera")).drop("target")
     real = people_in(sources, ("domain", "split", "camera"))
     # A network knows the people it learned from: real images of others would lie further from everything.
-    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True)
+    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True, maintain_order="left")
     found = _distances(([dataset], made), (sources, real), model, most, seed)
     for column in ("domain", "camera"):
         values = made.get_column(column).drop_nulls().unique().sort().to_list()

@@ -22,7 +22,7 @@ from pipeline.reid.data import decode_images
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.row_facts import person_of
 
-_COLUMNS = ("dataset_id", "identity", "split", "role")
+_WHO = ("identity", "split", "role")
 _PART = 256
 _LEAST_STRANGERS = 4
 
@@ -61,9 +61,9 @@ def source_people(
     """
     used, splits = _holding(sources, digests)
     people = _embedded(used, splits, model)
-    known = [source.read(["identity", "split", "role"]) for source in used]
+    known = [source.read(_WHO) for source in used]
     others = {split for table in known for split in table.column("split").to_pylist()} - splits
-    strangers = sum(len(pc.unique(_rows_of_people(table, others).column("identity"))) for table in known)
+    strangers = sum(len(pc.unique(_of_people(table, others).column("identity"))) for table in known)
     return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
 
 
@@ -106,7 +106,23 @@ def decoded(table: pa.Table, uri: str, height: int, width: int) -> NDArray[np.ui
     return decode_images(table.select(PICTURE).to_pylist(), uri, height, width)
 
 
-def _rows_of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+def rows_of_people(
+    sources: Sequence[Dataset], splits: Collection[str], columns: Sequence[str], stage: str
+) -> Iterator[tuple[str, pa.Table]]:
+    """The rows that show somebody of a name in ``splits``, some at a time: the data set's URI, and of each row
+    ``columns`` and the picture."""
+    known = [_of_people(source.read(_WHO), splits).num_rows for source in sources]
+    with Progress(stage, sum(known)) as progress:
+        for source in sources:
+            for shard in source.shards(list(dict.fromkeys([*PICTURE, *_WHO, *columns]))):
+                table = _of_people(shard, splits)
+                for start in range(0, table.num_rows, _PART):
+                    part = table.slice(start, _PART)
+                    yield source.uri, part
+                    progress.advance(part.num_rows)
+
+
+def _of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
     inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
     person = pc.equal(table.column("role"), "person")
     return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
@@ -117,24 +133,13 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     rows: dict[str, int] = {}
     features: list[NDArray[np.float32]] = []
     identities: list[int] = []
-    known = [_rows_of_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
-    with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
-        for uri, part in _parts(sources, splits):
-            with naming(uri):
-                features.append(model.embed(decoded(part, uri, model.height, model.width)))
-            for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
-                rows[row["image_sha256"]] = len(identities)
-                identities.append(numbers.setdefault(person_of(row), len(numbers)))
-            progress.advance(part.num_rows)
+    for uri, part in rows_of_people(sources, splits, ["dataset_id"], f"people of {', '.join(sorted(splits))}"):
+        with naming(uri):
+            features.append(model.embed(decoded(part, uri, model.height, model.width)))
+        for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
+            rows[row["image_sha256"]] = len(identities)
+            identities.append(numbers.setdefault(person_of(row), len(numbers)))
     if len(numbers) < 2:
         raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")
     gallery = IdentityGallery(np.concatenate(features), np.array(identities, np.int64))
     return SourcePeople(gallery, numbers, rows, tuple(sorted(splits)))
-
-
-def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
-    for source in sources:
-        for shard in source.shards([*_COLUMNS, *PICTURE]):
-            table = _rows_of_people(shard, splits)
-            for start in range(0, table.num_rows, _PART):
-                yield source.uri, table.slice(start, _PART)
