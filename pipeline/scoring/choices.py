@@ -155,7 +155,7 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
     the ``models``).
 
     Raises:
-        UserError: a network does not know the people of the labels, or nobody can be watched.
+        UserError: a network does not know the people of the labels, one of them is no label, or nobody can be watched.
     """
     influence = np.zeros(dataset.snapshot.rows)
     for model in models:
@@ -163,8 +163,7 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
         acting = Influence(model, *watched.seen_by(model, _classes_of_people(dataset, numbers)))
         parts = []
         for table, images in _parts(dataset, _LABEL, model, "influence"):
-            targets = expand(relabel(table, numbers, len(model.people)), len(model.people))
-            parts.append(acting.of(images, targets))
+            parts.append(acting.of(images, _targets(table, numbers, len(model.people), dataset.uri)))
         influence += np.concatenate(parts)
     if not np.isfinite(influence).all():
         raise NotFiniteError(f"{dataset.uri}: the influence of {(~np.isfinite(influence)).sum()} rows is not finite")
@@ -176,6 +175,14 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
         choice.drop(row, reason, f"its influence is {influence[row]:.3g}, number {place} of {len(order)}")
     told = {"raising_loss": int((influence < 0).sum()), "raising_loss_kept": int((influence[choice.kept] < 0).sum())}
     return Choice(choice.kept, choice.reasons, choice.messages, told)
+
+
+def _targets(table: pa.Table, numbers: NDArray[np.int32], classes: int, uri: str) -> NDArray[np.float32]:
+    """The labels of rows of the data set at ``uri`` over the network's ``classes``: (N, K)."""
+    try:
+        return expand(relabel(table, numbers, classes), classes)
+    except ValueError as error:
+        raise UserError(f"{uri} has labels that are none: {error}: `python -m manifests validate` lists them") from None
 
 
 def _classes_of_people(dataset: Dataset, numbers: NDArray[np.int32]) -> dict[tuple[str, str], int]:

@@ -54,7 +54,7 @@ def source_people(
     sources: Sequence[Dataset], digests: Collection[str], model: ReidModel
 ) -> tuple[SourcePeople, SourcePeople]:
     """The people of the splits that the images of ``digests`` are in, and people for a calibration: those of the other
-    splits of the same manifests, whom no training saw, or the same people where there are none.
+    splits of the same manifests, whom no training saw, or the same people where fewer than four are seen twice there.
 
     Raises:
         UserError: as `shown_people`.
@@ -63,8 +63,12 @@ def source_people(
     people = _embedded(used, splits, model)
     known = [source.read(_WHO) for source in used]
     others = {split for table in known for split in table.column("split").to_pylist()} - splits
-    strangers = sum(len(pc.unique(_of_people(table, others).column("identity"))) for table in known)
+    strangers = sum(_seen_twice(_of_people(table, others).column("identity")) for table in known)
     return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+
+
+def _seen_twice(identities: pa.ChunkedArray) -> int:
+    return int((pc.value_counts(identities).field("counts").to_numpy() > 1).sum())
 
 
 def shown_people(sources: Sequence[Dataset], digests: Collection[str], model: ReidModel) -> SourcePeople:
@@ -134,11 +138,16 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     features: list[NDArray[np.float32]] = []
     identities: list[int] = []
     for uri, part in rows_of_people(sources, splits, ["dataset_id"], f"people of {', '.join(sorted(splits))}"):
-        with naming(uri):
-            features.append(model.embed(decoded(part, uri, model.height, model.width)))
-        for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
-            rows[row["image_sha256"]] = len(identities)
-            identities.append(numbers.setdefault(person_of(row), len(numbers)))
+        new = []
+        for number, row in enumerate(part.select(["image_sha256", "dataset_id", "identity"]).to_pylist()):
+            # Once, however often it is there: an image that is left out must not be vouched for by its copy.
+            if row["image_sha256"] not in rows:
+                rows[row["image_sha256"]] = len(identities)
+                identities.append(numbers.setdefault(person_of(row), len(numbers)))
+                new.append(number)
+        if new:
+            with naming(uri):
+                features.append(model.embed(decoded(part.take(new), uri, model.height, model.width)))
     if len(numbers) < 2:
         raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")
     gallery = IdentityGallery(np.concatenate(features), np.array(identities, np.int64))

@@ -239,6 +239,14 @@ def test_mistakes_are_one_line(lab: Laboratory, tmp_path: Path, arguments: tuple
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_that_are_none_are_one_line(lab: Laboratory, tmp_path: Path) -> None:
+    spoiled = edited(lab.generated, tmp_path / "spoiled", lambda rows: rows[3].update(hard_label=999))
+    arguments = spoiled, "--rows", "9", "--by", "influence", "--model", lab.model, "--source", lab.source
+    with pytest.raises(UserError, match="has labels that are none: hard_label from 0 to 999 does not fit 24 classes"):
+        chosen(tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_above_the_thresholds_is_said(lab: Laboratory, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lower --min-reliability"):
         chosen(tmp_path / "out", lab.scored.uri, "--rows", "9", "--model", lab.model, "--min-reliability", "1")

@@ -12,6 +12,7 @@ import jobs.score_dataset as score_job
 from manifests.__main__ import main as manifests_main
 from manifests.checking.validate import validate
 from manifests.errors import UserError
+from manifests.format.names import content_id
 from manifests.format.schema import SYNTHETIC_SCHEMA
 from manifests.reading.dataset import open_dataset
 from manifests.reading.runs import runs
@@ -24,7 +25,7 @@ from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.scoring import dataset as scoring
 from pipeline.scoring.row_facts import person_of
-from pipeline.scoring.source_people import source_people
+from pipeline.scoring.source_people import shown_people, source_people
 from tests.manifests.manifest_rows import source_rows
 from tests.pipeline.scoring.paper_people import (
     HEIGHT,
@@ -104,6 +105,30 @@ def test_people_of_merged_sources_are_those_that_rows_name(tmp_path: Path) -> No
     for name in ("0000", f"{HOME}:0000"):
         assert people.numbers[person_of({"dataset_id": HOME, "identity": name})] == 0
     assert len(people.numbers) == 4
+
+
+def test_an_image_that_is_there_twice_does_not_vouch_for_itself(tmp_path: Path) -> None:
+    rows = [source_row(person, number, drawn(person, number)) for person in range(2) for number in range(2)]
+    again = [row | {"image_id": content_id("again", str(row["image_id"]))} for row in rows]
+    once, twice = (open_dataset(write_source(tmp_path / str(len(some)), some)) for some in (rows, rows + again))
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    digests = {str(row["image_sha256"]) for row in rows}
+    alone = shown_people([once], digests, model)
+    for sources in ([twice], [once, once]):
+        found = shown_people(sources, digests, model)
+        assert (found.rows, found.numbers) == (alone.rows, alone.numbers)
+        assert (found.gallery.features == alone.gallery.features).all()
+
+
+@pytest.mark.parametrize(("images", "splits"), [(1, ("train",)), (2, ("query",))])
+def test_strangers_calibrate_where_enough_are_seen_twice(tmp_path: Path, images: int, splits: tuple[str, ...]) -> None:
+    rows = [source_row(person, number, drawn(person, number)) for person in range(4) for number in range(2)]
+    others = [(person, number) for person in range(4, 8) for number in range(images)]
+    rows += [source_row(*which, drawn(*which), split="query") for which in others]
+    source = open_dataset(write_source(tmp_path / "source", rows))
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    people, strangers = source_people([source], {str(rows[0]["image_sha256"])}, model)
+    assert (people.splits, strangers.splits) == (("train",), splits)
 
 
 def test_the_report_tells_them(lab: Laboratory, tmp_path: Path) -> None:

@@ -253,6 +253,9 @@ def test_canonical_poses_are_told_by_the_poses_of_real_rows(tmp_path: Path) -> N
     assert target_judges(dataset, [open_dataset(source)], [], TEACHING)[1] == {
         "pose": "no poses of the sources are known: name their annotations with --annotations"
     }
+    short = edited(dataset.uri, tmp_path / "short", lambda rows: [row["keypoints"].pop() for row in rows])
+    with pytest.raises(UserError, match="a pose that is asked for is none: expected 17"):
+        target_judges(open_dataset(short), [open_dataset(source)], [open_dataset(run.uri)], TEACHING)
     [judge], _ = target_judges(dataset, [open_dataset(source)], [open_dataset(run.uri)], TEACHING)
     assert (list(judge.classes), judge.real) == (["pose 0", "pose 1"], 1.0)
     assert judge.before == 0.5
