@@ -59,8 +59,8 @@ def rewrite(
     }
     run_record = {**record, "merged": inherited_runs([dataset])}
     begin = partial(DatasetRun.start, output, "synthetic", plan_id, planned, footer=dataset.footer, run=run_record)
-    present = Snapshot.newest(open_storage(output))
-    if present is not None and plan_id in present.plan_ids and begin().finished:
+    # What is closed there is begun by nobody: another plan is refused before any work, this one is done.
+    if Snapshot.newest(open_storage(output)) is not None and begin().finished:
         return open_dataset(output)
     rewriting = prepare()
     run = begin()

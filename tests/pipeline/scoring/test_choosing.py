@@ -195,6 +195,8 @@ def test_a_stopped_choice_goes_on_to_the_same_bytes(
     assert [one.sha256 for one in again.snapshot.files] == [one.sha256 for one in whole.snapshot.files]
     monkeypatch.setattr(choosing, "by_reliability", None)  # a finished choice does nothing again
     assert chosen(tmp_path / "stopped", *arguments).snapshot.number == again.snapshot.number
+    with pytest.raises(UserError, match="finished data set of another plan"):  # before any work
+        chosen(tmp_path / "stopped", *arguments, "--min-reliability", "0.1")
 
 
 @pytest.mark.parametrize(
