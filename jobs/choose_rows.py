@@ -12,14 +12,15 @@ the same command.
 
 from __future__ import annotations
 
+from collections import Counter
+
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from pipeline.common.devices import Device, check_device
+from pipeline.common.devices import Device, Threads, check_device, use_threads
 from pipeline.common.settings import run_job
 from pipeline.reid.model import load_reid
 from pipeline.scoring.choosing import ChoiceSettings, choose_rows, open_choosing
@@ -35,22 +36,21 @@ class Settings(ChoiceSettings):
     validation: str | None = Field(
         None, description="influence: URI of the source manifest to watch; by default the sources' training rows"
     )
-    validation_splits: list[Split] = Field(["query", "gallery"], description="influence: the splits of it to watch")
+    validation_splits: list[Split] = Field([], description="splits of --validation; by default query and gallery")
     output: str | None = Field(None, description="URI of the data set of the rows kept; by default DATASET-chosen")
     device: Device = Field("cpu", description="cpu, cuda or cuda:N")
-    threads: int | None = Field(None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
 
 
 def main(settings: Settings) -> None:
     """Choose, write, tell what was kept."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     check_device(settings.device)
     own = settings.part(ChoiceSettings)
     models = [(name, load_reid(name, settings.device)) for name in settings.model]
     job = open_choosing(settings.dataset, own, models, settings.source, settings.validation, settings.validation_splits)
     chosen = choose_rows(job, settings.output or f"{settings.dataset.rstrip('/')}-chosen")
-    for reason, rows in chosen.snapshot.reasons.items():
+    for reason, rows in sorted((Counter(chosen.snapshot.reasons) - Counter(job.dataset.snapshot.reasons)).items()):
         print(f"{reason}: {rows} rows")
     print(f"{chosen.uri}: {chosen.snapshot.rows} of {job.dataset.snapshot.rows} rows kept, {own.by}")
 

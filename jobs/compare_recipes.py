@@ -13,9 +13,9 @@ from pathlib import Path
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import Field
 
+from pipeline.common.devices import Threads, use_threads
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.comparison.page import write_comparison
@@ -38,13 +38,12 @@ class Settings(JobSettings):
     camera_pairs: int = Field(15, ge=1, description="pairs of cameras that camstyle is trained for (6 cameras have 15)")
     reid_steps: int = Field(1200, ge=1, description="training steps of the ReID model that measures")
     seed: int = Field(0, ge=0, description="of the world, the trainings and the instruments")
-    threads: int | None = Field(None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
 
 
 def main(settings: Settings) -> None:
     systems = find_systems(settings.systems)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     world = Path(settings.world)
     if settings.world == "toy":
         world = settings.output / "world"

@@ -15,13 +15,12 @@ from pathlib import Path
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import ConfigDict, Field
 
 from manifests.common.json_text import write_json
 from manifests.errors import UserError
 from manifests.reading.inputs import open_input
-from pipeline.common.devices import Device, check_device
+from pipeline.common.devices import Device, Threads, check_device, use_threads
 from pipeline.common.settings import run_job
 from pipeline.reid.data import with_queries
 from pipeline.reid.evaluation import Retrieval
@@ -46,13 +45,12 @@ class Settings(RetrievalSettings):
     adapt_splits: list[Split] = Field(default=["train"], min_length=1, description="with --adapt-norm: of which splits")
     json_file: Path | None = Field(default=None, alias="json", description="file for the result, for programs")
     device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
 
 
 def main(settings: Settings) -> int:
     """Measure on each data set, print a line for each, write JSON if asked."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     check_settings(settings)
     model, adapted = load_reid(settings.model, settings.device), None
     if settings.adapt_norm is not None:

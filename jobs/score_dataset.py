@@ -14,11 +14,10 @@ from typing import Any
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from pipeline.common.devices import Device, check_device
+from pipeline.common.devices import Device, Threads, check_device, use_threads
 from pipeline.common.settings import run_job
 from pipeline.reid.model import load_reid
 from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
@@ -33,13 +32,12 @@ class Settings(ScoreSettings):
     annotations: list[str] = Field([], description="URIs of their annotations, for poses; by default as --source")
     output: str | None = Field(None, description="URI of the scored data set; by default DATASET-scored")
     device: Device = Field("cpu", description="cpu, cuda or cuda:N")
-    threads: int | None = Field(None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
 
 
 def main(settings: Settings) -> None:
     """Score, write, tell the figures."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     check_device(settings.device)
     model = load_reid(settings.model, settings.device)
     own = settings.part(ScoreSettings)

@@ -21,7 +21,6 @@ if __name__ == "__main__":
     import _start  # noqa: F401
 
 import polars as pl
-import torch
 import yaml
 from pydantic import Field, create_model
 
@@ -31,6 +30,7 @@ from manifests.reading.dataset import open_dataset
 from manifests.reading.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
+from pipeline.common.devices import Threads, use_threads
 from pipeline.common.settings import run_job
 from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.generators.recipes import RECIPES, find_recipe
@@ -56,7 +56,7 @@ class TrainJob(TrainingSettings):
         default=None, description="ReID model (of train_reid.py) in whose features FID and variety are measured"
     )
     licence: str | None = Field(default=None, description="of the generator; by default what its data say")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
     workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
     cameras: list[int] = Field(default=[], description="camstyle: these cameras only, by default all of --source")
     ray_address: str | None = Field(
@@ -72,8 +72,7 @@ def settings_for(recipe: type[Recipe]) -> type[TrainJob]:
 
 def main(settings: TrainJob) -> int:
     """Train (or go on training) and write the result."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     model = find_recipe(settings.recipe)
     if settings.cameras and model is not CamStyle:
         raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: it learns all cameras of its source")

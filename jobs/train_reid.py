@@ -14,7 +14,6 @@ from pathlib import Path
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import Field, model_validator
 
 from manifests.errors import UserError
@@ -22,6 +21,7 @@ from manifests.reading.inputs import open_input
 from pipeline.checkpoints.cards import absolute
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
+from pipeline.common.devices import Threads, use_threads
 from pipeline.common.images import LARGEST_SIDE
 from pipeline.common.settings import run_job
 from pipeline.reid.batches import AugmentationSettings
@@ -68,7 +68,7 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     ray_address: str | None = Field(
         default=None, description="a running cluster; by default the submitted job's, or local"
     )
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
 
     @model_validator(mode="after")
     def _no_flag_is_ignored(self) -> Settings:
@@ -81,8 +81,7 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
 
 def main(settings: Settings) -> int:
     """Train (or go on training), write the result, measure it."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     run = ReidRun(
         # In full: workers may run in another folder.
         uris=tuple(open_input(uri, "source", "synthetic", flag="--train").uri for uri in settings.train),

@@ -10,11 +10,11 @@ from pathlib import Path
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-import torch
 from pydantic import Field
 
 from pipeline.checkpoints import load_metadata, load_state, ship
 from pipeline.checkpoints.table import WEIGHTS_FOLDER
+from pipeline.common.devices import Threads, use_threads
 from pipeline.common.settings import run_job
 from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
 from pipeline.generators.networks.blocks import Upsampling
@@ -34,7 +34,7 @@ class Settings(PTGANSettings, TrainingSettings):
     folder: Path = Field(default=WEIGHTS_FOLDER, description="where the weights and their card are put")
     identities: int = Field(default=300, ge=4, description="of the world, half of them for training")
     images_per_camera: int = Field(default=2, ge=1, description="of the world")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; by default one for each core")
+    threads: Threads = None
     ngf: int = Field(default=32, ge=4, description="channels of the generator's first layer: small, to be shipped")
     blocks: int = Field(default=6, ge=1, description="residual blocks: 6 as for images of 128 x 128 in the paper")
     ndf: int = Field(default=32, ge=4, description="channels of the discriminator's first layer")
@@ -49,8 +49,7 @@ class Settings(PTGANSettings, TrainingSettings):
 
 def main(settings: Settings) -> int:
     """Draw, train, measure, ship."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     world = settings.output / "world"
     make_toyworld(settings.part(ToyWorldSettings), world)
     trial = ToyTrial(world, settings.seed)

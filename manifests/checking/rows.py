@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from manifests.format.schema import (
     ALGORITHMIC_MEDIA,
     LABEL_RULES,
     NOISE_RECIPES,
+    PROBABILITIES,
     REQUIRED,
     ROLES,
     ROW_ID,
@@ -253,10 +254,17 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
         yield "provenance", f"digital_source_type {row['digital_source_type']!r} does not say it is synthetic"
     if not _SHA256.fullmatch(row["pixel_sha256"] or ""):
         yield "provenance", "pixel_sha256 is no SHA-256"
-    for name, score in (row["quality"] or {}).items():
+    yield from _check_scores(row["quality"] or {})
+    yield from _one_of(row, "split", SPLITS)
+
+
+def _check_scores(scores: Mapping[str, float | None]) -> Iterator[Finding]:
+    """Training weighs and chooses rows by them."""
+    for name, score in scores.items():
         if score is not None and not np.isfinite(score):
             yield "quality", f"{name} is {score}"
-    yield from _one_of(row, "split", SPLITS)
+        elif score is not None and name in PROBABILITIES and not 0 <= score <= 1:
+            yield "quality", f"{name} is {score:g}, a probability lies in [0, 1]"
 
 
 def _one_of(row: Row, name: str, allowed: tuple[str, ...]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from manifests.errors import UserError
 from manifests.format.names import bare_name, qualified_name, subject_key
 from manifests.format.schema import ROW_ID, Kind
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 from manifests.reading.people import SHOWN_DATASET, class_origins, dataset_ids
 
 _IMAGE = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
@@ -190,7 +191,7 @@ def find_rejects(dataset: Dataset, traces: Traces) -> tuple[NDArray[np.bool_], .
 
 def trace_columns(kind: Kind, table: pa.Table) -> pl.DataFrame:
     """Of each row: ``id``, ``own_digest``, ``path``, and the ``digests`` of images and ``keys`` of people behind it."""
-    rows = pl.DataFrame(pl.from_arrow(table))
+    rows = frame_of(table)
     digests, keys, path = pl.concat_list("image_sha256"), pl.lit([], pl.List(pl.String)), pl.lit(None, pl.String)
     if kind == "source":
         keys, path = pl.concat_list(_shown_keys(rows)), pl.col("relative_path")

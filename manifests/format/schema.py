@@ -67,6 +67,8 @@ QUALITY_SCORES = (
     "target_confidence",
 )
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
+PROBABILITIES = ("reliability", "target_confidence")
+"""Those of them that are probabilities."""
 QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
 
 REQUIRED: dict[str, frozenset[str]] = {}
@@ -195,10 +197,16 @@ ADDED_COLUMNS = ("licence", "consent_basis")
 """Columns of synthetic rows that files from before version 1.3 do not have."""
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,6})", version)
+    return tuple(map(int, found.groups())) if found else ()
+
+
 def _before(version: str) -> pa.Schema:
     """The synthetic schema of the last version before ``version``."""
-    kept = [field for field in SYNTHETIC_SCHEMA if version > "1.3" or field.name not in ADDED_COLUMNS]
-    unknown = {score for since, scores in _SCORES_SINCE.items() if since >= version for score in scores}
+    kept = [field for field in SYNTHETIC_SCHEMA if _numbers(version) > (1, 3) or field.name not in ADDED_COLUMNS]
+    later = (scores for since, scores in _SCORES_SINCE.items() if _numbers(since) >= _numbers(version))
+    unknown = {score for scores in later for score in scores}
     types = {"quality": pa.struct([score for score in QUALITY if score.name not in unknown])}
     required = REQUIRED["synthetic"]
     return _schema("synthetic", [(one.name, types.get(one.name, one.type), one.name not in required) for one in kept])
@@ -254,11 +262,6 @@ def check_version(version: str, where: str) -> None:
 def is_newer(version: str) -> bool:
     """Whether ``version`` is a newer one, which may know more than this one does."""
     return _numbers(version) > _numbers(SCHEMA_VERSION)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,6})", version)
-    return tuple(map(int, found.groups())) if found else ()
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:

@@ -55,7 +55,7 @@ def find_images(datasets: Sequence[Dataset], digests: Collection[str], columns: 
     found: dict[str, Row] = {}
     for dataset in datasets:
         wanted = pa.array(sorted(set(digests) - set(found)), pa.string())
-        if not len(wanted) or not dataset.snapshot.rows:
+        if not len(wanted):
             continue
         index = index_rows(dataset, ["image_sha256"])
         places = index.filter(pc.is_in(index.column("image_sha256"), value_set=wanted))

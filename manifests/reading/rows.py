@@ -8,18 +8,25 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.errors import UserError
-from manifests.format.schema import ROW_ID
+from manifests.format.schema import ROW_ID, SCHEMAS
 from manifests.reading.dataset import Dataset
 
 
 def index_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
     """``columns`` of every row plus its place: ``file`` (number in the snapshot) and ``row`` in that file."""
-    tables = []
-    for number, table in enumerate(dataset.shards(columns)):
-        place = {"file": pa.array(np.full(table.num_rows, number, np.int32))}
-        place["row"] = pa.array(np.arange(table.num_rows, dtype=np.int32))
-        tables.append(pa.table({**{name: table.column(name) for name in columns}, **place}))
-    return pa.concat_tables(tables) if tables else pa.table({})
+    tables = [_placed(_no_rows(dataset, columns), columns, 0)]
+    tables += (_placed(table, columns, number) for number, table in enumerate(dataset.shards(columns)))
+    return pa.concat_tables(tables)
+
+
+def _placed(table: pa.Table, columns: Sequence[str], number: int) -> pa.Table:
+    place = {"file": pa.array(np.full(table.num_rows, number, np.int32))}
+    place["row"] = pa.array(np.arange(table.num_rows, dtype=np.int32))
+    return pa.table({**{name: table.column(name) for name in columns}, **place})
+
+
+def _no_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
+    return SCHEMAS[dataset.kind].empty_table().select(list(columns)).replace_schema_metadata(None)
 
 
 def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -42,7 +49,7 @@ def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa
                 parts.append(table.take(pa.array(rows[members] - starts[group])))
                 origin.append(members)
     if not parts:
-        return pa.table({})
+        return _no_rows(dataset, columns)
     order = np.argsort(np.concatenate(origin), kind="stable")
     return pa.concat_tables(parts).take(pa.array(order))
 
@@ -57,7 +64,7 @@ def find_rows(dataset: Dataset, names: Sequence[str], columns: Sequence[str] = (
     """
     column = ROW_ID[dataset.kind]
     index = index_rows(dataset, [column, *columns])
-    ids = np.array(index.column(column).to_pylist() if index.num_rows else [], dtype=str)
+    ids = np.array(index.column(column).to_pylist(), dtype=str)
     order = np.argsort(ids)
     ends = [np.searchsorted(ids, [name + beyond for name in names], sorter=order) for beyond in ("", "\uffff")]
     for name, start, end in zip(names, *ends, strict=True):

@@ -62,13 +62,14 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
     inputs = _opened(uris, output)
     classes, renamings = unite(inputs)
     parts = list(_parts(inputs, renamings))
-    footer = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
+    numbering = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
+    agreed = dict(set.intersection(*(set(one.footer.items()) for one in inputs)))
     run = DatasetRun.start(
         output,
         inputs[0].kind,
-        content_id("merge", inputs[0].kind, *(dataset.digest() for dataset in inputs), *footer.values()),
+        content_id("merge", inputs[0].kind, *(dataset.digest() for dataset in inputs), *numbering.values()),
         {number: part.rows for number, part in enumerate(parts)},
-        footer=footer,
+        footer={**agreed, **numbering},
         run={"job": "merge", "merged": inherited_runs(inputs)},
     )
     with attempt(run, len(parts)):

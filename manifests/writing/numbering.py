@@ -23,6 +23,7 @@ from manifests.errors import UserError
 from manifests.format.names import bare_name, qualified_name
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 from manifests.reading.people import SHOWN_DATASET, class_origins
 from manifests.writing.relabel import relabel
 
@@ -130,12 +131,12 @@ def _numbers(names: Sequence[str | None], places: list[str | None]) -> NDArray[n
 
 def _renamed(rows: pa.Table, names: Mapping[_Person, str]) -> pa.Table:
     synthetic = "sample_id" in rows.schema.names
-    columns = pl.DataFrame(pl.from_arrow(rows.select(["identity", "sources" if synthetic else "dataset_id"])))
+    columns = frame_of(rows.select(["identity", "sources" if synthetic else "dataset_id"]))
     pairs = columns.select(SHOWN_DATASET if synthetic else "dataset_id", "identity").iter_rows()
     called = pa.array([names.get((home, name), name) for home, name in pairs], pa.string())
     place = rows.schema.get_field_index("identity")
     rows = rows.set_column(place, rows.schema.field(place), called)
     if not synthetic:
         return rows
-    keys = pl.DataFrame(pl.from_arrow(rows.select(["identity", "sample_id"])))
+    keys = frame_of(rows.select(["identity", "sample_id"]))
     return rows.take(keys.select(pl.arg_sort_by("identity", "sample_id", nulls_last=False)).to_series().to_arrow())

@@ -122,6 +122,17 @@ class DatasetRun:
                 self.finished = True
                 return settle(self._storage, snapshot)
 
+    def written(self) -> Dataset:
+        """What the data set is when the run is closed, before that is done.
+
+        Raises:
+            UserError: rows are missing; the run is then marked failed.
+        """
+        newest = Snapshot.newest(self._storage)
+        if newest is None or self._plan.plan_id not in newest.plan_ids:
+            newest = self._next_snapshot(newest, self._checked_records())
+        return Dataset(self.uri, newest, self._storage)
+
     def note(self, entries: Mapping[str, object]) -> None:
         """Add what only the work itself could tell (anything JSON) to the run's record when it is closed."""
         self._notes |= entries

@@ -10,6 +10,7 @@ from typing import Any
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 from pipeline.checkpoints import CHECKPOINTS, Checkpoint, cache_folder, file_sha256, locate, resolve
+from pipeline.common.known import check_known
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,9 +75,7 @@ def _fetched(name: str) -> dict[str, Any]:
 
 def _verified(names: Sequence[str]) -> list[dict[str, Any]]:
     """One row a checkpoint: the digest found and whether it is right. Without names, all that is here."""
-    unknown = [name for name in names if name not in CHECKPOINTS]
-    if unknown:
-        raise UserError(f"unknown checkpoint {unknown[0]!r}; known: {', '.join(CHECKPOINTS)}")
+    check_known("checkpoint", names, CHECKPOINTS)
     rows = []
     for checkpoint in [CHECKPOINTS[name] for name in names] or CHECKPOINTS.values():
         path = locate(checkpoint)

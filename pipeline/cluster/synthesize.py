@@ -41,6 +41,7 @@ from pipeline.synthesis.plan_kinds import (
     check_kind,
     kind_of,
 )
+from pipeline.synthesis.recorded_inputs import described
 from pipeline.synthesis.row_inputs import check_draws
 from pipeline.synthesis.target_styles import measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
@@ -242,7 +243,7 @@ def run_record(job: Synthesis) -> dict[str, Any]:
         "settings": job.settings.model_dump(mode="json"),
         "settings_sha256": job.plan.settings_sha256,
         "checkpoints": _checkpoints(job),
-        "inputs": [{"role": role, **described} for role, dataset in used for described in _inputs(dataset)],
+        "inputs": [one for role, dataset in used for one in described(role, dataset)],
         "annotations": _annotations(job.inputs.annotations_uri),
         "styles": [{"camera": camera, **style.as_dict()} for camera, style in job.inputs.styles.items()],
         "environment": environment(job.inputs.device, job.inputs.threads),
@@ -282,21 +283,13 @@ def _annotations(uri: str | None) -> dict[str, Any] | None:
     return {"uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows, "models": models}
 
 
-def _inputs(dataset: Dataset) -> list[dict[str, Any]]:
-    """Id and terms of what an input was made of, with the input's own digest and rows."""
-    terms = dataset.scan().select("dataset_id", "licence", "consent_basis").unique(maintain_order=True).collect()
-    shared = {"uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows}
-    return [
-        {"id": row["dataset_id"], "licence": row["licence"], "consent": row["consent_basis"], **shared}
-        for row in terms.to_dicts()
-    ]
-
-
 def _terms(
     generators: GeneratorSet, settings: SynthesisSettings, target: Dataset | None, teacher_sha256: str | None
 ) -> dict[str, Terms]:
     """By member of the generators, what its rows come under beside the terms of their own images."""
-    shared = [Terms.of(one["licence"], one["consent"]) for one in (_inputs(target) if target is not None else ())]
+    shared = [
+        Terms.of(one["licence"], one["consent"]) for one in (described("target", target) if target is not None else ())
+    ]
     if teacher_sha256 is not None:
         shared.append(_model_terms(str(settings.teacher), teacher_sha256))
     return {

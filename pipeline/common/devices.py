@@ -1,15 +1,34 @@
-"""The device that networks run on, as a setting."""
+"""The device that networks run on, and the threads of a processor, as settings."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from manifests.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import nn
+
+# torch is imported by who uses it here: it takes seconds, for which what runs no network need not wait.
+
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 """``cpu``, ``cuda`` or ``cuda:N``."""
+Threads = Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many ``threads``; None leaves it at one for each core."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def device_of(network: nn.Module) -> str:
+    """Where the weights of ``network`` lie, as a `Device`."""
+    return str(next(network.parameters()).device)
 
 
 def check_device(device: str) -> None:
@@ -20,7 +39,7 @@ def check_device(device: str) -> None:
     """
     if device == "cpu":
         return
-    import torch  # seconds, that workers and settings without a network need not wait for
+    import torch
 
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if (torch.device(device).index or 0) >= found:

@@ -34,6 +34,7 @@ from pydantic_settings import (
 
 from manifests.common.stopping import report_stop, stop_raises
 from manifests.errors import UserError, one_line
+from pipeline.common.known import check_known
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
@@ -56,10 +57,7 @@ def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: st
     """
     arguments = list(arguments)
     from_file = _read_config(_take_option(arguments, "--config"))
-    unknown = sorted(set(from_file) - set(model.model_fields))
-    if unknown:
-        known = ", ".join(sorted(model.model_fields))
-        raise UserError(f"unknown setting {unknown[0]!r} in the configuration file; known: {known}")
+    check_known("setting of the configuration file", from_file, sorted(model.model_fields))
     try:
         parsed = CliApp.run(_command_line(model, program), cli_args=arguments, **from_file)
         return model.model_validate(parsed.model_dump())

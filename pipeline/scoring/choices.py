@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.names import bare_name
+from manifests.format.schema import TARGET
 from manifests.format.soft_labels import expand
 from manifests.reading.dataset import Dataset
 from manifests.reading.people import SHOWN_DATASET, class_origins
@@ -77,14 +78,14 @@ def by_reliability(
 ) -> Choice:
     """At most ``count`` rows by reliability x target confidence x diversity (`choose_diverse`), of each person as many.
 
-    What lies below a threshold is not kept, however few are left; a person's row whose reliability nobody knows is
-    below any. A factor that does not apply is 1: a row of nobody has no reliability, one that asks for nothing no
-    confidence.
+    What lies below a threshold is not kept, however few are left; what nobody knows is below any but a confidence of 0.
+    A factor that does not apply is 1: a row of nobody has no reliability, one that asks for nothing no confidence. The
+    confidence of a row that asks for what nobody judges is taken to be the mean of the others.
 
     Raises:
-        UserError: no row has a reliability, or none is above the thresholds; as `shown_people`.
+        UserError: no row has a score that is asked for, or none is above the thresholds; as `shown_people`.
     """
-    rows = _scored_rows(dataset)
+    rows = _scored_rows(dataset, min_confidence)
     choice = Choice.nothing(rows.height)
     worth = _worth(rows, min_reliability, min_confidence, choice)
     eligible = np.array([not reason for reason in choice.reasons])
@@ -103,33 +104,43 @@ def by_reliability(
         there = _real_features(known, person, features.shape[1])
         chosen = mine[choose_diverse(features[mine], worth[mine], there, int(quota))]
         choice.kept[chosen] = True
+        whose = "of the same person" if any(person) else "of nobody"
         for row in np.setdiff1d(mine, chosen).tolist():
-            choice.drop(row, "adds_less", f"{quota} rows of the same person are worth more: reliable, moved and new")
+            choice.drop(row, "adds_less", f"{quota} rows {whose} are worth more: reliable, moved and new")
     return choice
 
 
-def _scored_rows(dataset: Dataset) -> pl.DataFrame:
+def _scored_rows(dataset: Dataset, min_confidence: float) -> pl.DataFrame:
+    """Whom each row shows, its scores, and whether it ``asks`` for anything."""
     scores = [pl.col("quality").struct.field(name) for name in ("reliability", "target_confidence")]
-    rows = dataset.scan().select("identity", SHOWN_DATASET, CONTENT, *scores).collect()
-    people = rows.drop_nulls("identity")
-    if people.height and people["reliability"].is_null().all():
-        raise UserError(f"no row of {dataset.uri} has a reliability: score it with jobs/score_dataset.py first")
+    asks = pl.any_horizontal(pl.col("target").struct.field(field.name).is_not_null() for field in TARGET).alias("asks")
+    rows = dataset.scan().select("identity", SHOWN_DATASET, CONTENT, asks, *scores).collect()
+    for name, needed in (("reliability", pl.col("identity").is_not_null()), ("target_confidence", pl.col("asks"))):
+        some = rows.filter(needed)[name]
+        if (name == "reliability" or min_confidence) and len(some) and some.is_null().all():
+            raise UserError(f"no row of {dataset.uri} has a {name}: score it with jobs/score_dataset.py first")
     return rows
 
 
 def _worth(rows: pl.DataFrame, min_reliability: float, min_confidence: float, choice: Choice) -> NDArray[np.float64]:
     """Reliability x target confidence (N,); in ``choice`` what is below a threshold."""
-    worth = np.ones(rows.height)
-    columns = rows.select("identity", "reliability", "target_confidence").iter_rows()
-    for row, (identity, reliability, confidence) in enumerate(columns):
-        if identity is not None and (reliability is None or reliability < min_reliability):
-            said = "unknown" if reliability is None else f"{reliability:.3g}"
-            choice.drop(row, "unreliable", f"its reliability is {said}, {min_reliability:g} is asked for")
-        elif confidence is not None and confidence < min_confidence:
-            choice.drop(row, "not_moved", f"its target_confidence is {confidence:.3g}, {min_confidence:g} is asked for")
-        else:
-            worth[row] = (1.0 if identity is None else reliability) * (1.0 if confidence is None else confidence)
-    return worth
+    confidence = pl.coalesce("target_confidence", pl.when(~pl.col("asks")).then(1.0))
+    known = rows.select(
+        reliability=pl.when(pl.col("identity").is_null()).then(1.0).otherwise("reliability"),
+        confidence=confidence,
+        guessed=pl.coalesce(confidence, confidence.filter("asks").mean(), 1.0),
+    ).cast(pl.Float64)
+    for row, (reliability, confidence, _) in enumerate(known.iter_rows()):
+        if reliability is None or reliability < min_reliability:
+            choice.drop(row, "unreliable", f"its reliability is {_said(reliability)}, {min_reliability:g} is asked for")
+        elif min_confidence and (confidence is None or confidence < min_confidence):
+            asked_for = f"{min_confidence:g} is asked for"
+            choice.drop(row, "not_moved", f"its target_confidence is {_said(confidence)}, {asked_for}")
+    return known.select(pl.col("reliability").fill_null(0.0) * pl.col("guessed")).to_series().to_numpy()
+
+
+def _said(score: float | None) -> str:
+    return "unknown" if score is None else f"{score:.3g}"
 
 
 def _real_features(known: SourcePeople | None, person: tuple[str, str], size: int) -> Features:
@@ -144,7 +155,7 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
     the ``models``).
 
     Raises:
-        UserError: a network does not know the people of the labels, or nobody can be watched.
+        UserError: a network does not know the people of the labels, one of them is no label, or nobody can be watched.
     """
     influence = np.zeros(dataset.snapshot.rows)
     for model in models:
@@ -152,8 +163,7 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
         acting = Influence(model, *watched.seen_by(model, _classes_of_people(dataset, numbers)))
         parts = []
         for table, images in _parts(dataset, _LABEL, model, "influence"):
-            targets = expand(relabel(table, numbers, len(model.people)), len(model.people))
-            parts.append(acting.of(images, targets))
+            parts.append(acting.of(images, _targets(table, numbers, len(model.people), dataset.uri)))
         influence += np.concatenate(parts)
     if not np.isfinite(influence).all():
         raise NotFiniteError(f"{dataset.uri}: the influence of {(~np.isfinite(influence)).sum()} rows is not finite")
@@ -165,6 +175,14 @@ def by_influence(dataset: Dataset, watched: Watched, models: Sequence[ReidModel]
         choice.drop(row, reason, f"its influence is {influence[row]:.3g}, number {place} of {len(order)}")
     told = {"raising_loss": int((influence < 0).sum()), "raising_loss_kept": int((influence[choice.kept] < 0).sum())}
     return Choice(choice.kept, choice.reasons, choice.messages, told)
+
+
+def _targets(table: pa.Table, numbers: NDArray[np.int32], classes: int, uri: str) -> NDArray[np.float32]:
+    """The labels of rows of the data set at ``uri`` over the network's ``classes``: (N, K)."""
+    try:
+        return expand(relabel(table, numbers, classes), classes)
+    except ValueError as error:
+        raise UserError(f"{uri} has labels that are none: {error}: `python -m manifests validate` lists them") from None
 
 
 def _classes_of_people(dataset: Dataset, numbers: NDArray[np.int32]) -> dict[tuple[str, str], int]:

@@ -21,8 +21,10 @@ from manifests.errors import UserError
 from manifests.format.names import content_id
 from manifests.format.schema import REJECT_SCHEMA
 from manifests.reading.dataset import Dataset
+from manifests.reading.frames import frame_of
 from manifests.reading.inputs import open_input
 from pipeline.checkpoints.cards import describe_model
+from pipeline.common.devices import device_of
 from pipeline.common.environment import environment
 from pipeline.common.progress import Progress
 from pipeline.common.settings import JobSettings
@@ -35,7 +37,9 @@ from pipeline.scoring.watched import Watched
 from pipeline.sources.files import Split
 
 JOB = "choose_rows"
-_VERSION = "1"
+_VERSION = "2"
+_READ_BY = {"min_reliability": "reliability", "min_confidence": "reliability", "seed": "random"}
+"""Settings that one way of choosing reads alone."""
 
 
 class ChoiceSettings(JobSettings):
@@ -52,9 +56,12 @@ class ChoiceSettings(JobSettings):
     seed: int = Field(0, ge=0, description="random: which rows are drawn")
 
     @model_validator(mode="after")
-    def _one_size(self) -> Self:
+    def _fitting(self) -> Self:
         if (self.keep is None) == (self.rows is None):
             raise UserError("name the size of what is kept: --keep SHARE or --rows N")
+        for name, by in _READ_BY.items():
+            if by != self.by and getattr(self, name) != type(self).model_fields[name].default:
+                raise UserError(f"--by {self.by} takes no --{name.replace('_', '-')}")
         return self
 
     def count(self, candidates: int) -> int:
@@ -117,24 +124,28 @@ def open_choosing(
     models: Sequence[tuple[str, ReidModel]] = (),
     sources: Sequence[str] = (),
     validation: str | None = None,
-    validation_splits: Sequence[Split] = ("query", "gallery"),
+    validation_splits: Sequence[Split] = (),
 ) -> Choosing:
     """The rows at ``uri`` and what the way of choosing takes: for ``reliability`` one model and ``sources`` (by default
     those that the run record names); for ``influence`` models and the rows to watch, those of ``validation`` in
-    ``validation_splits``, by default the training rows of the sources.
+    ``validation_splits`` (by default query and gallery), or else the training rows of the sources.
 
     Raises:
         UserError: one is not there, of another kind, missing, or not asked for.
     """
     dataset, by = open_input(uri, "synthetic"), settings.by
     _check_flags(by, len(models), bool(sources), validation is not None)
+    if validation_splits and validation is None:
+        raise UserError("--validation-splits are those of --validation: name it")
     if by == "random":
         return Choosing(dataset, settings)
     if by == "reliability":
         return Choosing(dataset, settings, tuple(models), sources=open_sources(dataset, sources))
     if validation is None:
         return Choosing(dataset, settings, tuple(models), watched=Watched(open_sources(dataset, sources), ("train",)))
-    watched = Watched((open_input(validation, "source", flag="--validation"),), tuple(validation_splits))
+    watched = Watched(
+        (open_input(validation, "source", flag="--validation"),), tuple(validation_splits or ("query", "gallery"))
+    )
     return Choosing(dataset, settings, tuple(models), watched=watched)
 
 
@@ -174,8 +185,8 @@ def _rewriting(job: Choosing) -> Rewriting:
 
 def _dropped(table: pa.Table, choice: Choice) -> pa.Table:
     """What the rejects table says of the rows of ``table`` that are not kept."""
-    frame = pl.DataFrame(pl.from_arrow(table.select(["sample_id", "sources"]))).select("sample_id", CONTENT)
-    rows = frame.with_columns(reason=pl.Series(choice.reasons), message=pl.Series(choice.messages))
+    names = frame_of(table.select(["sample_id", "sources"])).select("sample_id", CONTENT)
+    rows = names.with_columns(reason=pl.Series(choice.reasons), message=pl.Series(choice.messages))
     rejects = [
         {
             "item_id": row["sample_id"],
@@ -198,6 +209,6 @@ def _record(job: Choosing) -> dict[str, Any]:
             {**describe_model(name, model.sha256), "role": role, "name": name, "recipe": "reid"}
             for name, model in job.models
         ],
-        "environment": environment("cpu"),
+        "environment": environment(next((device_of(model.network) for _, model in job.models), "cpu")),
         "chosen_by": [{"uri": one.uri, "digest": one.digest()} for one in job.real],
     }

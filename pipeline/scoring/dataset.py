@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from manifests.errors import UserError
 from manifests.format.names import content_id
 from manifests.format.schema import QUALITY, QUALITY_SCORES
 from manifests.reading.dataset import Dataset
@@ -23,6 +24,7 @@ from manifests.reading.frames import frame_of
 from manifests.reading.inputs import open_input
 from manifests.reading.origins import find_origins
 from pipeline.checkpoints.cards import describe_model
+from pipeline.common.devices import device_of
 from pipeline.common.environment import environment
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
@@ -36,8 +38,13 @@ from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
-_VERSION = "2"
+_VERSION = "3"
 _PART = 256
+_JUDGED = (
+    *("identity_similarity", "identity_rank", "identity_margin", "identity_entropy", "reliability"),
+    "target_confidence",
+)
+"""Scores that are given here: where nobody can tell they are null, and no earlier scoring's stay."""
 
 
 class ScoreSettings(JobSettings):
@@ -81,8 +88,11 @@ def open_scoring(
     """The data set at ``uri``, its sources and their annotations: those given, else those that its run record names.
 
     Raises:
-        UserError: one is not there or of another kind, or nothing says what the sources are.
+        UserError: one is not there or of another kind, nothing says what the sources are, or ``annotations`` are given
+            where no target is judged.
     """
+    if annotations and not settings.target_steps:
+        raise UserError("--target-steps 0 judges no poses: leave --annotations out")
     dataset = open_input(uri, "synthetic")
     opened = open_sources(dataset, sources)
     posed = annotations or [one.uri for one in find_origins(dataset, None, None).annotations]
@@ -97,7 +107,7 @@ def score(job: Scoring, output: str) -> Dataset:
         UserError: ``output`` is the data set itself or holds something else, a source image is missing, the sources
             show too few people, or the model's features are not finite.
     """
-    check_output(output, (job.dataset, *job.sources))
+    check_output(output, (job.dataset, *job.sources, *job.annotations))
     return rewrite(job.dataset, output, job.plan_id, _run_record(job), partial(_rewriting, job), "score")
 
 
@@ -126,10 +136,8 @@ class _Judges:
         identity = IdentityJudge.of(job.dataset, job.sources, model, settings.wrong_share, settings.seed)
         if not settings.target_steps:
             return cls(model, identity, (), {})
-        device = str(next(model.network.parameters()).device)
-        teaching = Teaching(
-            settings.target_images, settings.target_steps, (model.height, model.width), settings.seed, device
-        )
+        size, device = (model.height, model.width), device_of(model.network)
+        teaching = Teaching(settings.target_images, settings.target_steps, size, settings.seed, device)
         return cls(model, identity, *target_judges(job.dataset, job.sources, job.annotations, teaching))
 
     def scores(self, images: NDArray[np.uint8], facts: pl.DataFrame) -> dict[str, NDArray[Any]]:
@@ -143,19 +151,19 @@ class _Judges:
 
 
 def _scored(table: pa.Table, uri: str, judges: _Judges, progress: Progress) -> pa.Table:
-    """``table``, of the data set at ``uri``, with the judges' scores in ``quality``; the other scores stay."""
-    if judges.identity is None and not judges.targets:
-        progress.advance(table.num_rows)
-        return table
-    facts = row_facts(frame_of(table.select(FACTS)).lazy()).collect()
+    """``table``, of the data set at ``uri``, with the judges' scores in ``quality``; what is not `_JUDGED` stays."""
     parts = []
-    for start in range(0, table.num_rows, _PART):
-        images = decoded(table.slice(start, _PART), uri, judges.model.height, judges.model.width)
+    for start in range(0, table.num_rows if judges.identity or judges.targets else 0, _PART):
+        some = table.slice(start, _PART)
+        images = decoded(some, uri, judges.model.height, judges.model.width)
         with naming(uri):
-            parts.append(judges.scores(images, facts[start : start + _PART]))
+            parts.append(judges.scores(images, row_facts(frame_of(some.select(FACTS)).lazy()).collect()))
         progress.advance(len(images))
+    if not parts:
+        progress.advance(table.num_rows)
     quality = table.column("quality").combine_chunks()
     columns = {name: quality.field(name) for name in QUALITY_SCORES}
+    columns |= dict.fromkeys(_JUDGED, pa.nulls(table.num_rows, pa.float32()))
     for name in parts[0] if parts else ():
         columns[name] = pa.array(np.concatenate([part[name] for part in parts]), pa.float32(), from_pandas=True)
     place = table.schema.get_field_index("quality")
@@ -183,6 +191,6 @@ def _run_record(job: Scoring) -> dict[str, Any]:
         "job": JOB,
         "settings": job.settings.model_dump(mode="json"),
         "checkpoints": [{**described, "role": "judge of identities", "name": job.model_name, "recipe": "reid"}],
-        "environment": environment(str(next(job.model.network.parameters()).device)),
+        "environment": environment(device_of(job.model.network)),
         "scored_against": [{"uri": one.uri, "digest": one.digest()} for one in (*job.sources, *job.annotations)],
     }

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from manifests.disk.snapshots import CommitRecord, Snapshot, commit_path
+from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
 from manifests.format.schema import REJECT_SCHEMA
-from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.earlier_runs import inherited_runs, row_plans
 from manifests.storage.whole_files import open_storage
@@ -47,8 +45,8 @@ def rewrite(
 ) -> Dataset:
     """Write what ``prepare`` makes of ``dataset`` to ``output``; the same call goes on with what was stopped.
 
-    A shard stays a shard, what was rejected stays rejected, and every row keeps the plan that made it. ``prepare`` runs
-    before the output is begun, so that what it refuses leaves nothing behind, and not where all is done already.
+    A shard stays a shard with its metadata, what was rejected stays rejected, and every row keeps its plan. ``prepare``
+    runs before the output is begun, so that what it refuses leaves nothing behind, and not where all is done already.
     ``record`` goes into ``run.json``, with the runs that made the rows.
 
     Raises:
@@ -59,12 +57,10 @@ def rewrite(
         number: entry.rows + (rejects[entry.shard].rows if entry.shard in rejects else 0)
         for number, entry in enumerate(dataset.snapshot.files)
     }
-    classes = dataset.classes
-    footer = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
     run_record = {**record, "merged": inherited_runs([dataset])}
-    begin = partial(DatasetRun.start, output, "synthetic", plan_id, planned, footer=footer, run=run_record)
-    present = Snapshot.newest(open_storage(output))
-    if present is not None and plan_id in present.plan_ids and begin().finished:
+    begin = partial(DatasetRun.start, output, "synthetic", plan_id, planned, footer=dataset.footer, run=run_record)
+    # What is closed there is begun by nobody: another plan is refused before any work, this one is done.
+    if Snapshot.newest(open_storage(output)) is not None and begin().finished:
         return open_dataset(output)
     rewriting = prepare()
     run = begin()
@@ -78,14 +74,6 @@ def rewrite(
                     lost.insert(0, dataset.read_file(rejects[entry.shard]).cast(REJECT_SCHEMA))
                 together = pa.concat_tables(lost) if lost else None
                 run.sink.commit(number, rows, together, row_plans=row_plans(dataset, entry))
-        run.note(rewriting.figures(_written(dataset, output)))
+        run.note(rewriting.figures(run.written()))
         run.close()
     return open_dataset(output)
-
-
-def _written(dataset: Dataset, output: str) -> Dataset:
-    """The rows that the run has committed, before it is closed."""
-    storage = open_storage(output)
-    records = [CommitRecord.load(storage, commit_path(number)) for number in range(len(dataset.snapshot.files))]
-    files = tuple(record.data for record in records if record is not None)
-    return Dataset(storage.uri, replace(dataset.snapshot, files=files), storage)

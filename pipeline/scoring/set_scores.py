@@ -6,15 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from manifests.format.schema import QUALITY_SCORES
 from manifests.reading.dataset import Dataset
-from manifests.reading.rows import fetch_rows, index_rows
-from pipeline.common.row_images import PICTURE
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
-from pipeline.scoring.source_people import decoded
+from pipeline.scoring.places import images_at, index_all, people_in
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
@@ -26,13 +23,13 @@ def row_means(dataset: Dataset) -> dict[str, float]:
     is the nearest; ``moved``, which are given to what they were asked for (`TargetJudge`); ``recognised_and_moved``.
 
     The last is no product of the other two: rows that lose their person may be the very ones that moved, and a row is
-    worth something where it did both.
+    worth something where it did both. It is over the rows of which both can be told.
     """
     quality = dataset.scan().select(*(pl.col("quality").struct.field(name) for name in QUALITY_SCORES)).collect()
     means = {name: quality.get_column(name).mean() for name in _TOLD}
     recognised, moved = quality["identity_rank"] == 1, quality["target_confidence"] > GIVEN
-    both = {"recognised": recognised, "moved": moved, "recognised_and_moved": recognised & moved}
-    means |= {name: share.mean() for name, share in both.items()}
+    told = (recognised & moved).filter(recognised.is_not_null() & moved.is_not_null())
+    means |= {"recognised": recognised.mean(), "moved": moved.mean(), "recognised_and_moved": told.mean()}
     return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]
 
 
@@ -54,9 +51,11 @@ def set_distances(
     All follow `measure_generation`: at most ``most`` generated and twice as many real images, chosen by ``seed``.
     What has too few images of either has no entry.
     """
-    made, real = _index([dataset]), _index(sources)
+    made = index_all([dataset], ("domain", "split", "target"))
+    made = made.with_columns(camera=pl.col("target").struct.field("camera")).drop("target")
+    real = people_in(sources, ("domain", "split", "camera"))
     # A network knows the people it learned from: real images of others would lie further from everything.
-    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True)
+    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True, maintain_order="left")
     found = _distances(([dataset], made), (sources, real), model, most, seed)
     for column in ("domain", "camera"):
         values = made.get_column(column).drop_nulls().unique().sort().to_list()
@@ -74,7 +73,7 @@ _Chosen = tuple[Sequence[Dataset], pl.DataFrame]
 def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: int) -> dict[str, float]:
     if made[1].height < LEAST_GENERATED or real[1].height < LEAST_REAL:
         return {}
-    generated, originals = _images(*made, model, most, seed), _images(*real, model, 2 * most, seed)
+    generated, originals = _some_images(*made, model, most, seed), _some_images(*real, model, 2 * most, seed)
     measured = measure_generation(model, generated, originals, seed).as_dict()
     return {
         f"{name.removeprefix('real_')}_real" if name.startswith("real_") else name: value
@@ -83,34 +82,7 @@ def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: 
     }
 
 
-def _index(datasets: Sequence[Dataset]) -> pl.DataFrame:
-    """Domain, split, camera and place of every row: of synthetic ones the camera that was asked for, of real ones
-    people only."""
-    frames = [
-        pl.DataFrame(schema={"domain": pl.String, "split": pl.String, "camera": pl.Int32}).with_columns(
-            pl.lit(None, pl.Int32).alias(name) for name in ("file", "row", "dataset")
-        )
-    ]
-    for number, dataset in enumerate(datasets):
-        last = "target" if dataset.kind == "synthetic" else "role"
-        table = index_rows(dataset, ["domain", "split", "camera", last])
-        if not table.num_rows:
-            continue
-        frame = pl.DataFrame(pl.from_arrow(table)).with_columns(dataset=pl.lit(number, pl.Int32))
-        if last == "target":
-            frame = frame.with_columns(camera=pl.col("target").struct.field("camera"))
-        else:
-            frame = frame.filter(pl.col("role") == "person")
-        frames.append(frame.drop(last))
-    return pl.concat(frames)
-
-
-def _images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, most: int, seed: int) -> Images:
+def _some_images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, most: int, seed: int) -> Images:
     """At most ``most`` images of the rows of ``index``, at the model's size."""
     chosen = np.sort(random_generator(seed, SetStream.SCORED_IMAGES).permutation(index.height)[:most])
-    parts = []
-    for (number,), places in index[chosen].group_by("dataset", maintain_order=True):
-        table: pa.Table = places.select("file", "row").to_arrow()
-        dataset = datasets[int(number)]
-        parts.append(decoded(fetch_rows(dataset, table, PICTURE), dataset.uri, model.height, model.width))
-    return np.concatenate(parts)
+    return images_at(datasets, index[chosen], (model.height, model.width), "compared images")

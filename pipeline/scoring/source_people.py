@@ -20,16 +20,17 @@ from pipeline.common.row_images import PICTURE
 from pipeline.measures.reliability import IdentityGallery
 from pipeline.reid.data import decode_images
 from pipeline.reid.model import ReidModel
+from pipeline.scoring.row_facts import person_of
 
-_COLUMNS = ("dataset_id", "identity", "split", "role")
+_WHO = ("identity", "split", "role")
 _PART = 256
 _LEAST_STRANGERS = 4
 
 
 @dataclass(frozen=True)
 class SourcePeople:
-    """``numbers`` of people in the gallery by data set and name, gallery ``rows`` of images by their SHA-256, and the
-    ``splits`` that the people are of."""
+    """``numbers`` of people in the gallery by data set and bare name, gallery ``rows`` of images by their SHA-256,
+    and the ``splits`` that the people are of."""
 
     gallery: IdentityGallery
     numbers: dict[tuple[str, str], int]
@@ -53,17 +54,21 @@ def source_people(
     sources: Sequence[Dataset], digests: Collection[str], model: ReidModel
 ) -> tuple[SourcePeople, SourcePeople]:
     """The people of the splits that the images of ``digests`` are in, and people for a calibration: those of the other
-    splits of the same manifests, whom no training saw, or the same people where there are none.
+    splits of the same manifests, whom no training saw, or the same people where fewer than four are seen twice there.
 
     Raises:
         UserError: as `shown_people`.
     """
     used, splits = _holding(sources, digests)
     people = _embedded(used, splits, model)
-    known = [source.read(["identity", "split", "role"]) for source in used]
+    known = [source.read(_WHO) for source in used]
     others = {split for table in known for split in table.column("split").to_pylist()} - splits
-    strangers = sum(len(pc.unique(_rows_of_people(table, others).column("identity"))) for table in known)
+    strangers = sum(_seen_twice(_of_people(table, others).column("identity")) for table in known)
     return people, _embedded(used, others, model) if strangers >= _LEAST_STRANGERS else people
+
+
+def _seen_twice(identities: pa.ChunkedArray) -> int:
+    return int((pc.value_counts(identities).field("counts").to_numpy() > 1).sum())
 
 
 def shown_people(sources: Sequence[Dataset], digests: Collection[str], model: ReidModel) -> SourcePeople:
@@ -105,7 +110,23 @@ def decoded(table: pa.Table, uri: str, height: int, width: int) -> NDArray[np.ui
     return decode_images(table.select(PICTURE).to_pylist(), uri, height, width)
 
 
-def _rows_of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
+def rows_of_people(
+    sources: Sequence[Dataset], splits: Collection[str], columns: Sequence[str], stage: str
+) -> Iterator[tuple[str, pa.Table]]:
+    """The rows that show somebody of a name in ``splits``, some at a time: the data set's URI, and of each row
+    ``columns`` and the picture."""
+    known = [_of_people(source.read(_WHO), splits).num_rows for source in sources]
+    with Progress(stage, sum(known)) as progress:
+        for source in sources:
+            for shard in source.shards(list(dict.fromkeys([*PICTURE, *_WHO, *columns]))):
+                table = _of_people(shard, splits)
+                for start in range(0, table.num_rows, _PART):
+                    part = table.slice(start, _PART)
+                    yield source.uri, part
+                    progress.advance(part.num_rows)
+
+
+def _of_people(table: pa.Table, splits: Collection[str]) -> pa.Table:
     inside = pc.is_in(table.column("split"), value_set=pa.array(sorted(splits), pa.string()))
     person = pc.equal(table.column("role"), "person")
     return table.filter(pc.and_(pc.and_(inside, person), pc.is_valid(table.column("identity"))))
@@ -116,25 +137,18 @@ def _embedded(sources: Sequence[Dataset], splits: Collection[str], model: ReidMo
     rows: dict[str, int] = {}
     features: list[NDArray[np.float32]] = []
     identities: list[int] = []
-    known = [_rows_of_people(source.read(["identity", "split", "role"]), splits).num_rows for source in sources]
-    with Progress(f"people of {', '.join(sorted(splits))}", sum(known)) as progress:
-        for uri, part in _parts(sources, splits):
-            with naming(uri):
-                features.append(model.embed(decoded(part, uri, model.height, model.width)))
-            for row in part.select(["image_sha256", "dataset_id", "identity"]).to_pylist():
-                person = row["dataset_id"], row["identity"]
+    for uri, part in rows_of_people(sources, splits, ["dataset_id"], f"people of {', '.join(sorted(splits))}"):
+        new = []
+        for number, row in enumerate(part.select(["image_sha256", "dataset_id", "identity"]).to_pylist()):
+            # Once, however often it is there: an image that is left out must not be vouched for by its copy.
+            if row["image_sha256"] not in rows:
                 rows[row["image_sha256"]] = len(identities)
-                identities.append(numbers.setdefault(person, len(numbers)))
-            progress.advance(part.num_rows)
+                identities.append(numbers.setdefault(person_of(row), len(numbers)))
+                new.append(number)
+        if new:
+            with naming(uri):
+                features.append(model.embed(decoded(part.take(new), uri, model.height, model.width)))
     if len(numbers) < 2:
         raise UserError(f"{', '.join(one.uri for one in sources)}: fewer than two people to tell apart")
     gallery = IdentityGallery(np.concatenate(features), np.array(identities, np.int64))
     return SourcePeople(gallery, numbers, rows, tuple(sorted(splits)))
-
-
-def _parts(sources: Sequence[Dataset], splits: Collection[str]) -> Iterator[tuple[str, pa.Table]]:
-    for source in sources:
-        for shard in source.shards([*_COLUMNS, *PICTURE]):
-            table = _rows_of_people(shard, splits)
-            for start in range(0, table.num_rows, _PART):
-                yield source.uri, table.slice(start, _PART)

@@ -1,10 +1,13 @@
 """Whether generated rows reached what was asked for: the camera, the domain or the pose.
 
 A small classifier learns from real rows which of them is which, and says of each generated row how probable the asked
-one is. There are two of it, each taught by every second person, so that nobody's image is judged by a classifier that
-learned from their images. Real rows are judged in the same way: what share of them is given to what they are (`real`)
-says what the answers are worth, and what share of the images that the rows were made from is given to what was asked
-for (`before`) says what a generator gets that changes nothing.
+one is. There are two of it, each taught by every second person (an image on which nobody is named counts as one), so
+that nobody's image is judged by a classifier that learned from their images. Only real rows of the generated rows' own
+splits teach: what is chosen by these scores is trained on, and test images must have no say in it.
+
+Real rows are judged in the same way: what share of them is given to what they are (`real`) says what the answers are
+worth, and what share of the images that the rows were made from is given to what was asked for (`before`) says what a
+generator gets that changes nothing.
 
 Given to a target is what is likelier to be it than to be anything else: its probability is above 1/2.
 """
@@ -20,20 +23,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from manifests.reading.dataset import Dataset
-from manifests.reading.rows import fetch_rows, index_rows
-from pipeline.common.progress import Progress
-from pipeline.common.row_images import PICTURE
 from pipeline.measures.sets import Images, train_classifier
 from pipeline.reid.model import ReidModel
-from pipeline.scoring.row_facts import person_of, row_facts
-from pipeline.scoring.source_people import decoded
+from pipeline.scoring.places import images_at, people_in
+from pipeline.scoring.row_facts import row_facts, shown_on
 from pipeline.scoring.target_questions import Asking, Question, Unanswerable, cameras, domains, poses
 from pipeline.training.randomness import SetStream, random_generator
 
 GIVEN = 0.5
 """A row is given to its target where the probability of it is above this."""
-_PART = 256
-_REAL = ("dataset_id", "identity", "camera", "domain", "role", "image_sha256")
+_REAL = ("dataset_id", "identity", "camera", "domain", "split", "image_sha256")
 Person = tuple[str, str]
 Shares = NDArray[np.float32]
 
@@ -54,6 +53,7 @@ class TargetJudge:
 
     question: Question
     classes: Mapping[str, int]
+    """Those that people of both halves are seen in: a classifier that never saw one says nothing of it."""
     halves: Mapping[Person, int]
     """Which of ``models`` has not seen a person; any may judge who is not named."""
     models: tuple[ReidModel, ReidModel]
@@ -69,7 +69,7 @@ class TargetJudge:
         """The probability of what each row asks for, (N,) in [0, 1]; nan where it asks for nothing that is known.
         ``images`` (N, H, W, 3) are the rows', ``facts`` what `row_facts` gives of them."""
         asked = _numbers(facts.select(self.question.made).to_series(), self.classes)
-        halves = np.array([self.halves.get(person_of(row), 0) for row in facts.to_dicts()], np.int64)
+        halves = np.array([self.halves.get(shown_on(row, row["content"]), 0) for row in facts.to_dicts()], np.int64)
         found = np.full(len(images), np.nan)
         for half, model in enumerate(self.models):
             rows = np.flatnonzero((asked >= 0) & (halves == half))
@@ -84,8 +84,8 @@ class TargetJudge:
 
 
 def confidence_in_all(judges: Sequence[TargetJudge], images: Images, facts: pl.DataFrame) -> NDArray[np.float64]:
-    """The probability, (N,), that each row reached everything that it asks for, a camera and a pose say: the product of
-    those of ``judges``; nan where it asks for nothing. Arguments as of `TargetJudge.confidences`."""
+    """The probability, (N,), that each row reached all that it asks for and somebody judges, a camera and a pose say:
+    the product of those of ``judges``; nan where that is nothing. Arguments as of `TargetJudge.confidences`."""
     each = np.array([judge.confidences(images, facts) for judge in judges])
     asked = ~np.isnan(each)
     return np.where(asked.any(axis=0), np.where(asked, each, 1.0).prod(axis=0), np.nan)
@@ -94,9 +94,11 @@ def confidence_in_all(judges: Sequence[TargetJudge], images: Images, facts: pl.D
 def target_judges(
     dataset: Dataset, sources: Sequence[Dataset], annotations: Sequence[Dataset], teaching: Teaching
 ) -> tuple[list[TargetJudge], dict[str, str]]:
-    """A judge of each kind of target that rows of ``dataset`` ask for, taught by the real rows of ``sources``; and by
-    kind, why there is none."""
-    asking = Asking(dataset, row_facts(dataset.scan()).collect(), _real_rows(sources), annotations, teaching.size)
+    """A judge of each kind of target that rows of ``dataset`` ask for, taught by the real rows of ``sources`` (one or
+    more) in the splits of these; and by kind, why there is none."""
+    facts = row_facts(dataset.scan()).collect()
+    real = people_in(sources, _REAL).join(facts.select("split").unique(), "split", "semi", maintain_order="left")
+    asking = Asking(dataset, facts, real, annotations, teaching.size)
     judges: list[TargetJudge] = []
     reasons: dict[str, str] = {}
     for ask in (cameras, domains, poses):
@@ -110,20 +112,23 @@ def target_judges(
 
 def _taught(question: Question, asking: Asking, sources: Sequence[Dataset], teaching: Teaching) -> TargetJudge:
     known = _chosen(question.answered(asking.real, asking.facts), teaching)
+    shown = known["class"].unique().sort().to_list()
+    if len(shown) < 2:
+        where = f"in the split {' or '.join(asking.facts['split'].unique().sort())}"
+        raise Unanswerable(
+            question.kind, f"the sources show {' '.join(shown) or 'none'} alone {where}: {question.remedy}"
+        )
+    halves = _halves(known)
+    known = known.with_columns(half=pl.Series([halves[_person(row)] for row in known.to_dicts()], dtype=pl.Int8))
+    known = known.filter(pl.col("half").n_unique().over("class") == 2)
     classes = {name: number for number, name in enumerate(known["class"].unique().sort())}
     if len(classes) < 2:
-        raise Unanswerable(question.kind, f"the sources show {' '.join(classes) or 'none'} alone: {question.remedy}")
-    people = [
-        person_of(row) if row["identity"] else (row["dataset_id"], row["image_sha256"]) for row in known.to_dicts()
-    ]
-    halves = {person: number % 2 for number, person in enumerate(sorted(set(people)))}
-    half, numbers = np.array([halves[person] for person in people]), _numbers(known["class"], classes)
-    if any(len(np.unique(numbers[half == one])) < 2 for one in (0, 1)):
         raise Unanswerable(question.kind, "the sources show too few people to keep some of them apart")
     asked = asking.facts.select(question.made.alias("class"), "content").filter(pl.col("class").is_in(list(classes)))
     if not asked.height:
         raise Unanswerable(question.kind, f"the sources show {' and '.join(classes)}, and no row asks for one of them")
-    images = _images(sources, known, teaching.size)
+    half, numbers = known["half"].to_numpy(), _numbers(known["class"], classes)
+    images = images_at(sources, known, teaching.size, "real rows")
     models = tuple(
         _taught_by(images, numbers, half != kept_apart, len(classes), question, teaching) for kept_apart in (0, 1)
     )
@@ -154,7 +159,7 @@ def _taught_by(
     """A classifier that learned from the ``chosen`` rows, from as many of each class."""
     each = [np.flatnonzero(chosen & (numbers == number)) for number in range(count)]
     most = max(map(len, each))
-    rows = np.concatenate([np.resize(some, most) for some in each if len(some)])
+    rows = np.concatenate([np.resize(some, most) for some in each])
     return train_classifier(
         images[rows], numbers[rows], count, teaching.seed, teaching.steps, question.flip, teaching.device
     )
@@ -170,15 +175,14 @@ def _numbers(names: pl.Series, classes: Mapping[str, int]) -> NDArray[np.int64]:
     return np.array([-1 if name is None else classes.get(name, -1) for name in names], np.int64)
 
 
-def _real_rows(sources: Sequence[Dataset]) -> pl.DataFrame:
-    """Columns `_REAL`, place and data set of every row that shows a person."""
-    frames = []
-    for number, source in enumerate(sources):
-        table = index_rows(source, _REAL)
-        if table.num_rows:
-            frame = pl.DataFrame(pl.from_arrow(table)).with_columns(dataset=pl.lit(number, pl.Int32))
-            frames.append(frame.filter(pl.col("role") == "person"))
-    return pl.concat(frames)
+def _halves(known: pl.DataFrame) -> dict[Person, int]:
+    """Everybody on ``known`` in one of two halves, by turns."""
+    return {person: number % 2 for number, person in enumerate(sorted({_person(row) for row in known.to_dicts()}))}
+
+
+def _person(row: Mapping[str, Any]) -> Person:
+    """Who is on a real row."""
+    return shown_on(row, row["image_sha256"])
 
 
 def _chosen(rows: pl.DataFrame, teaching: Teaching) -> pl.DataFrame:
@@ -187,15 +191,3 @@ def _chosen(rows: pl.DataFrame, teaching: Teaching) -> pl.DataFrame:
     order = random_generator(teaching.seed, SetStream.JUDGED_IMAGES).permutation(rows.height)
     mixed = rows.with_row_index("place")[order]
     return mixed.group_by("class", maintain_order=True).head(each).sort("place").drop("place")
-
-
-def _images(sources: Sequence[Dataset], rows: pl.DataFrame, size: tuple[int, int]) -> Images:
-    parts = []
-    with Progress("real rows", rows.height) as progress:
-        for (number,), places in rows.group_by("dataset", maintain_order=True):
-            source = sources[int(number)]
-            for start in range(0, places.height, _PART):
-                table = fetch_rows(source, places[start : start + _PART].select("file", "row").to_arrow(), PICTURE)
-                parts.append(decoded(table, source.uri, *size))
-                progress.advance(table.num_rows)
-    return np.concatenate(parts)

@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from manifests.format.annotation_values import read_keypoints
 from manifests.reading.dataset import Dataset
-from pipeline.annotation.annotations import Annotations, keypoint_array
+from pipeline.annotation.annotations import Annotations
 from pipeline.annotation.canonical_poses import fit_canonical_poses, pose_classes
 from pipeline.common.images import ImageError
 
@@ -135,10 +136,13 @@ def _real_poses(images: Sequence[str], annotations: Sequence[Dataset], size: tup
 
 
 def _canonical(dataset: Dataset, names: Sequence[str]) -> dict[str, Keypoints]:
-    """By name, the canonical poses (17, 2) in shares of width and height, as some row that asks for one has it."""
+    """By name, the canonical poses (17, 2) in shares of width and height, as the first row that asks for one has it."""
     if not names:
         return {}
-    columns = "keypoints", "width", "height", pl.col("target").struct.field("pose").alias("pose")
+    columns = "sample_id", "keypoints", "width", "height", pl.col("target").struct.field("pose").alias("pose")
     rows = dataset.scan().select(*columns).filter(pl.col("pose").is_in(list(names))).drop_nulls("keypoints")
-    firsts = rows.unique("pose").sort("pose").collect().to_dicts()
-    return {row["pose"]: keypoint_array(row["keypoints"])[:, :2] / (row["width"], row["height"]) for row in firsts}
+    firsts = rows.collect().sort("pose", "sample_id").unique("pose", keep="first", maintain_order=True).to_dicts()
+    try:
+        return {row["pose"]: read_keypoints(row["keypoints"])[:, :2] / (row["width"], row["height"]) for row in firsts}
+    except ValueError as error:
+        raise UserError(f"{dataset.uri}: a pose that is asked for is none: {error}") from None

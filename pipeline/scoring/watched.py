@@ -6,20 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
-from pipeline.common.progress import Progress
-from pipeline.common.row_images import PICTURE
-from pipeline.reid.data import in_splits
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.influence import Known, Strangers
 from pipeline.scoring.row_facts import person_of
-from pipeline.scoring.source_people import decoded
-
-_COLUMNS = ("dataset_id", "identity", "camera", "role", "split")
-_PART = 256
+from pipeline.scoring.source_people import decoded, rows_of_people
 
 
 @dataclass(frozen=True)
@@ -40,15 +33,11 @@ class Watched:
         people: list[tuple[str, str]] = []
         images, cameras = [], []
         where = f"{', '.join(one.uri for one in self.datasets)} ({', '.join(self.splits)})"
-        with Progress("watched", sum(one.snapshot.rows for one in self.datasets)) as progress:
-            for dataset in self.datasets:
-                for shard in dataset.shards([*PICTURE, *_COLUMNS]):
-                    for table in _somebody(shard, self.splits):
-                        rows = table.select(_COLUMNS).to_pylist()
-                        people += [person_of(row) for row in rows]
-                        cameras += [-1 if row["camera"] is None else row["camera"] for row in rows]
-                        images.append(decoded(table, dataset.uri, model.height, model.width))
-                    progress.advance(shard.num_rows)
+        for uri, part in rows_of_people(self.datasets, self.splits, ["dataset_id", "camera"], "watched"):
+            rows = part.select(["dataset_id", "identity", "camera"]).to_pylist()
+            people += [person_of(row) for row in rows]
+            cameras += [-1 if row["camera"] is None else row["camera"] for row in rows]
+            images.append(decoded(part, uri, model.height, model.width))
         if not people:
             raise UserError(f"{where}: nobody with an identity to watch: see --validation-splits")
         numbers = np.array([classes.get(person, -1) for person in people], np.int64)
@@ -63,14 +52,3 @@ class Watched:
             return found, Strangers(pixels[strange], identities, np.array(cameras, np.int64)[strange])
         except ValueError as error:
             raise UserError(f"{where}: nobody can be found there: {error}") from None
-
-
-def _somebody(shard: pa.Table, splits: tuple[str, ...]) -> list[pa.Table]:
-    """The rows of ``splits`` that show somebody, some at a time."""
-    table = in_splits(shard, splits)
-    shown = [
-        role == "person" and identity is not None
-        for role, identity in zip(table["role"].to_pylist(), table["identity"].to_pylist(), strict=True)
-    ]
-    table = table.filter(pa.array(shown, pa.bool_()))
-    return [table.slice(start, _PART) for start in range(0, table.num_rows, _PART)]

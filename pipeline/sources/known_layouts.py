@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from manifests.errors import UserError
+from pipeline.common.known import check_known
 from pipeline.sources import cuhk03, dukemtmc, folder, market1501, msmt17, prid2011, toyworld_layout
 from pipeline.sources.files import SourceFile, SourceRoot
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
@@ -21,8 +22,7 @@ def get_layout(name: str) -> Layout:
     Raises:
         UserError: there is none.
     """
-    if name not in LAYOUTS:
-        raise UserError(f"--layout {name}: unknown; known: {', '.join(LAYOUTS)}")
+    check_known("layout", [name], LAYOUTS)
     return LAYOUTS[name]
 
 

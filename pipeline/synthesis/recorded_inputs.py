@@ -1,4 +1,4 @@
-"""What a finished run was made with, found again: settings, generators, source and annotations.
+"""What a run is made with, told for its record and found again: settings, generators, source and annotations.
 
 Models and images are known by their digests, so it does not matter where they lie or what else lies with them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +37,17 @@ class Elsewhere:
     annotations: Sequence[str] = ()
     generator: Sequence[str] = ()
     device: str | None = None
+
+
+def described(role: str, dataset: Dataset) -> list[dict[str, Any]]:
+    """What the record of a run says of an input in that ``role``: id and terms of each data set that it was made of,
+    with the input's own digest and rows."""
+    terms = dataset.scan().select("dataset_id", "licence", "consent_basis").unique(maintain_order=True).collect()
+    shared = {"role": role, "uri": dataset.uri, "digest": dataset.digest(), "rows": dataset.snapshot.rows}
+    return [
+        {"id": row["dataset_id"], "licence": row["licence"], "consent": row["consent_basis"], **shared}
+        for row in terms.to_dicts()
+    ]
 
 
 class Place(NamedTuple):

@@ -27,6 +27,7 @@ from pipeline.sources.toyworld import CAMERAS, VERSION, DomainName
 from pipeline.sources.toyworld.again import NEWCOMERS, draw_again
 from pipeline.synthesis.labelling import Labeller, LabelSettings
 from pipeline.synthesis.plan import Person, SynthesisSettings, select_people
+from pipeline.synthesis.recorded_inputs import described
 
 RECIPE = "toyworld"
 HEADINGS = 8
@@ -97,7 +98,7 @@ def draw_rows(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dat
         plan_id,
         {number: len(rows) for number, rows in shards.items()},
         footer={ClassMap.FOOTER_KEY: classes.to_json(), "reid_synth.digital_source_type": _SOURCE_TYPE},
-        run={"job": "draw", "settings": settings, "inputs": [_input(source)], "environment": environment()},
+        run={"job": "draw", "settings": settings, "inputs": described("source", source), "environment": environment()},
     )
     with attempt(run, len(shards)):
         for number in run.pending():
@@ -130,12 +131,6 @@ def _name(bench: Bench, row: Redrawn) -> str:
     made_from = row.source.image_id if row.source else "nobody"
     heading = "" if row.heading is None else row.heading
     return content_id(RECIPE, bench.seed, made_from, row.identity, row.place, row.camera, row.draw, f"{heading}")
-
-
-def _input(source: Dataset) -> dict[str, Any]:
-    terms = source.scan().select("dataset_id", "licence", "consent_basis").unique().collect().row(0, named=True)
-    described = {"id": terms["dataset_id"], "licence": terms["licence"], "consent": terms["consent_basis"]}
-    return {"role": "source", **described, "uri": source.uri, "digest": source.digest(), "rows": source.snapshot.rows}
 
 
 def _shard(bench: Bench, arm: Arm, rows: Sequence[Redrawn], classes: ClassMap, plan_id: str, settings: str) -> pa.Table:

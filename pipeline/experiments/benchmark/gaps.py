@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from manifests.errors import UserError
+from pipeline.common.known import check_known
 from pipeline.experiments.benchmark.arms import BASELINE, Arm, Gain
 from pipeline.sources.toyworld import DomainName
 
@@ -196,14 +196,9 @@ def find_gaps(names: Sequence[str], arms: Sequence[str] = (), variants: Sequence
     Raises:
         UserError: there is no such gap, no such arm in these gaps, or no such setting.
     """
-    unknown = sorted(set(names) - set(GAPS))
-    if unknown:
-        raise UserError(f"unknown gap {unknown[0]!r}; known: {', '.join(GAPS)}")
+    check_known("gap", names, GAPS)
     gaps = [gap for name, gap in GAPS.items() if not names or name in names]
-    known = list(dict.fromkeys(arm.name for gap in gaps for arm in gap.arms))
-    unknown = sorted(set(arms) - set(known))
-    if unknown:
-        raise UserError(f"unknown arm {unknown[0]!r}; known: {', '.join(known)}")
+    check_known("arm", arms, dict.fromkeys(arm.name for gap in gaps for arm in gap.arms))
     chosen = [replace(gap, arms=tuple(arm for arm in gap.arms if not arms or arm.name in arms)) for gap in gaps]
     return [replace(gap, arms=_with_variants(gap.arms, variants)) for gap in chosen if gap.arms]
 

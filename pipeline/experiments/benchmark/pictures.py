@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from manifests.reading.dataset import open_dataset
@@ -12,6 +11,7 @@ from pipeline.common.images import RgbImage, draw_contact_sheet, encode, resize
 from pipeline.common.row_images import PICTURE, image_of
 from pipeline.experiments.benchmark.arms import Arm
 from pipeline.experiments.benchmark.settings import Bench
+from pipeline.training.data import evenly
 
 SHOWN = 14
 CELL = 112, 56
@@ -29,7 +29,7 @@ def draw_arm(bench: Bench, arm: Arm) -> Picture:
     """A line of images spread over those that the arm made for training, under their sources where they have any."""
     made = open_dataset(str(bench.images_folder(arm) / "train"))
     samples = made.scan().select("sample_id").collect().to_series().sort()
-    chosen = samples.gather(np.unique(np.linspace(0, len(samples) - 1, min(SHOWN, len(samples))).astype(int)))
+    chosen = samples.gather(evenly(SHOWN, len(samples)))
     digest = pl.col("sources").list.first().struct.field("sha256")
     rows = made.scan().filter(pl.col("sample_id").is_in(chosen.implode())).select(*PICTURE, digest).collect()
     pictures = [image_of(row, made.uri) for row in rows.iter_rows(named=True)]

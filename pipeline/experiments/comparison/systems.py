@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from manifests.errors import UserError
+from pipeline.common.known import check_known
 
 Gap = Literal["few images", "cameras", "domains", "poses"]
 _SMALL = {"ngf": 32, "blocks": 6, "ndf": 32, "upsampling": "resize"}
@@ -65,7 +65,5 @@ def find_systems(names: list[str]) -> list[System]:
     Raises:
         UserError: there is no such system.
     """
-    unknown = sorted(set(names) - set(SYSTEMS))
-    if unknown:
-        raise UserError(f"unknown system {unknown[0]!r}; known: {', '.join(SYSTEMS)}")
+    check_known("system", names, SYSTEMS)
     return [system for name, system in SYSTEMS.items() if not names or name in names]

@@ -156,6 +156,7 @@ SYNTHETIC_FAULTS: dict[str, tuple[str, Edit]] = {
         lambda row: row.update(keypoints=[{"x": float("inf"), "y": 0.0, "score": 0.0}] * 17),
     ),
     "quality is NaN": ("quality", lambda row: row["quality"].update(sharpness=float("nan"))),
+    "a probability above 1": ("quality", lambda row: row["quality"].update(target_confidence=1.5)),
     "no sources": ("provenance", lambda row: row.update(sources=[])),
     "nobody's image from another's pixels": ("provenance", lambda row: made_of_noise(row, recipe="ptgan")),
     "sources of what is made from noise": ("provenance", lambda row: row.update(recipe="gan_lsro")),

@@ -339,3 +339,20 @@ def test_the_command(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 synthetic rows of 2 data sets, 5 classes; 0 duplicates left out" in capsys.readouterr().out
     assert main(["merge", *uris(a, b), "--output", f"{root}/merged", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == 5
+
+
+def test_what_all_shards_say_of_themselves_stands_on_those_of_the_union(tmp_path: Path) -> None:
+    """Rows that a program drew are not said to be a trained model's."""
+    parts = []
+    for number, other in enumerate(("a", "b")):
+        rows = people_synthetic(people_source("market", MARKET, 2), ClassMap.of(MARKET), "lsr", other)
+        footer = {ClassMap.FOOTER_KEY: ClassMap.of(MARKET).to_json(), "reid_synth.digital_source_type": "drawn"}
+        run = DatasetRun.start(
+            f"{tmp_path}/{number}", "synthetic", name(other), {0: rows.num_rows}, footer=footer | {"of": other}
+        )
+        run.sink.commit(0, rows)
+        run.close()
+        parts.append(run.uri)
+    footer = merge(parts, f"{tmp_path}/union").footer
+    assert footer["reid_synth.digital_source_type"] == "drawn"
+    assert "of" not in footer

@@ -389,3 +389,20 @@ def test_the_digest_follows_the_content(dataset: Dataset, tmp_path: Path) -> Non
     run.close()
     assert open_dataset(run.uri).digest() != dataset.digest() == open_dataset(dataset.uri).digest()
     assert isinstance(dataset.read(), pa.Table)
+
+
+def test_what_is_written_is_known_before_it_is_closed(place: str) -> None:
+    run = start(place)
+    run.sink.commit(1, synthetic_rows(1, 3))
+    with pytest.raises(UserError, match=r"shard 0 \(4 rows\) was never committed"):
+        run.written()
+    lost = run.sink.commit(0, synthetic_rows(0, 4))
+    open_storage(place).delete(lost.data.path)
+    # Made again, it has other bytes: the record of the next attempt counts.
+    run.sink.commit(0, synthetic_rows(0, 4, PLAN_ID, 1))
+    written = run.written()
+    rows, again = written.read(), synthetic_rows(0, 4, PLAN_ID, 1).column("image_sha256").to_pylist()
+    assert rows.column("image_sha256").to_pylist()[:4] == again
+    run.close()
+    assert (open_dataset(place).read().equals(rows), open_dataset(place).digest()) == (True, written.digest())
+    assert run.written().snapshot == open_dataset(place).snapshot

@@ -60,7 +60,7 @@ def test_mistakes_are_one_line(arguments: list[str], expected: str) -> None:
 def test_unknown_yaml_key_is_named(tmp_path: Path) -> None:
     config = tmp_path / "job.yaml"
     config.write_text("source: a\nworkerz: 3\n")
-    with pytest.raises(UserError, match="unknown setting 'workerz'"):
+    with pytest.raises(UserError, match="unknown setting of the configuration file 'workerz'"):
         parse_settings(Example, [f"--config={config}"])
 
 

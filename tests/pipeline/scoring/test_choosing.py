@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 import jobs.choose_rows as choose_job
@@ -16,9 +17,10 @@ from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.runs import runs
-from manifests.writing.run import ShardSink
+from manifests.writing.run import DatasetRun, ShardSink
 from pipeline.common.settings import parse_settings
 from pipeline.scoring import choosing
+from pipeline.scoring.choices import Choice, _scored_rows, _worth
 from tests.pipeline.edited_sets import edited
 from tests.pipeline.scoring.paper_people import IMAGES, PEOPLE, Laboratory
 
@@ -125,6 +127,46 @@ def test_rows_of_nobody_are_chosen_among_themselves(lab: Laboratory, tmp_path: P
     assert chosen(tmp_path / "acting", *arguments, "--by", "influence").snapshot.rows == 10
 
 
+def test_what_nobody_judged_is_below_any_confidence(lab: Laboratory, tmp_path: Path) -> None:
+    def half_judged(rows: list[dict[str, Any]]) -> None:
+        del rows[4:]
+        for row, confidence in zip(rows, (0.9, None, 0.1, None), strict=True):
+            row["quality"] |= {"reliability": 1.0, "target_confidence": confidence}
+        rows[3]["target"] = None  # asks for nothing: nothing to miss
+
+    judged = edited(lab.generated, tmp_path / "judged", half_judged)
+    arguments = judged, "--rows", "4", "--model", lab.model, "--source", lab.source, "--min-confidence", "0.5"
+    best = chosen(tmp_path / "best", *arguments)
+    assert kept(best).tolist() == [0, 3]
+    messages = dict(zip(*best.rejects().select(["item_id", "message"]).to_pydict().values(), strict=True))
+    assert messages == {
+        f"{1:032x}": "its target_confidence is unknown, 0.5 is asked for",
+        f"{2:032x}": "its target_confidence is 0.1, 0.5 is asked for",
+    }
+    # Without a threshold it stands between the others, at their mean.
+    worth = _worth(_scored_rows(open_dataset(judged), 0.0), 0.5, 0.0, Choice.nothing(4))
+    assert worth == pytest.approx([0.9, 0.5, 0.1, 1.0])
+
+    def unjudged(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["quality"]["target_confidence"] = None
+
+    nowhere = edited(judged, tmp_path / "nowhere", unjudged)
+    with pytest.raises(UserError, match="has a target_confidence: score it with"):
+        chosen(tmp_path / "out", nowhere, *arguments[1:])
+
+
+def test_shards_keep_what_they_say_of_themselves(lab: Laboratory, tmp_path: Path) -> None:
+    made = open_dataset(lab.generated)
+    footer = made.footer | {"reid_synth.digital_source_type": "drawn"}
+    run = DatasetRun.start(str(tmp_path / "drawn"), "synthetic", "drawn", {0: ROWS}, footer=footer)
+    run.sink.commit(0, made.read())
+    run.close()
+    few = chosen(tmp_path / "few", run.uri, "--rows", "9", "--by", "random")
+    assert few.footer == footer
+    assert pq.read_schema(few.files()[0]).metadata[b"reid_synth.digital_source_type"] == b"drawn"
+
+
 def test_an_erasure_reaches_the_rows_left_out(lab: Laboratory, tmp_path: Path) -> None:
     best = chosen(tmp_path / "best", lab.generated, "--keep", "0.5", "--by", "random")
     source = edited(lab.source, tmp_path / "source", lambda _: None)
@@ -153,6 +195,8 @@ def test_a_stopped_choice_goes_on_to_the_same_bytes(
     assert [one.sha256 for one in again.snapshot.files] == [one.sha256 for one in whole.snapshot.files]
     monkeypatch.setattr(choosing, "by_reliability", None)  # a finished choice does nothing again
     assert chosen(tmp_path / "stopped", *arguments).snapshot.number == again.snapshot.number
+    with pytest.raises(UserError, match="finished data set of another plan"):  # before any work
+        chosen(tmp_path / "stopped", *arguments, "--min-reliability", "0.1")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +216,16 @@ def test_a_stopped_choice_goes_on_to_the_same_bytes(
         (("--rows", "9", "--by", "random", "--model", "MODEL"), "--by random takes no --model, got 1"),
         (("--rows", "9", "--by", "random", "--validation", "SOURCE"), "--by random takes no --validation"),
         (("--rows", "9", "--by", "random", "--source", "SOURCE"), "--by random takes no --source"),
+        (("--rows", "9", "--by", "random", "--min-confidence", "0.5"), "--by random takes no --min-confidence"),
+        (("--rows", "9", "--model", "MODEL", "--seed", "1"), "--by reliability takes no --seed"),
+        (
+            ("--rows", "9", "--by", "influence", "--model", "MODEL", "--min-reliability", "0"),
+            "--by influence takes no --min-reliability",
+        ),
+        (
+            ("--rows", "9", "--by", "influence", "--model", "MODEL", "--validation-splits", "train"),
+            "--validation-splits are those of --validation: name it",
+        ),
         (("--rows", "9", "--model", "MODEL"), "score it with jobs/score_dataset.py first"),
         (
             ("--rows", "9", "--by", "influence", "--model", "MODEL", "--validation", "GENERATED"),
@@ -184,6 +238,14 @@ def test_mistakes_are_one_line(lab: Laboratory, tmp_path: Path, arguments: tuple
     given = [known.get(one, one) for one in arguments]
     with pytest.raises(UserError, match=reason):
         chosen(tmp_path / "out", lab.generated, *given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_are_none_are_one_line(lab: Laboratory, tmp_path: Path) -> None:
+    spoiled = edited(lab.generated, tmp_path / "spoiled", lambda rows: rows[3].update(hard_label=999))
+    arguments = spoiled, "--rows", "9", "--by", "influence", "--model", lab.model, "--source", lab.source
+    with pytest.raises(UserError, match="has labels that are none: hard_label from 0 to 999 does not fit 24 classes"):
+        chosen(tmp_path / "out", *arguments)
     assert not (tmp_path / "out").exists()
 
 

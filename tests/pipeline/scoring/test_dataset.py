@@ -12,9 +12,11 @@ import jobs.score_dataset as score_job
 from manifests.__main__ import main as manifests_main
 from manifests.checking.validate import validate
 from manifests.errors import UserError
+from manifests.format.names import content_id
 from manifests.format.schema import SYNTHETIC_SCHEMA
 from manifests.reading.dataset import open_dataset
 from manifests.reading.runs import runs
+from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun, ShardSink
 from pipeline.common.settings import parse_settings
 from pipeline.measures.reliability import auroc
@@ -22,8 +24,20 @@ from pipeline.reid.model import as_model
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.scoring import dataset as scoring
+from pipeline.scoring.row_facts import person_of
+from pipeline.scoring.source_people import shown_people, source_people
 from tests.manifests.manifest_rows import source_rows
-from tests.pipeline.scoring.paper_people import HEIGHT, IMAGES, PEOPLE, WIDTH, Laboratory
+from tests.pipeline.scoring.paper_people import (
+    HEIGHT,
+    HOME,
+    IMAGES,
+    PEOPLE,
+    WIDTH,
+    Laboratory,
+    drawn,
+    source_row,
+    write_source,
+)
 from tests.pipeline.spoiled import spoiled
 
 
@@ -77,6 +91,44 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert sum(bar["share"] for bar in calibration["diagram"]) == pytest.approx(1.0)
     assert (calibration["people"], calibration["splits"]) == (PEOPLE, ["gallery", "query"])
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
+
+
+def test_people_of_merged_sources_are_those_that_rows_name(tmp_path: Path) -> None:
+    rows = [source_row(person, 0, drawn(person, 0)) for person in range(2)]
+    others = [source_row(person, 1, drawn(person, 1), dataset_id="others") for person in range(2)]
+    parts = [write_source(tmp_path / "ours", rows), write_source(tmp_path / "others", others)]
+    merged = merge(parts, str(tmp_path / "merged"))
+    assert f"{HOME}:0000" in merged.read(["identity"]).column("identity").to_pylist()
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    people, _ = source_people([merged], {str(rows[0]["image_sha256"])}, model)
+    # A row that was made before the merge, and one that was merged too.
+    for name in ("0000", f"{HOME}:0000"):
+        assert people.numbers[person_of({"dataset_id": HOME, "identity": name})] == 0
+    assert len(people.numbers) == 4
+
+
+def test_an_image_that_is_there_twice_does_not_vouch_for_itself(tmp_path: Path) -> None:
+    rows = [source_row(person, number, drawn(person, number)) for person in range(2) for number in range(2)]
+    again = [row | {"image_id": content_id("again", str(row["image_id"]))} for row in rows]
+    once, twice = (open_dataset(write_source(tmp_path / str(len(some)), some)) for some in (rows, rows + again))
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    digests = {str(row["image_sha256"]) for row in rows}
+    alone = shown_people([once], digests, model)
+    for sources in ([twice], [once, once]):
+        found = shown_people(sources, digests, model)
+        assert (found.rows, found.numbers) == (alone.rows, alone.numbers)
+        assert (found.gallery.features == alone.gallery.features).all()
+
+
+@pytest.mark.parametrize(("images", "splits"), [(1, ("train",)), (2, ("query",))])
+def test_strangers_calibrate_where_enough_are_seen_twice(tmp_path: Path, images: int, splits: tuple[str, ...]) -> None:
+    rows = [source_row(person, number, drawn(person, number)) for person in range(4) for number in range(2)]
+    others = [(person, number) for person in range(4, 8) for number in range(images)]
+    rows += [source_row(*which, drawn(*which), split="query") for which in others]
+    source = open_dataset(write_source(tmp_path / "source", rows))
+    model = as_model(build_network(NetworkSettings(channels=4), 2), HEIGHT, WIDTH)
+    people, strangers = source_people([source], {str(rows[0]["image_sha256"])}, model)
+    assert (people.splits, strangers.splits) == (("train",), splits)
 
 
 def test_the_report_tells_them(lab: Laboratory, tmp_path: Path) -> None:

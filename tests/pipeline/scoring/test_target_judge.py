@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from manifests.errors import UserError
 from manifests.format.schema import ANNOTATION_SCHEMA
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.query import rows_where
@@ -22,8 +24,10 @@ from pipeline.scoring.row_facts import row_facts
 from pipeline.scoring.set_scores import row_means, target_means
 from pipeline.scoring.source_people import decoded
 from pipeline.scoring.target_judge import TargetJudge, Teaching, target_judges
+from tests.pipeline.edited_sets import edited
 from tests.pipeline.scoring.paper_people import (
     HEIGHT,
+    HOME,
     WIDTH,
     drawn,
     source_row,
@@ -64,6 +68,15 @@ def asked_of(rows: list[dict[str, Any]], moved: np.ndarray) -> list[dict[str, An
     return made
 
 
+class Fixed(NamedTuple):
+    """A model that answers the same whatever it sees."""
+
+    share: float
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 2), self.share)
+
+
 def judged(judge: TargetJudge, made: Dataset) -> np.ndarray:
     return judge.confidences(decoded(made.read(), made.uri, HEIGHT, WIDTH), row_facts(made.scan()).collect())
 
@@ -81,6 +94,44 @@ def test_a_camera_is_told_by_people_that_the_classifier_never_saw(tmp_path: Path
     assert (judge.real_images, judge.rows, judge.real, judge.before) == (40, 40, 1.0, 0.0)
     assert ((judged(judge, made) > 0.5) == moved).all()
     assert target_means(judges) == {"moved_real": 1.0, "moved_before": 0.0}
+
+
+def test_a_camera_that_one_half_alone_shows_is_judged_by_nobody(tmp_path: Path) -> None:
+    """The other half's classifier would call it improbable, having never seen it."""
+    rows = real_rows()
+    rows += [source_row(2, 9, tinted(drawn(2, 9), 1), camera=3), source_row(4, 9, tinted(drawn(4, 9), 1), camera=3)]
+    source = write_source(tmp_path / "source", rows)
+    asked = [synthetic_row(number, rows[0], drawn(0, 9 + number), target={"camera": 1 + number}) for number in range(3)]
+    made = open_dataset(write_made(tmp_path / "made", asked, [source], PEOPLE))
+    [judge], _ = target_judges(made, [open_dataset(source)], [], TEACHING._replace(steps=1))
+    assert (list(judge.classes), judge.rows) == (["flat, camera 1", "flat, camera 2"], 2)
+    assert np.isnan(judged(judge, made)).tolist() == [False, False, True]
+
+
+def test_test_images_teach_no_judge_of_training_rows(tmp_path: Path) -> None:
+    rows = real_rows()
+    # On test images the colours say the opposite.
+    held_out = [
+        row | {"camera": 3 - row["camera"], "split": "gallery", "image_id": f"b{row['image_id']}"} for row in rows
+    ]
+    source, moved = write_source(tmp_path / "source", rows + held_out), np.arange(len(rows)) % 4 != 0
+    made = open_dataset(write_made(tmp_path / "made", asked_of(rows, moved), [source], PEOPLE))
+    [judge], _ = target_judges(made, [open_dataset(source)], [], TEACHING)
+    assert (judge.real_images, judge.real) == (40, 1.0)
+    assert ((judged(judge, made) > 0.5) == moved).all()
+
+
+def test_an_image_of_nobody_known_is_not_judged_by_what_learned_from_it(tmp_path: Path) -> None:
+    rows = real_rows()
+    source = write_source(tmp_path / "source", [row | {"identity": None} for row in rows])
+    made = [synthetic_row(number, row, drawn(0, number)) for number, row in enumerate(rows)]
+    dataset = open_dataset(write_made(tmp_path / "made", made, [source], PEOPLE))
+    [judge], _ = target_judges(dataset, [open_dataset(source)], [], TEACHING._replace(steps=1))
+    told_apart = replace(judge, models=(Fixed(0.25), Fixed(0.75)))  # type: ignore[arg-type]
+    facts = row_facts(dataset.scan()).collect().with_columns(identity=pl.lit(None, pl.String))
+    found = told_apart.confidences(decoded(dataset.read(), dataset.uri, HEIGHT, WIDTH), facts)
+    assert found.tolist() == [0.75 if judge.halves[HOME, row["image_sha256"]] else 0.25 for row in rows]
+    assert set(found) == {0.25, 0.75}
 
 
 def test_scores_and_their_record(tmp_path: Path) -> None:
@@ -103,17 +154,21 @@ def test_scores_and_their_record(tmp_path: Path) -> None:
     assert figures["recognised_and_moved"] == pytest.approx((recognised & moved).mean())
     assert (figures["moved_real"], figures["moved_before"]) == (1.0, 0.0)
     assert record["targets"]["camera"]["rows"] == 40
-    silent = score(open_scoring(made, [], model, "untrained", ScoreSettings(target_steps=0)), str(tmp_path / "silent"))
+    # Of a set that was scored before: what is not judged now is not told from then.
+    unjudged = open_scoring(scored.uri, [source], model, "untrained", ScoreSettings(target_steps=0))
+    silent = score(unjudged, str(tmp_path / "silent"))
     assert (
         silent.scan().select(pl.col("quality").struct.field("target_confidence")).collect().to_series().is_null().all()
     )
     assert "moved" not in silent.run["run"]["scores"]
+    with pytest.raises(UserError, match="--target-steps 0 judges no poses"):
+        open_scoring(made, [], model, "untrained", ScoreSettings(target_steps=0), ["poses"])
 
 
 def test_shares_of_rows_are_over_those_that_can_be_told(tmp_path: Path) -> None:
-    rows = real_rows()[:4]
-    # (recognised, moved): both, moved alone, recognised alone, recognised and not judged.
-    known = [(1.0, 0.9), (2.0, 0.8), (1.0, 0.5), (1.0, None)]
+    rows = real_rows()[:5]
+    # (recognised, moved): both, moved alone, recognised alone, recognised and not judged, neither.
+    known = [(1.0, 0.9), (2.0, 0.8), (1.0, 0.5), (1.0, None), (2.0, None)]
     made = [
         synthetic_row(
             index, row, drawn(0, 60 + index), quality={"identity_rank": rank, "target_confidence": confidence}
@@ -122,8 +177,12 @@ def test_shares_of_rows_are_over_those_that_can_be_told(tmp_path: Path) -> None:
     ]
     uri = write_made(tmp_path / "made", made, [], PEOPLE)
     means = row_means(open_dataset(uri))
-    assert (means["recognised"], means["moved"]) == (0.75, pytest.approx(2 / 3))
+    assert (means["recognised"], means["moved"]) == (0.6, pytest.approx(2 / 3))
     assert means["recognised_and_moved"] == pytest.approx(1 / 3)
+    unjudged = edited(
+        uri, tmp_path / "unjudged", lambda rows: [row["quality"].pop("target_confidence") for row in rows]
+    )
+    assert row_means(open_dataset(unjudged)) == {"recognised": 0.6}
 
 
 def test_a_domain_needs_real_rows_of_it(tmp_path: Path) -> None:
@@ -143,7 +202,7 @@ def test_a_domain_needs_real_rows_of_it(tmp_path: Path) -> None:
     judges, reasons = target_judges(dataset, [open_dataset(source)], [], TEACHING)
     assert (judges, reasons) == (
         [],
-        {"domain": "the sources show flat alone: name the target's manifest with --source too"},
+        {"domain": "the sources show flat alone in the split train: name the target's manifest with --source too"},
     )
     [judge], reasons = target_judges(dataset, [open_dataset(source), open_dataset(target)], [], TEACHING)
     assert reasons == {}
@@ -194,6 +253,9 @@ def test_canonical_poses_are_told_by_the_poses_of_real_rows(tmp_path: Path) -> N
     assert target_judges(dataset, [open_dataset(source)], [], TEACHING)[1] == {
         "pose": "no poses of the sources are known: name their annotations with --annotations"
     }
+    short = edited(dataset.uri, tmp_path / "short", lambda rows: [row["keypoints"].pop() for row in rows])
+    with pytest.raises(UserError, match="a pose that is asked for is none: expected 17"):
+        target_judges(open_dataset(short), [open_dataset(source)], [open_dataset(run.uri)], TEACHING)
     [judge], _ = target_judges(dataset, [open_dataset(source)], [open_dataset(run.uri)], TEACHING)
     assert (list(judge.classes), judge.real) == (["pose 0", "pose 1"], 1.0)
     assert judge.before == 0.5

@@ -338,7 +338,7 @@ def test_folders_without_an_image_are_one_line(put: Put, root: Path) -> None:
     put("bounding_box_train/Thumbs.db", "x")
     with pytest.raises(UserError, match="looked for images in bounding_box_train, query, bounding_box_test"):
         read("market1501", root)
-    with pytest.raises(UserError, match="unknown; known: market1501"):
+    with pytest.raises(UserError, match="known: market1501"):
         get_layout("market")
 
 
