@@ -33,7 +33,7 @@ from pipeline.reid.model import ReidModel
 from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
-from pipeline.scoring.set_scores import row_means, set_distances, target_means
+from pipeline.scoring.set_scores import row_means, set_detail, set_distances, target_means
 from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
@@ -174,7 +174,9 @@ def _scored(table: pa.Table, uri: str, judges: _Judges, progress: Progress) -> p
 def _figures(job: Scoring, judges: _Judges, scored: Dataset) -> dict[str, Any]:
     """What the run record says of the whole set."""
     with naming(job.dataset.uri):
-        distances = set_distances(scored, job.sources, job.model, job.settings.set_images, job.settings.seed)
+        most, seed = job.settings.set_images, job.settings.seed
+        distances = set_distances(scored, job.sources, job.model, most, seed)
+        distances |= set_detail(scored, job.sources, most, seed)
     figures: dict[str, Any] = {"scores": {**row_means(scored), **target_means(judges.targets), **distances}}
     figures["targets"] = {judge.question.kind: judge.as_dict() for judge in judges.targets}
     figures["targets"] |= {kind: {"not_judged": reason} for kind, reason in judges.silent.items()}

@@ -9,6 +9,7 @@ import polars as pl
 
 from manifests.format.schema import QUALITY_SCORES
 from manifests.reading.dataset import Dataset
+from pipeline.measures.detail import BANDS, compare_detail
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.places import images_at, index_all, people_in
@@ -51,11 +52,7 @@ def set_distances(
     All follow `measure_generation`: at most ``most`` generated and twice as many real images, chosen by ``seed``.
     What has too few images of either has no entry.
     """
-    made = index_all([dataset], ("domain", "split", "target"))
-    made = made.with_columns(camera=pl.col("target").struct.field("camera")).drop("target")
-    real = people_in(sources, ("domain", "split", "camera"))
-    # A network knows the people it learned from: real images of others would lie further from everything.
-    real = real.join(made, ["domain", "split"], "semi", nulls_equal=True, maintain_order="left")
+    made, real = _made_and_real(dataset, sources)
     found = _distances(([dataset], made), (sources, real), model, most, seed)
     for column in ("domain", "camera"):
         values = made.get_column(column).drop_nulls().unique().sort().to_list()
@@ -67,13 +64,39 @@ def set_distances(
     return found
 
 
+def set_detail(dataset: Dataset, sources: Sequence[Dataset], most: int, seed: int) -> dict[str, float]:
+    """Sharpness and power by frequency (`pipeline.measures.detail`) beside real images of the same domain and split at
+    the size of the first row; ``_real``: of one half of these beside the other. At most ``most`` of either are taken,
+    chosen by ``seed``; nothing where there are too few."""
+    made, real = _made_and_real(dataset, sources)
+    if made.height < LEAST_GENERATED or real.height < LEAST_REAL:
+        return {}
+    size = made.item(0, "height"), made.item(0, "width")
+    generated = _some_images([dataset], made, size, most, seed)
+    originals = _some_images(sources, real, size, most, seed)
+    found, floor = compare_detail(generated, originals), compare_detail(originals[::2], originals[1::2])
+    told = {"sharpness": found.sharpness, "sharpness_real": floor.sharpness}
+    told |= {"spectrum_worst": found.worst, "spectrum_worst_real": floor.worst}
+    return told | {f"spectrum_{low:.2f}": value for (low, _), value in zip(BANDS, found.spectrum, strict=True)}
+
+
+def _made_and_real(dataset: Dataset, sources: Sequence[Dataset]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows, with the camera that was asked for, and the real people of the same domains and splits."""
+    made = index_all([dataset], ("domain", "split", "target", "height", "width"))
+    made = made.with_columns(camera=pl.col("target").struct.field("camera")).drop("target")
+    real = people_in(sources, ("domain", "split", "camera"))
+    # A network knows the people it learned from: real images of others would lie further from everything.
+    return made, real.join(made, ["domain", "split"], "semi", nulls_equal=True, maintain_order="left")
+
+
 _Chosen = tuple[Sequence[Dataset], pl.DataFrame]
 
 
 def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: int) -> dict[str, float]:
     if made[1].height < LEAST_GENERATED or real[1].height < LEAST_REAL:
         return {}
-    generated, originals = _some_images(*made, model, most, seed), _some_images(*real, model, 2 * most, seed)
+    size = model.height, model.width
+    generated, originals = _some_images(*made, size, most, seed), _some_images(*real, size, 2 * most, seed)
     measured = measure_generation(model, generated, originals, seed).as_dict()
     return {
         f"{name.removeprefix('real_')}_real" if name.startswith("real_") else name: value
@@ -82,7 +105,9 @@ def _distances(made: _Chosen, real: _Chosen, model: ReidModel, most: int, seed: 
     }
 
 
-def _some_images(datasets: Sequence[Dataset], index: pl.DataFrame, model: ReidModel, most: int, seed: int) -> Images:
-    """At most ``most`` images of the rows of ``index``, at the model's size."""
+def _some_images(
+    datasets: Sequence[Dataset], index: pl.DataFrame, size: tuple[int, int], most: int, seed: int
+) -> Images:
+    """At most ``most`` images of the rows of ``index``, at ``size``."""
     chosen = np.sort(random_generator(seed, SetStream.SCORED_IMAGES).permutation(index.height)[:most])
-    return images_at(datasets, index[chosen], (model.height, model.width), "compared images")
+    return images_at(datasets, index[chosen], size, "compared images")

@@ -86,7 +86,7 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert scores["pose_error"] == 0.25
     # The same drawer draws both.
     assert scores["fid"] < 10 * scores["fid_real"]
-    assert {"fid_camera_1", "fid_real_camera_3", "kid", "coverage", "diversity_real"} <= set(scores)
+    assert {"fid_camera_1", "fid_real_camera_3", "kid", "coverage", "diversity_real", "sharpness"} <= set(scores)
     assert scores["reliability_auroc"] == calibration["auroc"] > 0.9
     assert sum(bar["share"] for bar in calibration["diagram"]) == pytest.approx(1.0)
     assert (calibration["people"], calibration["splits"]) == (PEOPLE, ["gallery", "query"])
