@@ -33,7 +33,7 @@ from pipeline.reid.model import ReidModel
 from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
-from pipeline.scoring.set_scores import row_means, set_detail, set_distances, target_means
+from pipeline.scoring.set_scores import planted_auroc, row_means, set_detail, set_distances, target_means
 from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
@@ -182,6 +182,7 @@ def _figures(job: Scoring, judges: _Judges, scored: Dataset) -> dict[str, Any]:
     figures["targets"] |= {kind: {"not_judged": reason} for kind, reason in judges.silent.items()}
     if judges.identity is not None:
         measured = judges.identity.measured
+        figures["scores"] |= planted_auroc(scored, judges.identity, job.model, most, seed)
         figures["scores"] |= {f"reliability_{name}": measured[name] for name in ("auroc", "ece")}
         figures["calibration"] = {**judges.identity.calibration.as_dict(), **measured}
     return figures

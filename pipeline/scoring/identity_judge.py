@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
-from pipeline.measures.reliability import NOBODY, Calibration, calibrate, weigh
+from pipeline.measures.reliability import NOBODY, Calibration, auroc, calibrate, weigh
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.row_facts import CONTENT, person_of
 from pipeline.scoring.source_people import SourcePeople, source_people
+from pipeline.training.randomness import SetStream, random_generator
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,7 @@ class IdentityJudge:
     def scores(self, features: NDArray[np.float32], rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
         """By name of the score, (N,), nan for ``rows`` (`row_facts`) that show nobody whom the sources show;
         ``features`` (N, D) are those of their images."""
-        people, gallery = self.people, self.people.gallery
-        numbers = [people.numbers.get(person_of(row), NOBODY) for row in rows]
-        sources = [people.rows.get(row["content"], NOBODY) for row in rows]
-        known = np.flatnonzero((np.array(numbers) != NOBODY) & (np.array(sources) != NOBODY))
-        labels, left_out = np.array(numbers, np.int64)[known], np.array(sources, np.int64)[known]
+        gallery, (known, labels, left_out) = self.people.gallery, self._known(rows)
         similarities = gallery.similarities(features[known], left_out)
         evidence = weigh(similarities, labels, self.calibration.temperature)
         found = {
@@ -67,3 +64,34 @@ class IdentityJudge:
         for name, values in found.items():
             columns[name][known] = values
         return columns
+
+    def planted_auroc(self, features: NDArray[np.float32], rows: Sequence[Mapping[str, Any]], seed: int) -> float:
+        """How surely reliability tells the own label of ``rows`` from a random other one: the chance that it is the
+        higher, 1 at best; nan where nobody is known. Arguments as of `scores`.
+
+        A generator that loses people keeps it below 1: its own labels are as good as others'.
+        """
+        gallery, (known, labels, left_out) = self.people.gallery, self._known(rows)
+        count, people = len(known), len(gallery.sums)
+        moved = random_generator(seed, SetStream.PLANTED_NAMES).integers(1, people, size=count)
+        similarities = gallery.similarities(features[known], left_out)
+        both = [
+            weigh(similarities, names, self.calibration.temperature) for names in (labels, (labels + moved) % people)
+        ]
+        reliability = np.concatenate([self.calibration.reliability(evidence) for evidence in both])
+        return auroc(reliability, np.repeat([True, False], count))
+
+    def _known(self, rows: Sequence[Mapping[str, Any]]) -> _Known:
+        """Those of ``rows`` that show somebody whom the sources show."""
+        numbers = np.array([self.people.numbers.get(person_of(row), NOBODY) for row in rows], np.int64)
+        sources = np.array([self.people.rows.get(row["content"], NOBODY) for row in rows], np.int64)
+        known = np.flatnonzero((numbers != NOBODY) & (sources != NOBODY))
+        return _Known(known, numbers[known], sources[known])
+
+
+class _Known(NamedTuple):
+    """Places of rows, the gallery's numbers of their people, and the gallery's rows that they were made from."""
+
+    places: NDArray[np.int64]
+    people: NDArray[np.int64]
+    sources: NDArray[np.int64]

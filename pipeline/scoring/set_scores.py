@@ -12,7 +12,9 @@ from manifests.reading.dataset import Dataset
 from pipeline.measures.detail import BANDS, compare_detail
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
+from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.places import images_at, index_all, people_in
+from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
@@ -80,6 +82,17 @@ def set_detail(dataset: Dataset, sources: Sequence[Dataset], most: int, seed: in
     return told | {f"spectrum_{low:.2f}": value for (low, _), value in zip(BANDS, found.spectrum, strict=True)}
 
 
+def planted_auroc(dataset: Dataset, judge: IdentityJudge, model: ReidModel, most: int, seed: int) -> dict[str, float]:
+    """`IdentityJudge.planted_auroc` of at most ``most`` rows, chosen by ``seed``; nothing where nobody is known."""
+    index = index_all([dataset], FACTS).filter(pl.col("identity").is_not_null())
+    if not index.height:
+        return {}
+    some = _some(index, most, seed)
+    images = images_at([dataset], some, (model.height, model.width), "planted names")
+    found = judge.planted_auroc(model.embed(images), row_facts(some.lazy()).collect().to_dicts(), seed)
+    return {"reliability_auroc_generated": found} if np.isfinite(found) else {}
+
+
 def _made_and_real(dataset: Dataset, sources: Sequence[Dataset]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows, with the camera that was asked for, and the real people of the same domains and splits."""
     made = index_all([dataset], ("domain", "split", "target", "height", "width"))
@@ -109,5 +122,9 @@ def _some_images(
     datasets: Sequence[Dataset], index: pl.DataFrame, size: tuple[int, int], most: int, seed: int
 ) -> Images:
     """At most ``most`` images of the rows of ``index``, at ``size``."""
-    chosen = np.sort(random_generator(seed, SetStream.SCORED_IMAGES).permutation(index.height)[:most])
-    return images_at(datasets, index[chosen], size, "compared images")
+    return images_at(datasets, _some(index, most, seed), size, "compared images")
+
+
+def _some(index: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
+    """At most so many rows, in order."""
+    return index[np.sort(random_generator(seed, SetStream.SCORED_IMAGES).permutation(index.height)[:most])]

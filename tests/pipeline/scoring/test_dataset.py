@@ -88,6 +88,9 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert scores["fid"] < 10 * scores["fid_real"]
     assert {"fid_camera_1", "fid_real_camera_3", "kid", "coverage", "diversity_real", "sharpness"} <= set(scores)
     assert scores["reliability_auroc"] == calibration["auroc"] > 0.9
+    # Where somebody else is shown, the own name is worth no more than a planted one.
+    shown = 1 - lab.mixed.mean()
+    assert scores["reliability_auroc_generated"] == pytest.approx(shown + (1 - shown) / 2, abs=0.06)
     assert sum(bar["share"] for bar in calibration["diagram"]) == pytest.approx(1.0)
     assert (calibration["people"], calibration["splits"]) == (PEOPLE, ["gallery", "query"])
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
