@@ -106,22 +106,26 @@ def test_the_report_of_a_data_set(installed: Path, tmp_path: Path, dataset: Data
     assert "<style>" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_the_page_of_the_comparison(installed: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def said(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the programs that need a data file print, in one process: each would import torch for itself."""
     from pipeline.experiments.comparison.trial import PICTURE, RECORD
 
-    (tmp_path / "ptgan").mkdir()
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "ptgan").mkdir()
     record = {"identity": {"steps": 10}, "figures": {"fid": 2.9}, "lines": [], "training_seconds": 3.4}
-    (tmp_path / "ptgan" / RECORD).write_text(json.dumps(record))
-    (tmp_path / "ptgan" / PICTURE).write_bytes(b"")
-    page = Path(run(installed, tmp_path, "-c", COMPARISON))
-    assert "<style>" in page.read_text("utf-8")
+    (folder / "ptgan" / RECORD).write_text(json.dumps(record))
+    (folder / "ptgan" / PICTURE).write_bytes(b"")
+    lines = run(installed, folder, "-c", COMPARISON + BENCHMARK + CHECKPOINTS).splitlines()
+    return [*(str(folder / page) for page in lines[:2]), *lines[2:]]
 
 
-def test_the_page_of_the_benchmark(installed: Path, tmp_path: Path) -> None:
-    page = Path(run(installed, tmp_path, "-c", BENCHMARK))
-    assert "<style>" in page.read_text("utf-8")
+def test_the_pages_of_comparison_and_benchmark(said: list[str]) -> None:
+    assert [Path(page).name for page in said[:2]] == ["comparison.html", "benchmark.html"]
+    for page in said[:2]:
+        assert "<style>" in Path(page).read_text("utf-8")
 
 
-def test_the_shipped_checkpoints_and_the_configuration_of_the_pose_model(installed: Path, tmp_path: Path) -> None:
+def test_the_shipped_checkpoints_and_the_configuration_of_the_pose_model(said: list[str]) -> None:
     shipped = sorted(path.stem for path in (ROOT / "pipeline/checkpoints/weights").glob("*.safetensors"))
-    assert run(installed, tmp_path, "-c", CHECKPOINTS).splitlines() == shipped
+    assert said[2:] == shipped
