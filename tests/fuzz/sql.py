@@ -83,46 +83,46 @@ class Watch:
             return False
 
 
+_FORMS = (
+    "SELECT {c} FROM {t}",
+    "SELECT {c} FROM data WHERE camera IN (SELECT camera FROM {t})",
+    "SELECT {c} FROM data WHERE EXISTS (SELECT 1 FROM {t})",
+    "SELECT (SELECT COUNT(*) FROM {t}) FROM data",
+    "WITH a AS (SELECT * FROM {t}) SELECT {c} FROM a",
+    "WITH data AS (SELECT * FROM {t}) SELECT {c} FROM data",
+    "WITH read_csv AS (SELECT 1) SELECT {c} FROM {t}",
+    "SELECT {c} FROM data JOIN {t} AS b ON data.camera = b.camera",
+    "SELECT {c} FROM data, {t}",
+    "SELECT {c} FROM data UNION ALL SELECT {o} FROM {t}",
+    "SELECT {c} FROM (SELECT * FROM {t}) AS q",
+    "SELECT {c} FROM data ORDER BY (SELECT 1 FROM {t})",
+    "(SELECT {c} FROM {t})",
+    "EXPLAIN SELECT {c} FROM {t}",
+    "CREATE TABLE q AS SELECT {c} FROM {t}",
+    "SELECT 1; SELECT {c} FROM {t}",
+    "camera IN (SELECT camera FROM {t})",
+    "(SELECT COUNT(*) FROM {t}) > 0",
+    "camera = 3 OR EXISTS (SELECT 1 FROM {t})",
+    "SHOW TABLES",
+    "FROM {t}",
+    "TABLE {t}",
+    "SELECT {c} INTO q FROM {t}",
+    "INSERT INTO data SELECT {c} FROM {t}",
+    "DELETE FROM {t}",
+    "DROP TABLE {t}",
+    "VALUES ({t})",
+    "SELECT {t} FROM data",
+    "SELECT UNNEST({t}) FROM data",
+)
+"""Statements about column {c}, another column {o} and table {t}."""
+
+
 @st.composite
 def statements(draw: st.DrawFn, folder: Path) -> str:
     """A SELECT about the data set, in which a table, a value or a word of the syntax may be something else."""
     table = draw(tables(folder))
     column, other = draw(st.sampled_from(_COLUMNS)), draw(st.sampled_from(_COLUMNS))
-    form = draw(
-        st.sampled_from(
-            (
-                "SELECT {c} FROM {t}",
-                "SELECT {c} FROM data WHERE camera IN (SELECT camera FROM {t})",
-                "SELECT {c} FROM data WHERE EXISTS (SELECT 1 FROM {t})",
-                "SELECT (SELECT COUNT(*) FROM {t}) FROM data",
-                "WITH a AS (SELECT * FROM {t}) SELECT {c} FROM a",
-                "WITH data AS (SELECT * FROM {t}) SELECT {c} FROM data",
-                "WITH read_csv AS (SELECT 1) SELECT {c} FROM {t}",
-                "SELECT {c} FROM data JOIN {t} AS b ON data.camera = b.camera",
-                "SELECT {c} FROM data, {t}",
-                "SELECT {c} FROM data UNION ALL SELECT {o} FROM {t}",
-                "SELECT {c} FROM (SELECT * FROM {t}) AS q",
-                "SELECT {c} FROM data ORDER BY (SELECT 1 FROM {t})",
-                "(SELECT {c} FROM {t})",
-                "EXPLAIN SELECT {c} FROM {t}",
-                "CREATE TABLE q AS SELECT {c} FROM {t}",
-                "SELECT 1; SELECT {c} FROM {t}",
-                "camera IN (SELECT camera FROM {t})",
-                "(SELECT COUNT(*) FROM {t}) > 0",
-                "camera = 3 OR EXISTS (SELECT 1 FROM {t})",
-                "SHOW TABLES",
-                "FROM {t}",
-                "TABLE {t}",
-                "SELECT {c} INTO q FROM {t}",
-                "INSERT INTO data SELECT {c} FROM {t}",
-                "DELETE FROM {t}",
-                "DROP TABLE {t}",
-                "VALUES ({t})",
-                "SELECT {t} FROM data",
-                "SELECT UNNEST({t}) FROM data",
-            )
-        )
-    )
+    form = draw(st.sampled_from(_FORMS))
     text = form.format(c=column, o=other, t=table)
     if draw(st.integers(0, 5)) == 0:
         place = draw(st.integers(0, len(text)))
