@@ -92,11 +92,11 @@ def _of_data_sets(inputs: Inputs) -> list[Job]:
 
 
 def _of_trainings(inputs: Inputs) -> list[Job]:
-    size = ("--height", "64", "--width", "32", "--batch-size", "2", "--checkpoint-every", "5", "--threads", "1")
-    gan = ("--source", inputs.market, *size, "--ngf", "4", "--ndf", "4", "--blocks", "1")
+    size = ("--height", "64", "--width", "32", "--checkpoint-every", "5", "--threads", "1")
+    gan = ("--source", inputs.market, *size, "--batch-size", "2", "--ngf", "4", "--ndf", "4", "--blocks", "1")
     cyclegan = (*gan, "--recipe", "cyclegan", "--target", inputs.duke)
     camstyle = (*gan, "--recipe", "camstyle", "--cameras", "1,2,3", "--steps", "30")
-    reid = ("--train", inputs.market, *size, "--channels", "4")
+    reid = ("--train", inputs.market, *size, "--batch-size", "4", "--channels", "4")  # two for each of two workers
     two = ("--workers", "2", "--steps", "30")
     saved = "checkpoints/*.pt"
     return [
