@@ -48,7 +48,7 @@ def judge(bench: Bench, arm: Arm, made: Dataset) -> Judged:
 def judged(recognised: NDArray[np.bool_] | None, confidence: NDArray[np.float64] | None) -> Judged:
     """Shares of what is known of each row of one set, (N,); ``confidence`` is nan where nothing was asked for."""
     share = None if recognised is None else float(recognised.mean())
-    if confidence is None:
+    if confidence is None or np.isnan(confidence).all():
         return Judged(share, None, None)
     asked, moved = ~np.isnan(confidence), confidence > GIVEN
     both = None if recognised is None else float((recognised & moved)[asked].mean())

@@ -42,3 +42,4 @@ def test_both_is_of_the_same_images_and_no_product() -> None:
     assert judged(np.ones(5, np.bool_), confidence) == Judged(1.0, 0.5, 0.5)
     assert judged(None, confidence) == Judged(None, 0.5, None)
     assert judged(recognised, None) == Judged(0.6, None, None)
+    assert judged(recognised, np.full(5, np.nan)) == Judged(0.6, None, None), "judges who know none of the targets"
