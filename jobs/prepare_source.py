@@ -23,13 +23,13 @@ from pipeline.sources.reading import Provenance
 from pipeline.synthesis.lineage_events import LineageRun
 from pipeline.synthesis.lineage_sending import LineageSettings, telling
 
+LayoutName = Literal["market1501", "dukemtmc", "msmt17", "cuhk03", "cuhk03_np", "prid2011", "folder", "toyworld"]
+
 
 class Settings(LineageSettings):
     """Read a folder of a ReID data set into a source data set: labels, digests, rejects."""
 
-    layout: Literal["market1501", "dukemtmc", "msmt17", "cuhk03", "prid2011", "folder", "toyworld"] = Field(
-        description="how the folder is laid out"
-    )
+    layout: LayoutName = Field(description="how the folder is laid out")
     root: Path = Field(description="the folder that the data set lies in")
     domain: str = Field(min_length=1, description="name of the domain, on every row")
     output: str = Field(min_length=1, description="path or URI of the data set to write")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from manifests.common.json_text import lenient_json
 
 _SHOWN_PER_CHECK = 10
-_WARNINGS = frozenset({"flat"})
+_WARNINGS = frozenset({"flat", "orientation"})
 """Checks that find what is allowed and yet hardly ever meant."""
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
-from manifests.common.pictures import PictureError, check_digest, load_picture
+from manifests.common.pictures import PictureError, check_digest, decode_picture
 from manifests.errors import UserError
 from manifests.exports.row_groups import RowGroups
 from manifests.exports.rows import chosen_rows
@@ -191,4 +191,4 @@ def _decoded(image: Any, sha256: str | None) -> torch.Tensor:
     """
     data = (image.as_py() or {}).get("bytes") or b""
     check_digest(data, sha256)
-    return torch.from_numpy(np.array(load_picture(data).convert("RGB"))).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(decode_picture(data)).permute(2, 0, 1).contiguous()

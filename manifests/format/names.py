@@ -63,3 +63,15 @@ def spellings(identity: str) -> frozenset[str]:
     """
     number = person_number(identity)
     return frozenset({identity} if number is None else {identity, *(f"{number:0{width}d}" for width in _WIDTHS)})
+
+
+def leads_out(path: str) -> bool:
+    """Whether a file's path, relative with / or \\, may name something outside of its folder on some system."""
+    parts = re.split(r"[/\\]", path)
+    drive = re.match(r"[A-Za-z]:", path) is not None
+    return drive or ".." in parts or not parts[0] or "://" in path or "\0" in path
+
+
+def file_name(relative_path: str) -> str:
+    """The bare name that an image keeps in its row: what other systems cannot have in a name becomes ``_``."""
+    return re.sub(r"[\\:\0]", "_", relative_path.rpartition("/")[2])

@@ -11,7 +11,7 @@ import polars as pl
 from PIL import Image, ImageOps
 
 from manifests.common.json_text import lenient_json
-from manifests.common.pictures import PictureError, load_picture
+from manifests.common.pictures import PictureError, decode_picture
 from manifests.errors import UserError
 from manifests.format.schema import SCHEMAS
 from manifests.reading.dataset import Dataset
@@ -96,7 +96,7 @@ def draw_sheet(
 def _tile(data: bytes | None, cell: tuple[int, int]) -> Image.Image:
     """The picture in a cell of the sheet; grey where the bytes are no picture, which `validate` names."""
     try:
-        return ImageOps.pad(load_picture(data or b"").convert("RGB"), cell, color="white")
+        return ImageOps.pad(Image.fromarray(decode_picture(data or b"")), cell, color="white")
     except PictureError:
         return Image.new("RGB", cell, "grey")
 

@@ -1,25 +1,22 @@
 """Images in and out: safe decoding, resizing, encoding, digests, contact sheets.
 
-An image is ``(H, W, 3)`` uint8 RGB, a mask ``(H, W)`` bool, everywhere outside of the networks. Decisions on
-odd input: EXIF rotation is ignored (masks and keypoints live in the stored frame), alpha is dropped, grey
-becomes three equal channels, CMYK is refused.
+An image is ``(H, W, 3)`` uint8 RGB, a mask ``(H, W)`` bool, everywhere outside of the networks. What becomes of odd
+input is said where it is decoded, in `manifests.common.pictures`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
-MAX_BYTES = 64 << 20
-MAX_PIXELS = 1 << 24
+from manifests.common.pictures import PictureError, decode_picture
+
 LARGEST_SIDE = 4096
 """Of the images that networks learn from and make, pixels."""
 
@@ -28,70 +25,23 @@ BoolMask = NDArray[np.bool_]
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 
-class ImageError(ValueError):
+class ImageError(PictureError):
     """An image that cannot be trusted: ``reason`` is a short code for the rejects table."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
 
 
-class ImageHeader(NamedTuple):
-    """What an encoded image says of itself: format (``JPEG``, ``PNG``, ...), size in pixels, colour mode."""
-
-    format: str
-    width: int
-    height: int
-    mode: str
-
-
-def read_header(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> ImageHeader:
-    """Format and size from the header alone, within limits, before anything is decoded.
+def decode(data: bytes) -> RgbImage:
+    """Decode to ``(H, W, 3)`` uint8 RGB as everything here does.
 
     Raises:
-        ImageError: ``empty``, ``too_many_bytes``, ``unknown_format`` or ``too_many_pixels``.
+        ImageError: the reasons of `manifests.common.pictures.decode_picture`.
     """
-    if not data:
-        raise ImageError("empty", "the file has no bytes")
-    if len(data) > max_bytes:
-        raise ImageError("too_many_bytes", f"{len(data)} bytes, the limit is {max_bytes}")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            header = ImageHeader(str(image.format), image.width, image.height, image.mode)
-    except Image.DecompressionBombError as error:
-        raise ImageError("too_many_pixels", str(error)) from None
-    except Exception as error:  # Pillow's plugins raise many types on hostile bytes
-        raise ImageError("unknown_format", f"no image header found: {error}") from None
-    if header.width * header.height > max_pixels:
-        raise ImageError("too_many_pixels", f"{header.width} x {header.height}, the limit is {max_pixels}")
-    return header
-
-
-def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> RgbImage:
-    """Decode to ``(H, W, 3)`` uint8 RGB; never a partial picture where the codec can tell.
-
-    Raises:
-        ImageError: the reasons of `read_header`, ``cmyk``, ``corrupt`` (the codec gave up or warned) or
-            ``size_mismatch`` (the header lies).
-    """
-    header = read_header(data, max_bytes, max_pixels)
-    if header.mode == "CMYK":
-        raise ImageError("cmyk", "CMYK has no defined conversion to RGB without its profile")
-    if header.format == "JPEG":
-        # OpenCV pads a frame that ends early with grey and says nothing; the strict decoder refuses it.
-        try:
-            rgb: RgbImage = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
-        except ValueError as error:
-            raise ImageError("corrupt", str(error)) from None
-    else:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if bgr is None:
-            raise ImageError("corrupt", f"the {header.format} decoder gave no picture")
-        rgb = np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
-    if rgb.shape[:2] != (header.height, header.width):
-        raise ImageError("size_mismatch", f"header {header.height} x {header.width}, picture {rgb.shape[:2]}")
-    return rgb
+        return decode_picture(data)
+    except PictureError as error:
+        raise ImageError(error.reason, str(error)) from None
 
 
 def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = 95) -> bytes:

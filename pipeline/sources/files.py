@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
+from manifests.common.pictures import MAX_BYTES, SUFFIXES
 from manifests.errors import UserError
-from pipeline.common.images import MAX_BYTES
+from manifests.format.names import leads_out
 
 Split = Literal["train", "query", "gallery"]
 Role = Literal["person", "distractor", "junk"]
 SPLITS: tuple[Split, ...] = ("train", "query", "gallery")
 ROLES: tuple[Role, ...] = ("person", "distractor", "junk")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
 
 class Fault(NamedTuple):
@@ -78,6 +79,7 @@ class SourceRoot:
         self.path = path.resolve()
         self.remarks: list[str] = []
         """What a reader of the layout wants to be said, a line each."""
+        self._others: dict[str, Counter[str]] = {}
         self._inside: dict[str, bool] = {}
         if not self.names():
             raise UserError(f"the source folder {path} is empty")
@@ -107,19 +109,26 @@ class SourceRoot:
         return (self.path / path).is_file()
 
     def images(self, folder: str = "", recursive: bool = False) -> Iterator[Entry]:
-        """Entries of a folder's image files, sorted; told by suffix: ``Thumbs.db`` is passed over.
+        """Entries of a folder's image files, sorted; told by suffix: what is passed over, `passed_over` counts.
 
         Linked folders are not walked into (a link may lead back up); one that leads out of the root is a fault.
         """
+        others = self._others[folder] = Counter[str]()
         for name in self.names(folder):
             path = _join(folder, name)
-            if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+            if PurePosixPath(name).suffix.lower() in SUFFIXES:
                 yield self.entry(path)
             elif recursive and (self.path / path).is_dir():
                 if not (self.path / path).is_symlink():
                     yield from self.images(path, recursive=True)
                 elif (fault := self.entry(path).fault) and fault.reason == "outside_root":
                     yield Entry(path, -1, fault)
+            elif not (self.path / path).is_dir():
+                others[PurePosixPath(name).suffix.lower() or name] += 1
+
+    def passed_over(self) -> Counter[str]:
+        """How many files of the folders looked through have which other suffix (or name, where it has none)."""
+        return sum(self._others.values(), Counter[str]())
 
     def entry(self, relative_path: str) -> Entry:
         """What is known of a file without opening it."""
@@ -129,7 +138,7 @@ class SourceRoot:
             shown = os.fsencode(relative_path).decode("utf-8", "backslashreplace")
             return Entry(shown, -1, Fault("bad_name", "the file's name is not UTF-8", readable=False))
         parts = PurePosixPath(relative_path).parts
-        if not parts or relative_path.startswith("/") or ".." in parts or "://" in relative_path:
+        if not parts or leads_out(relative_path):
             fault = Fault("bad_path", "not a plain path inside the source folder", readable=False)
             return Entry(relative_path, -1, fault)
         return self._status("/".join(parts))
@@ -199,7 +208,7 @@ def written_otherwise(written: Mapping[str, set[str]]) -> list[str]:
 
 def _stem(name: str) -> str:
     stem, _, suffix = name.rpartition(".")
-    return _stem(stem) if stem and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
+    return _stem(stem) if stem and f".{suffix.lower()}" in SUFFIXES else name
 
 
 def _join(folder: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import polars as pl
 
 from manifests.common.json_text import json_text
@@ -117,7 +117,7 @@ def ingest(
     total = sum(shard_rows[number] for number in pending)
     workers = threads or len(os.sched_getaffinity(0))
     with attempt(started, len(plan.shards)):
-        with _quiet_opencv(), _threads(workers) as pool, Progress(STAGE, total) as progress:
+        with _quiet_decoders(), _threads(workers) as pool, Progress(STAGE, total) as progress:
             for number in pending:
                 rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress)
                 started.sink.commit(number, rows, rejects)
@@ -138,14 +138,11 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """What OpenCV has to say of broken images is in the rejects; on stderr it would be a screen of lines."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+def _quiet_decoders() -> Iterator[None]:
+    """What Pillow has to say of broken images is in the rejects; on stderr it would be a screen of lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from manifests.common.pictures import SUFFIXES
 from manifests.errors import UserError
 from pipeline.common.known import check_known
-from pipeline.sources import cuhk03, dukemtmc, folder, market1501, msmt17, prid2011, toyworld_layout
+from pipeline.sources import cuhk03, cuhk03_np, dukemtmc, folder, market1501, msmt17, prid2011, toyworld_layout
 from pipeline.sources.files import SourceFile, SourceRoot
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
+_SUFFIXES_SHOWN = 6
 LAYOUTS: dict[str, Layout] = {
     module.LAYOUT.name: module.LAYOUT
-    for module in (market1501, dukemtmc, msmt17, cuhk03, prid2011, folder, toyworld_layout)
+    for module in (market1501, dukemtmc, msmt17, cuhk03, cuhk03_np, prid2011, folder, toyworld_layout)
 }
 
 
@@ -40,9 +42,22 @@ def scan_and_remark(layout: Layout, root: Path, options: ScanOptions) -> tuple[l
     """
     source = SourceRoot(root)
     try:
-        return layout.scan(source, options), source.remarks
+        files = layout.scan(source, options)
     except LayoutError as error:
-        raise UserError(f"no {layout.name} layout in {root}: {error}{_hint(layout, source)}") from None
+        passed = "".join(f"; {line}" for line in _passed_over(source))
+        raise UserError(f"no {layout.name} layout in {root}: {error}{passed}{_hint(layout, source)}") from None
+    return files, [*source.remarks, *_passed_over(source)]
+
+
+def _passed_over(root: SourceRoot) -> list[str]:
+    """A line about files that are no images by their names, or none."""
+    counts = root.passed_over()
+    if not counts:
+        return []
+    shown = ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_SUFFIXES_SHOWN))
+    more = f" and {len(counts) - _SUFFIXES_SHOWN} others" if len(counts) > _SUFFIXES_SHOWN else ""
+    known = " ".join(sorted(SUFFIXES))
+    return [f"files passed over, by suffix: {shown}{more}; images are {known}"]
 
 
 def _hint(layout: Layout, root: SourceRoot) -> str:

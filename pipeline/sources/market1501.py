@@ -3,8 +3,8 @@
 ``bounding_box_train`` is the train split, ``query`` the query, ``bounding_box_test`` the gallery.
 Identity, camera, sequence, frame, number of the box in the frame. Identity -1 is junk (a detection that
 overlaps a person too little to count for or against a match), 0000 a distractor (a false detection). A
-person's name is the number in four digits, as here: some tools write ``2_c1s1_000451_03.jpg``. Only
-``bounding_box_train`` must be there. Other sets that use these names may have any number of cameras.
+person's name is the number in four digits, as here: some tools write ``2_c1s1_000451_03.jpg``. Only a
+training folder must be there. Other sets that use these names may have any number of cameras.
 
 Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
@@ -25,6 +25,7 @@ FOLDERS: dict[str, Split] = {
     "query": "query",
     "bounding_box_test": "gallery",
 }
+_PREFIX = "bounding_box_"
 _NAME = re.compile(r"(-1|\d{1,9})_c(\d{1,4})s(\d{1,6})_(\d{1,12})_(\d{1,9})", re.ASCII)
 
 
@@ -66,13 +67,14 @@ def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceF
     """Files of the three folders, each name read by ``parser``.
 
     Raises:
-        LayoutError: there is no ``bounding_box_train``, no image, or no name that can be read.
+        LayoutError: there is no folder of training images, no image, or no name that can be read.
     """
-    if not root.has_folder("bounding_box_train"):
+    folders = folders_of(root)
+    if "train" not in folders.values():
         raise LayoutError(f"looked for the folders {', '.join(FOLDERS)}, found {root.shown()}")
     files, written = [], defaultdict[str, set[str]](set)
-    for folder, split in FOLDERS.items():
-        for entry in root.images(folder) if root.has_folder(folder) else ():
+    for folder, split in folders.items():
+        for entry in root.images(folder, recursive=True):
             parsed = entry.fault or parser(entry.stem)
             if isinstance(parsed, Fault):
                 files.append(faulty(entry, split, parsed))
@@ -89,11 +91,23 @@ def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceF
     return finish(files)
 
 
+def folders_of(root: SourceRoot) -> dict[str, Split]:
+    """The folders of images and what split each is, those of the published set first.
+
+    CVAT and Datumaro make a folder for each of their subsets: ``bounding_box_Train``, ``bounding_box_default``. Test is
+    the gallery, whatever else there is the training part.
+    """
+    folders = {folder: split for folder, split in FOLDERS.items() if root.has_folder(folder)}
+    for name in root.folders():
+        if name.startswith(_PREFIX):
+            folders.setdefault(name, "gallery" if name.removeprefix(_PREFIX).lower() == "test" else "train")
+    return folders
+
+
 def reads_names(root: SourceRoot, parser: Parser) -> bool:
-    """Whether one of the first names in ``bounding_box_train`` can be read."""
-    if not root.has_folder("bounding_box_train"):
-        return False
-    first = islice(root.images("bounding_box_train"), 20)
+    """Whether one of the first names in a training folder can be read."""
+    folders = (folder for folder, split in folders_of(root).items() if split == "train")
+    first = (entry for folder in folders for entry in islice(root.images(folder, recursive=True), 20))
     return any(not isinstance(parser(entry.stem), Fault) for entry in first)
 
 

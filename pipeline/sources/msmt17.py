@@ -9,14 +9,19 @@ The lists ``list_train.txt``, ``list_val.txt`` (both training), ``list_query.txt
 sequence is month, day and part of the day (morning 1, noon 2, afternoon 3) as one number: 0303morning is
 3031.
 
+Benchmarks of unsupervised ReID lay it out in Market-1501's three folders without lists, the files called as above or
+``0000_c1_0000.jpg`` (identity, camera, number of the picture): that is read, too.
+
 Wei et al., "Person Transfer GAN to Bridge Domain Gap for Person Re-Identification", CVPR 2018.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from pipeline.sources.files import Entry, Fault, SourceFile, SourceRoot, Split, faulty, finish
+from pipeline.sources import cuhk03_np, market1501
+from pipeline.sources.files import Fault, SourceFile, SourceRoot, Split, faulty, finish
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 CAMERAS = 15
@@ -28,6 +33,7 @@ LISTS: dict[str, Split] = {
     "list_gallery.txt": "gallery",
 }
 _NAME = re.compile(r"(\d{1,9})_(\d+)_(\d{1,4})(?:_(\d{4})(morning|noon|afternoon)_(\d{1,9})_\d+)?(?:_.*)?", re.ASCII)
+_SHORT_NAME = re.compile(r"(\d{1,9})_c(\d{1,4})_(\d{1,9})", re.ASCII)
 _PARTS_OF_DAY = {"morning": 1, "noon": 2, "afternoon": 3}
 
 
@@ -37,6 +43,8 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
     Raises:
         LayoutError: there is no image folder, or a list is missing or cannot be read.
     """
+    if root.has_folder("bounding_box_train") and not root.has_file("list_train.txt"):
+        return _in_three_folders(root)
     train, test = _folders(root)
     files = []
     for name, split in LISTS.items():
@@ -53,6 +61,27 @@ def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
             if entry.relative_path not in listed:
                 files.append(faulty(entry, split, unlisted))
     return finish(files, key=lambda file: file.relative_path)
+
+
+def _in_three_folders(root: SourceRoot) -> list[SourceFile]:
+    files = market1501.scan_folders(root, _parse_alone, "0000_c1_0000.jpg or 0000_000_01_0303morning_0008_0.jpg")
+    if market1501.reads_names(root, cuhk03_np.parse) and all((file.camera or 0) <= cuhk03_np.CAMERAS for file in files):
+        raise LayoutError(f"looked for {CAMERAS} cameras, found names of {cuhk03_np.CAMERAS} at most")
+    return [replace(file, identity=_person(file.split, file.identity)) if file.identity else file for file in files]
+
+
+def _parse_alone(stem: str) -> market1501.Parsed | Fault:
+    """Read a name that says by itself who it is, without its suffix."""
+    short = _SHORT_NAME.fullmatch(stem)
+    if short is None:
+        person, parsed = stem.partition("_")[0], _parse(stem, None)
+    else:
+        person, parsed = short[1], _checked(int(short[2]), None, int(short[3]))
+    return parsed if isinstance(parsed, Fault) else market1501.Parsed("person", person, *parsed)
+
+
+def _person(split: Split, number: str) -> str:
+    return f"{'train' if split == 'train' else 'test'}-{int(number):04d}"
 
 
 def _folders(root: SourceRoot) -> tuple[str, str]:
@@ -84,29 +113,33 @@ def _lines(root: SourceRoot, name: str) -> list[tuple[str, str]]:
 
 def _listed(root: SourceRoot, folder: str, split: Split, path: str, identity: str) -> SourceFile:
     entry = root.entry(path) if path.startswith("/") else root.entry(f"{folder}/{path}")
-    parsed = entry.fault or _parse(entry, identity)
+    parsed = entry.fault or _parse(entry.stem, identity)
     if isinstance(parsed, Fault):
         return faulty(entry, split, parsed)
-    part = "train" if split == "train" else "test"
-    name = f"{part}-{int(identity):04d}"
-    return SourceFile(entry.relative_path, entry.size, split, "person", name, *parsed)
+    return SourceFile(entry.relative_path, entry.size, split, "person", _person(split, identity), *parsed)
 
 
-def _parse(entry: Entry, identity: str) -> tuple[int, int | None, int | None] | Fault:
-    """Camera, sequence and frame from a name whose identity must be the listed one."""
-    match = _NAME.fullmatch(entry.stem)
+def _parse(stem: str, identity: str | None) -> tuple[int, int | None, int | None] | Fault:
+    """Camera, sequence and frame from a name whose identity must be the listed one, where there is a list."""
+    match = _NAME.fullmatch(stem)
     if match is None:
         return Fault("unparsable_name", "not a name like 0000_000_01_0303morning_0008_0.jpg")
     person, _, camera, day, part, frame = match.groups()
-    if int(person) != int(identity):
+    if identity is not None and int(person) != int(identity):
         return Fault("label_mismatch", f"listed as identity {identity}, named {person}")
-    if not 1 <= int(camera) <= CAMERAS:
-        return Fault("bad_camera", f"camera {int(camera)}, MSMT17 has 1 to {CAMERAS}")
     sequence = int(day) * 10 + _PARTS_OF_DAY[part] if day else None
-    return int(camera), sequence, int(frame) if frame else None
+    return _checked(int(camera), sequence, int(frame) if frame else None)
+
+
+def _checked(camera: int, sequence: int | None, frame: int | None) -> tuple[int, int | None, int | None] | Fault:
+    if not 1 <= camera <= CAMERAS:
+        return Fault("bad_camera", f"camera {camera}, MSMT17 has 1 to {CAMERAS}")
+    return camera, sequence, frame
 
 
 def _recognises(root: SourceRoot) -> bool:
+    if market1501.reads_names(root, _parse_alone) and not market1501.reads_names(root, cuhk03_np.parse):
+        return True
     return root.has_file("list_train.txt") and any(root.has_folder(train) for train, _ in VERSIONS.values())
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from manifests.common.pictures import MAX_BYTES, orientation
+from manifests.format.names import file_name
 from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA
 from pipeline.common import images
 from pipeline.common.digests import content_id
@@ -17,6 +19,10 @@ from pipeline.common.progress import Progress
 from pipeline.sources.files import SourceFile
 
 STAGE = "prepare_source"
+_UPRIGHT = (
+    "EXIF orientation {}: other programs turn it, so that masks and poses of the stored picture would not fit; "
+    "store it upright (exiftran -ai, or Pillow's ImageOps.exif_transpose)"
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,13 @@ def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, d
     digest = None
     try:
         with (root / file.relative_path).open("rb") as stream:
-            data = stream.read(images.MAX_BYTES + 1)
+            data = stream.read(MAX_BYTES + 1)
         digest = images.sha256(data)
         if file.fault:
             return False, _reject(file, provenance, digest, file.fault.reason, file.fault.message)
         height, width = images.decode(data).shape[:2]
+        if (turned := orientation(data)) != 1:
+            raise images.ImageError("exif_orientation", _UPRIGHT.format(turned))
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return False, _reject(file, provenance, digest, "unreadable_file", message)
@@ -75,7 +83,7 @@ def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, d
         return False, _reject(file, provenance, digest, error.reason, str(error))
     return True, {
         "image_id": content_id(provenance.dataset_id, file.relative_path, digest),
-        "image": {"bytes": data, "path": PurePosixPath(file.relative_path).name},
+        "image": {"bytes": data, "path": file_name(file.relative_path)},
         "image_sha256": digest,
         "width": width,
         "height": height,

@@ -7,8 +7,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from manifests.common.pictures import MAX_PIXELS
 from manifests.format.annotation_values import read_mask
-from pipeline.common.images import MAX_PIXELS, decode, encode, encode_mask
+from pipeline.common.images import decode, encode, encode_mask
 from tests.fuzz.mutations import mutated_bytes
 from tests.fuzz.target import Reader, Target
 

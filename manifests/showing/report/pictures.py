@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFilter
 
-from manifests.common.pictures import PictureError, load_picture
+from manifests.common.pictures import PictureError, decode_picture
 from manifests.format.skeleton import LEAST_SCORE, LIMB_HUES
 from manifests.showing.page import data_uri
 
@@ -38,7 +38,7 @@ def open_image(data: bytes | None) -> Image.Image | None:
     if not data:
         return None
     try:
-        small = load_picture(data).convert("RGB")
+        small = Image.fromarray(decode_picture(data))
     except (PictureError, ValueError):
         return None
     small.thumbnail(_BOX, Image.Resampling.LANCZOS)

@@ -7,19 +7,20 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from manifests.common import pictures
-from manifests.common.pictures import FORMATS, PictureError, load_picture, open_picture
+from manifests.common.pictures import FORMATS, PictureError, decode_picture, load_picture, open_picture, orientation
 from tests.manifests.manifest_rows import picture
 
 
-def saved(image: Image.Image, image_format: str) -> bytes:
+def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, image_format)
+    image.save(stream, image_format, **options)
     return stream.getvalue()
 
 
@@ -60,18 +61,83 @@ def test_a_jpeg_that_claims_more_rows_than_it_has() -> None:
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 7] = (64).to_bytes(2, "big")
     with pytest.raises(PictureError, match="premature end"):
-        load_picture(bytes(data))
+        decode_picture(bytes(data))
 
 
-def test_jpeg_pixels_are_those_of_pillow() -> None:
-    data = picture(0, image_format="JPEG")[0]
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of what Pillow's own conversion does to palettes
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA"])
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_pixels_are_those_of_pillow(image_format: str, mode: str) -> None:
+    image = Image.fromarray(picture(0)[1]).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    try:
+        data = saved(image.convert(mode), image_format)
+    except OSError:
+        pytest.skip(f"{image_format} has no {mode}")
     with Image.open(io.BytesIO(data)) as expected:
-        assert load_picture(data).tobytes() == expected.tobytes()
+        assert np.array_equal(decode_picture(data), np.asarray(expected.convert("RGB")))
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_jpegs_without_three_channels(mode: str) -> None:
-    assert load_picture(saved(Image.new(mode, (8, 16)), "JPEG")).mode == mode
+def test_of_sixteen_bits_the_upper_eight_are_kept() -> None:
+    deep = np.random.default_rng(0).integers(0, 1 << 16, (16, 8)).astype(np.uint16)
+    png, tiff = saved(Image.fromarray(deep), "PNG"), saved(Image.fromarray(deep), "TIFF")
+    for data in (png, tiff, b"P5\n8 16\n65535\n" + deep.astype(">u2").tobytes()):
+        assert np.array_equal(decode_picture(data), np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (saved(Image.new("CMYK", (8, 16)), "JPEG"), "cmyk"),
+        (saved(Image.new("F", (8, 16)), "TIFF"), "unknown_mode"),
+        (saved(Image.new("I", (8, 16)), "TIFF"), "unknown_mode"),
+        (saved(Image.new("LAB", (8, 16)), "TIFF"), "unknown_mode"),
+        (saved(Image.new("1", (8, 16)), "TIFF", compression="group4"), "unknown_mode"),
+        (saved(Image.new("RGB", (8, 16)), "GIF"), "unknown_format"),
+        (saved(Image.new("1", (5000, 5000)), "PNG"), "too_many_pixels"),
+    ],
+)
+def test_what_is_refused_has_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(PictureError) as caught:
+        decode_picture(data)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_stray_bytes_before_the_end_marker_cost_no_pixel(options: dict[str, object]) -> None:
+    jpeg = saved(Image.fromarray(picture(0, 32, 64)[1]), "JPEG", **options)
+    for count in (1, 2, 3, 20):
+        assert np.array_equal(decode_picture(jpeg[:-2] + b"\0" * count + jpeg[-2:]), decode_picture(jpeg))
+    for lost in (3, 10, 100):
+        with pytest.raises(PictureError, match="premature end"):
+            decode_picture(jpeg[:-lost] + jpeg[-2:])
+
+
+def test_a_tiff_whose_decoder_gives_up_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    tiff = bytearray(saved(Image.fromarray(picture(0, 32, 64)[1]), "TIFF", compression="tiff_deflate"))
+    tiff[len(tiff) // 2] ^= 8
+    with pytest.raises(PictureError) as caught:
+        decode_picture(bytes(tiff))
+    assert caught.value.reason == "corrupt"
+
+
+def test_a_png_whose_checksums_are_wrong_is_refused() -> None:
+    png = bytearray(picture(0)[0])
+    png[png.index(b"IEND") - 5] ^= 1  # the last byte of the pixels' checksum
+    with pytest.raises(PictureError):
+        decode_picture(bytes(png))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_orientation_is_told_and_not_applied(image_format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    image = Image.fromarray(picture(0)[1])
+    turned = saved(image, image_format, exif=exif)
+    assert (orientation(turned), orientation(saved(image, image_format))) == (3, 1)
+    if image_format != "TIFF":  # which every program turns, Pillow included
+        assert decode_picture(turned).tobytes() == decode_picture(saved(image, image_format)).tobytes()
 
 
 def test_bytes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,4 +163,4 @@ def test_damaged_bytes_raise_nothing_else(image_format: str, flips: list[tuple[i
     for place, mask in flips:
         data[place % len(data)] ^= mask
     with contextlib.suppress(PictureError):
-        load_picture(bytes(data[: cut + 1]))
+        assert decode_picture(bytes(data[: cut + 1])).ndim == 3

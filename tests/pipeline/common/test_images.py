@@ -16,7 +16,6 @@ from pipeline.common.images import (
     encode,
     encode_mask,
     pixel_sha256,
-    read_header,
     resize_mask,
 )
 
@@ -75,11 +74,6 @@ def test_bad_input_has_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode(data)
     assert caught.value.reason == reason
-
-
-def test_byte_limit() -> None:
-    with pytest.raises(ImageError, match="limit is 10"):
-        read_header(encode(picture()), max_bytes=10)
 
 
 def test_exif_rotation_is_ignored_alpha_dropped_and_grey_tripled() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from manifests.common.pictures import MAX_BYTES
 from manifests.errors import UserError
-from pipeline.common.images import MAX_BYTES
 from pipeline.sources.files import SourceFile, SourceRoot, finish
 
 Put = Callable[..., Path]
@@ -72,7 +72,7 @@ def test_pipes_folders_and_giants_are_faults(put: Put, root: Path) -> None:
     assert reason(root, "pipe.jpg") == reason(root, "folder.jpg") == "not_a_file"
     assert reason(root, "giant.jpg") == "too_many_bytes"
     assert reason(root, "absent.jpg") == "missing_file"
-    assert reason(root, "nul\0.jpg") == "missing_file"
+    assert reason(root, "nul\0.jpg") == "bad_path"
     assert not any(e.fault.readable for e in SourceRoot(root).images() if e.fault)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from PIL import ExifTags, Image
 
+from manifests.checking.validate import validate
 from manifests.errors import UserError
+from manifests.exports.torch import ReIDDataset
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, ShardSink
 from pipeline.common import images
@@ -97,6 +101,42 @@ def test_every_bad_file_is_a_reject_with_its_reason(
         assert reject["stage"] == "prepare_source"
     assert len({reject["item_id"] for reject in rejects}) == len(expected)
     assert "WARN" not in capfd.readouterr().err
+
+
+def test_what_is_accepted_is_no_fault_of_the_data_set(put: Put, root: Path, tmp_path: Path) -> None:
+    """Odd formats, depths and names: `validate` finds nothing in what became rows, and everything reads the same."""
+    deep, exif = np.arange(32 * 16, dtype=np.uint16).reshape(32, 16) * 127, Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    noise = Image.fromarray(images.decode(put("plain.jpg").read_bytes()))
+    for name, image_format, image in (
+        *((f"{one}.jpg", one, noise) for one in ("GIF", "AVIF", "JPEG2000", "TIFF", "PPM", "BMP", "MPO", "PNG")),
+        ("12:30:05.png", "PNG", noise),
+        ("back\\slash.png", "PNG", noise),
+        ("grey16.png", "PNG", Image.fromarray(deep)),
+        ("float.tiff", "TIFF", Image.fromarray(deep.astype(np.float32))),
+        ("fax.tif", "TIFF", noise.convert("1")),
+        ("palette.png", "PNG", noise.quantize(8)),
+    ):
+        put(name, saved(image, image_format))
+    put("turned.jpg", saved(noise, "JPEG", exif=exif))
+    plan = make_plan(root, get_layout("folder"), OURS)
+    dataset = ingest(root, plan, OURS, str(tmp_path / "set"))
+    assert dict(dataset.snapshot.reasons) == {"unknown_format": 3, "unknown_mode": 1, "exif_orientation": 1}
+    assert validate(dataset.uri).faults == []
+    rows = dataset.read().to_pylist()
+    for row, item in zip(rows, ReIDDataset(dataset.uri), strict=True):
+        pixels = images.decode(row["image"]["bytes"])
+        assert np.array_equal(item["image"].permute(1, 2, 0).numpy(), pixels)
+        with np.errstate(all="raise"):
+            assert 20 < pixels.mean() < 235, row["relative_path"]
+    names = {row["relative_path"]: row["image"]["path"] for row in rows}
+    assert (names["12:30:05.png"], names["back\\slash.png"]) == ("12_30_05.png", "back_slash.png")
+
+
+def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, image_format, **options)
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])

@@ -60,6 +60,29 @@ def test_market1501(put: Put, root: Path) -> None:
     assert len(files) == 7
 
 
+def test_market1501_in_the_folders_of_cvat_and_datumaro(put: Put, root: Path) -> None:
+    put("bounding_box_default/0002_c1s1_000451_03.jpg")
+    put("bounding_box_Test/camera 1/0001_c1s1_001051_00.jpg")
+    put("query/0001_c2s1_001051_00.jfif")
+    put("images_default.txt", "bounding_box_default/0002_c1s1_000451_03.jpg")
+    files = read("market1501", root)
+    assert {path: (file.split, file.identity) for path, file in files.items()} == {
+        "bounding_box_default/0002_c1s1_000451_03.jpg": ("train", "0002"),
+        "bounding_box_Test/camera 1/0001_c1s1_001051_00.jpg": ("gallery", "0001"),
+        "query/0001_c2s1_001051_00.jfif": ("query", "0001"),
+    }
+
+
+def test_files_of_other_suffixes_are_counted(put: Put, root: Path) -> None:
+    for name in ("0002_c1s1_000451_03.jpg", "a.gif", "b.GIF", "c.avif", "Thumbs.db", "readme"):
+        put(f"bounding_box_train/{name}")
+    _, (remark,) = scan_and_remark(get_layout("market1501"), root, ScanOptions())
+    assert remark.startswith("files passed over, by suffix: .gif 2, .db 1, .avif 1, readme 1; images are .bmp .jfif")
+    (root / "bounding_box_train/0002_c1s1_000451_03.jpg").unlink()
+    with pytest.raises(UserError, match=r"found none; files passed over, by suffix: \.gif 2"):
+        read("market1501", root)
+
+
 def test_market1501_as_cvat_and_datumaro_number_people(put: Put, root: Path) -> None:
     """Without zeros before the number; CVAT's own copies of Market-1501 keep them."""
     train = "bounding_box_train"
@@ -190,7 +213,37 @@ def test_msmt17_training_part_alone(put: Put, root: Path) -> None:
     assert [file.split for file in read("msmt17", root).values()] == ["train"]
 
 
+def test_msmt17_in_three_folders_without_lists(put: Put, root: Path) -> None:
+    put("bounding_box_train/0000_c1_0000.jpg")
+    put("bounding_box_train/0000_c16_0001.jpg")
+    put("query/0000_001_14_0113noon_0981_1.jpg")
+    put("bounding_box_test/0000_c5_0002.jpg")
+    files = read("msmt17", root)
+    assert facts(files["bounding_box_train/0000_c1_0000.jpg"]) == ("train", "person", "train-0000", 1, None, 0)
+    query = files["query/0000_001_14_0113noon_0981_1.jpg"]
+    assert facts(query) == ("query", "person", "test-0000", 14, 1132, 981)
+    assert facts(files["bounding_box_test/0000_c5_0002.jpg"])[:4] == ("gallery", "person", "test-0000", 5)
+    assert reasons(files) == {"bounding_box_train/0000_c16_0001.jpg": "bad_camera"}
+
+
 # CUHK03
+
+
+def make_cuhk03_np(put: Put) -> None:
+    for name in ("bounding_box_train/0001_c1_1", "query/0004_c2_8", "bounding_box_test/0004_c1_11"):
+        put(f"{name}.png")
+
+
+def test_cuhk03_np(put: Put, root: Path) -> None:
+    make_cuhk03_np(put)
+    put("bounding_box_test/0004_c3_12.png")
+    files = read("cuhk03_np", root)
+    assert facts(files["bounding_box_train/0001_c1_1.png"]) == ("train", "person", "0001", 1, None, 1)
+    assert facts(files["query/0004_c2_8.png"]) == ("query", "person", "0004", 2, None, 8)
+    assert files["bounding_box_test/0004_c1_11.png"].split == "gallery"
+    assert reasons(files) == {"bounding_box_test/0004_c3_12.png": "bad_camera"}
+    with pytest.raises(UserError, match="its folder root fits: give that as --root"):
+        read("cuhk03_np", root.parent)
 
 
 def make_cuhk03(put: Put, kind: str = "detected") -> dict[str, list[list[object]]]:
@@ -335,10 +388,10 @@ def test_the_error_names_what_was_looked_for_and_what_would_fit(put: Put, root: 
         read("msmt17", root.parent)
 
 
-@pytest.mark.parametrize("made", ["msmt17", "cuhk03", "prid2011"])
+@pytest.mark.parametrize("made", ["msmt17", "cuhk03", "cuhk03_np", "prid2011"])
 @pytest.mark.parametrize("asked", [name for name in LAYOUTS if name != "folder"])
 def test_every_layout_knows_itself_and_refuses_the_others(put: Put, root: Path, made: str, asked: str) -> None:
-    {"msmt17": make_msmt17, "cuhk03": make_cuhk03, "prid2011": make_prid2011}[made](put)
+    {"msmt17": make_msmt17, "cuhk03": make_cuhk03, "cuhk03_np": make_cuhk03_np, "prid2011": make_prid2011}[made](put)
     if asked == made:
         assert read(asked, root)
         return
