@@ -77,7 +77,8 @@ def export_market1501(dataset: Dataset, output: str, where: str | None = None) -
         named = named.with_columns(file=pl.Series(files, dtype=pl.String))
         _write_table(folder / LABELS, named, dataset)
         _write_table(folder / IDENTITIES, people, dataset)
-        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows)
+        patterns = {split: f"{FOLDERS[split]}/*" for split in FOLDERS if split in named["split"]}
+        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows, patterns)
     return Exported(output, len(rows), tuple(_notes(named)))
 
 
