@@ -13,14 +13,15 @@ from manifests.describing.attestation import STATEMENT, statement
 from manifests.describing.croissant import CROISSANT, croissant
 from manifests.describing.markdown import quoted
 from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
-from manifests.disk import parquet
+from manifests.disk import parquet, tables
 from manifests.disk.snapshots import dump
 from manifests.format.schema import SCHEMAS
 from manifests.reading.dataset import Dataset
+from manifests.reading.erasure_log import write_log
 from manifests.reading.files import products
 from manifests.reading.summary import summarize
 
-SAMPLES_META = "samples_meta.parquet"
+SAMPLES_META = f"samples_meta{tables.SUFFIX}"
 DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
@@ -30,10 +31,14 @@ _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
 def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     """Write what lies beside the shards; the same snapshot and run record give the same bytes.
 
-    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
-    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
+    ``samples_meta.table`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
+    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools; ``erasures.table``
+    is there where rows were erased. Tables that an earlier version wrote go.
     """
     _write_samples_meta(dataset)
+    dataset.storage.delete(tables.earlier_path(SAMPLES_META))
+    if dataset.snapshot.erasures:
+        write_log(dataset)
     if card:
         dataset.storage.write(DATASET_CARD, _sealed(_card(dataset)).encode())
     files = products(dataset, [SAMPLES_META])
@@ -110,7 +115,7 @@ def _card(dataset: Dataset) -> str:
         "\n## How to open it\n\n```python\nimport polars as pl\n"
         'rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name are not read\n```\n',
         "## Provenance\n\nSettings, models, inputs and counts are in `run.json`; the rows without pictures in "
-        "`samples_meta.parquet`; what was rejected, and why, in `rejects/`.\n",
+        "`samples_meta.table`; what was rejected, and why, in `rejects/` (`pl.read_parquet` opens all of them).\n",
     ]
     return "\n".join(lines)
 
@@ -119,7 +124,7 @@ def _erased(dataset: Dataset) -> Iterator[str]:
     """What was taken out after the rows were made."""
     retired = dataset.classes.unnamed if dataset.classes is not None else ()
     if dataset.snapshot.erasures:
-        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.parquet` says when).\n"
+        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.table` says when).\n"
     if retired:
         yield (
             f"Retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "

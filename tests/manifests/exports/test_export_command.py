@@ -18,7 +18,7 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "file"),
-    [("market1501", "labels.parquet"), ("webdataset", "train-000000.tar"), ("huggingface", "samples_meta.parquet")],
+    [("market1501", "labels.parquet"), ("webdataset", "train-000000.tar"), ("huggingface", "samples_meta.table")],
 )
 def test_every_form_is_written(
     uri: str, output: Path, capsys: pytest.CaptureFixture[str], form: str, file: str
