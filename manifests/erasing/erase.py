@@ -20,6 +20,7 @@ from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, erasure_interrupted
 from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import COMMITS, ERASING, RUN, SNAPSHOTS
+from manifests.disk.tables import earlier_path
 from manifests.erasing.models import Model, models_behind
 from manifests.erasing.removal import Removal, check_closed, release, remove, touched
 from manifests.erasing.traces import Request, Traces, find_rejects, find_rows, find_traces
@@ -33,7 +34,8 @@ from manifests.writing.settling import mend
 _ORDER: tuple[Kind, ...] = ("annotation", "synthetic", "source")
 _PICTURES: dict[Kind, tuple[str, ...]] = {"source": ("image",), "annotation": ("mask",), "synthetic": ("image", "mask")}
 _OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/", f"{CLAIMS}/")
-_OUR_FILES = (RUN, ERASURES, DATASET_CARD, SAMPLES_META, CROISSANT, STATEMENT)
+_OUR_TABLES = (ERASURES, SAMPLES_META)
+_OUR_FILES = (RUN, *_OUR_TABLES, *map(earlier_path, _OUR_TABLES), DATASET_CARD, CROISSANT, STATEMENT)
 
 
 @dataclass(frozen=True)

@@ -70,14 +70,23 @@ def make_plan(
         first = min(files, key=lambda file: file.fault is not None and file.fault.reason == "not_listed")
         because = f"{first.relative_path}: {first.fault.message}" if first.fault else ""
         raise UserError(f"none of the {len(files)} images in {root} can be used; the first: {because}")
+    parts = list(_by_split(files))
     settings = {
         **asdict(provenance),
         "layout": layout.name,
         "shard_size": shard_size,
         "shard_bytes": shard_bytes,
+        **({"shards": "by split"} if len(parts) > 1 else {}),
     }
-    items = (json_text(list(vars(file).values()), separators=(",", ":")) for file in files)
-    return Plan(plan_digest(STAGE, settings, items), tuple(_cut(files, shard_size, shard_bytes)), tuple(remarks))
+    items = (json_text(list(vars(file).values()), separators=(",", ":")) for part in parts for file in part)
+    shards = (shard for part in parts for shard in _cut(part, shard_size, shard_bytes))
+    return Plan(plan_digest(STAGE, settings, items), tuple(shards), tuple(remarks))
+
+
+def _by_split(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
+    """The files of each split in their order: a shard holds rows of one, so that readers can ask for it alone."""
+    for split in dict.fromkeys(file.split for file in files):
+        yield [file for file in files if file.split == split]
 
 
 def _cut(files: Sequence[SourceFile], shard_size: int, shard_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
