@@ -39,6 +39,7 @@ class Settings(LineageSettings):
     splits: list[Split] = Field(list(SPLITS), min_length=1, description="splits to read")
     shard_size: int = Field(4096, ge=1, le=65536, description="images in a shard, at most")
     accept_terms: bool = Field(False, description="needed for sets that were withdrawn")
+    accept_generated: bool = Field(False, description="read images that say of themselves that a model made them")
     variant: str | None = Field(None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot")
     split_file: Path | None = Field(None, description="cuhk03, prid2011: JSON file of train/test splits")
     split_index: int = Field(0, ge=0, description="cuhk03, prid2011: which split of the file, from 0")
@@ -56,14 +57,22 @@ def main(settings: Settings) -> None:
         consent_basis=settings.consent_basis or layout.consent_basis,
     )
     options = ScanOptions(settings.variant, settings.split_file, settings.split_index, settings.labels)
-    plan = make_plan(settings.root, layout, provenance, options, settings.splits, settings.shard_size)
+    plan = make_plan(
+        settings.root,
+        layout,
+        provenance,
+        options,
+        settings.splits,
+        settings.shard_size,
+        accept_generated=settings.accept_generated,
+    )
     print(f"{plan.files} files found, {len(plan.shards)} shards, plan {plan.plan_id}", flush=True)
     for remark in plan.remarks:
         print(f"note: {remark}", flush=True)
     record = _run_record(settings, provenance)
     with telling(settings.lineage, LineageRun("prepare_source", "source", record, (settings.root,), settings.output)):
         dataset = ingest(settings.root, plan, provenance, settings.output, record, settings.threads)
-    for line in summarize(dataset).lines():
+    for line in summarize(dataset, settings.accept_generated).lines():
         print(line)
     print(f"source data set: {dataset.uri}")
 

@@ -32,6 +32,14 @@ class Fault(NamedTuple):
     readable: bool = True
 
 
+class Origin(NamedTuple):
+    """What is known of a file's origin by itself, whatever is said of the folder; None where nothing is."""
+
+    dataset_id: str | None
+    licence: str | None
+    consent_basis: str | None
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a source data set and what its layout says of it.
@@ -49,6 +57,7 @@ class SourceFile:
     sequence: int | None = None
     frame: int | None = None
     fault: Fault | None = None
+    origin: Origin | None = None
 
 
 class Entry(NamedTuple):

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
+from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA
 from manifests.reading.dataset import open_dataset
 from manifests.writing.attempt import attempt
 from manifests.writing.run import Dataset, DatasetRun
@@ -23,8 +25,9 @@ from pipeline.common.progress import Progress
 from pipeline.sources.files import SPLITS, SourceFile, Split
 from pipeline.sources.known_layouts import scan_and_remark
 from pipeline.sources.layout_base import Layout, ScanOptions
-from pipeline.sources.reading import STAGE, Provenance, read_shard
+from pipeline.sources.reading import GENERATED, STAGE, Provenance, read_shard, says_generated
 
+_HOW_TO_ACCEPT = "; --accept-generated reads images that a model made"
 SHARD_BYTES = 256 << 20
 """A shard is held in memory while it is read: it ends before this many bytes of files."""
 
@@ -37,6 +40,7 @@ class Plan:
     shards: tuple[tuple[SourceFile, ...], ...]
     remarks: tuple[str, ...] = ()
     """Lines about what a person may not expect of the files."""
+    accept_generated: bool = False
 
     @property
     def files(self) -> int:
@@ -52,10 +56,11 @@ def make_plan(
     shard_size: int = 4096,
     shard_bytes: int = SHARD_BYTES,
     choose: Callable[[list[SourceFile]], Sequence[SourceFile]] | None = None,
+    accept_generated: bool = False,
 ) -> Plan:
     """List the files of a data set and cut them into shards. The same files and settings give the same plan.
 
-    ``choose`` keeps some of the files found.
+    ``choose`` keeps some of the files found; ``accept_generated`` reads images that say that a model made them.
 
     Raises:
         UserError: the folder is not of this layout, or holds nothing to read in these splits.
@@ -77,10 +82,16 @@ def make_plan(
         "shard_size": shard_size,
         "shard_bytes": shard_bytes,
         **({"shards": "by split"} if len(parts) > 1 else {}),
+        **({"accept_generated": True} if accept_generated else {}),
     }
-    items = (json_text(list(vars(file).values()), separators=(",", ":")) for part in parts for file in part)
+    items = (_item(file) for part in parts for file in part)
     shards = (shard for part in parts for shard in _cut(part, shard_size, shard_bytes))
-    return Plan(plan_digest(STAGE, settings, items), tuple(shards), tuple(remarks))
+    return Plan(plan_digest(STAGE, settings, items), tuple(shards), tuple(remarks), accept_generated)
+
+
+def _item(file: SourceFile) -> str:
+    """A file as the plan's digest has it; few have an origin of their own, and all others are called as ever."""
+    return json_text([value for name, value in vars(file).items() if name != "origin" or value], separators=(",", ":"))
 
 
 def _by_split(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
@@ -128,11 +139,12 @@ def ingest(
     with attempt(started, len(plan.shards)):
         with _quiet_decoders(), _threads(workers) as pool, Progress(STAGE, total) as progress:
             for number in pending:
-                rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress)
+                rows, rejects = read_shard(root, plan.shards[number], provenance, pool, progress, plan.accept_generated)
                 started.sink.commit(number, rows, rejects)
-        read = started.close().rows
-    if read == 0:
-        raise UserError(f"no image in {root} could be read; the reasons are in {started.uri}/rejects")
+        closed = started.close()
+    if closed.rows == 0:
+        why = f" ({_counts(closed.reasons)}{_HOW_TO_ACCEPT if GENERATED in closed.reasons else ''})"
+        raise UserError(f"no image in {root} could be read{why}; the reasons are in {started.uri}/rejects")
     return open_dataset(uri)
 
 
@@ -170,9 +182,11 @@ class Summary:
     rejects: dict[str, int]
     repeated: int
     contradicting: int
+    generated: int
+    """Images that say of themselves that a model made them."""
 
     def lines(self) -> list[str]:
-        """For people: three lines or four."""
+        """For people: three lines or some more."""
         lines = [
             f"images: {sum(self.images.values())} ({_counts(self.images)}); {_counts(self.roles)}",
             f"identities: {self.identities}; cameras: {len(self.cameras)} ({_ranges(self.cameras)})",
@@ -181,13 +195,18 @@ class Summary:
         if self.repeated:
             twins = f"{self.contradicting} of them under another identity"
             lines.append(f"same bytes as another image: {self.repeated}, {twins}; all are kept")
+        if self.generated:
+            lines.append(f"images that a model made ({TRAINED_ALGORITHMIC_MEDIA}): {self.generated}, read as real ones")
+        if refused := self.rejects.get(GENERATED):
+            lines.append(f"images that a model made ({TRAINED_ALGORITHMIC_MEDIA}): {refused} not read{_HOW_TO_ACCEPT}")
         return lines
 
 
-def summarize(dataset: Dataset) -> Summary:
-    """Count a source data set's rows; reads no image."""
+def summarize(dataset: Dataset, accepted_generated: bool = False) -> Summary:
+    """Count a source data set's rows; reads images only where generated ones among them were accepted."""
     columns = ("split", "role", "identity", "camera", "image_sha256")
     rows = dataset.scan().select(columns).collect()
+    generated = sum(map(_generated, dataset.shards(["image"]))) if accepted_generated else 0
     twins = rows.group_by("image_sha256").agg(
         pl.len().alias("images"), pl.col("identity").drop_nulls().n_unique().alias("identities")
     )
@@ -200,7 +219,12 @@ def summarize(dataset: Dataset) -> Summary:
         rejects=dict(dataset.snapshot.reasons),
         repeated=int(repeated["images"].sum()),
         contradicting=int(repeated.filter(pl.col("identities") > 1)["images"].sum()),
+        generated=generated,
     )
+
+
+def _generated(shard: pa.Table) -> int:
+    return sum(says_generated(image["bytes"]) for image in shard.column("image").to_pylist())
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from manifests.common.pictures import SUFFIXES
 from manifests.errors import UserError
 from pipeline.common.known import check_known
 from pipeline.sources import cuhk03, cuhk03_np, dukemtmc, folder, market1501, msmt17, prid2011, toyworld_layout
-from pipeline.sources.files import SourceFile, SourceRoot
+from pipeline.sources.files import SPLITS, SourceFile, SourceRoot
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
-_SUFFIXES_SHOWN = 6
+_SHOWN = 6
 LAYOUTS: dict[str, Layout] = {
     module.LAYOUT.name: module.LAYOUT
     for module in (market1501, dukemtmc, msmt17, cuhk03, cuhk03_np, prid2011, folder, toyworld_layout)
@@ -46,7 +47,25 @@ def scan_and_remark(layout: Layout, root: Path, options: ScanOptions) -> tuple[l
     except LayoutError as error:
         passed = "".join(f"; {line}" for line in _passed_over(source))
         raise UserError(f"no {layout.name} layout in {root}: {error}{passed}{_hint(layout, source)}") from None
-    return files, [*source.remarks, *_passed_over(source)]
+    return files, [*source.remarks, *_passed_over(source), *_remarks(files, layout)]
+
+
+def _remarks(files: Sequence[SourceFile], layout: Layout) -> Iterator[str]:
+    """What most uses of the set would stumble over: nobody known, no camera known, people on both sides."""
+    usable = [file for file in files if file.fault is None]
+    how = "; --labels gives a table of them" if "labels" in layout.options else ""
+    if usable and all(file.identity is None for file in usable):
+        yield f"no image says who is on it: that is enough for a target domain, not to train or evaluate ReID{how}"
+    if usable and all(file.camera is None for file in usable):
+        yield (
+            "no image says which camera took it: evaluation leaves out what the query's own camera saw, "
+            f"so it needs cameras, or evaluate_reid --count-same-camera{how}"
+        )
+    people = {split: {file.identity for file in usable if file.split == split} - {None} for split in SPLITS}
+    if both := sorted(str(name) for name in people["train"] & (people["query"] | people["gallery"])):
+        shown = ", ".join(both[:_SHOWN]) + (", ..." if len(both) > _SHOWN else "")
+        alike = f"people in training and test alike: {len(both)} ({shown})"
+        yield f"{alike}: evaluation then asks a network about people whom it knows"
 
 
 def _passed_over(root: SourceRoot) -> list[str]:
@@ -54,8 +73,8 @@ def _passed_over(root: SourceRoot) -> list[str]:
     counts = root.passed_over()
     if not counts:
         return []
-    shown = ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_SUFFIXES_SHOWN))
-    more = f" and {len(counts) - _SUFFIXES_SHOWN} others" if len(counts) > _SUFFIXES_SHOWN else ""
+    shown = ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_SHOWN))
+    more = f" and {len(counts) - _SHOWN} others" if len(counts) > _SHOWN else ""
     known = " ".join(sorted(SUFFIXES))
     return [f"files passed over, by suffix: {shown}{more}; images are {known}"]
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from manifests.errors import UserError, first_line
 from manifests.format.names import person_number
@@ -47,12 +49,12 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            table = pl.read_parquet(path)
+            table = read_parquet(path)
         elif path.suffix.lower() == ".csv":
             table = pl.read_csv(path, infer_schema=False)
         else:
             raise UserError(f"--labels {path}: a .csv or .parquet file is needed")
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise UserError(f"cannot read the labels {path}: {first_line(error)}") from None
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
@@ -70,6 +72,22 @@ def read_rows(path: Path) -> list[dict[str, str | None]]:
                 "Market-1501, a false detection: say which by a column role (person or distractor)"
             )
     return rows
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """A table that somebody else wrote, by Arrow: polars panics at some damaged bytes.
+
+    Raises:
+        OSError, pyarrow.ArrowException: it cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read().replace_schema_metadata(None)
+        table.validate(full=True)
+        table.schema.to_string(show_schema_metadata=False)
+    except ValueError as error:  # names of columns, and of fields in them, that are no text
+        raise pa.ArrowInvalid(str(error)) from None
+    return pl.DataFrame(table)
 
 
 def names_by_number(rows: Iterable[Row]) -> dict[int, tuple[str, set[str]]]:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from pipeline.sources.files import Fault, Role, SourceFile, SourceRoot, Split, faulty, finish, written_otherwise
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
+from pipeline.sources.own_export import as_it_was, read_labels
 
 FOLDERS: dict[str, Split] = {
     "bounding_box_train": "train",
@@ -59,8 +60,15 @@ def person_name(number: str) -> str:
 
 
 def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
-    """Files of a Market-1501 folder."""
-    return scan_folders(root, parse, "0002_c1s1_000451_03.jpg")
+    """Files of a Market-1501 folder; where it is an export of ours, as they were before.
+
+    Raises:
+        LayoutError: `scan_folders`' reasons.
+        UserError: the table of the export cannot be read.
+    """
+    files = scan_folders(root, parse, "0002_c1s1_000451_03.jpg")
+    labels = read_labels(root)
+    return [as_it_was(file, labels.get(file.relative_path)) for file in files]
 
 
 def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,13 +13,17 @@ import pyarrow as pa
 
 from manifests.common.pictures import MAX_BYTES, orientation
 from manifests.format.names import file_name
-from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA
+from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
 from pipeline.common import images
 from pipeline.common.digests import content_id
 from pipeline.common.progress import Progress
-from pipeline.sources.files import SourceFile
+from pipeline.sources.files import Origin, SourceFile
 
 STAGE = "prepare_source"
+GENERATED = "generated"
+"""Why an image that says of itself that a model made it is no row, unless such images are accepted."""
+_MARK = re.compile(rb"digitalsourcetype/\w*(?i:TrainedAlgorithmicMedia)")
+"""In IPTC's vocabulary, as XMP and C2PA have it: made by a trained model, wholly or in part."""
 _UPRIGHT = (
     "EXIF orientation {}: other programs turn it, so that masks and poses of the stored picture would not fit; "
     "store it upright (exiftran -ai, or Pillow's ImageOps.exif_transpose)"
@@ -41,6 +46,7 @@ def read_shard(
     provenance: Provenance,
     pool: ThreadPoolExecutor,
     progress: Progress,
+    accept_generated: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Rows (`SOURCE_SCHEMA`) and rejects (`REJECT_SCHEMA`) of some files, in their order.
 
@@ -48,7 +54,7 @@ def read_shard(
     """
 
     def read(file: SourceFile) -> tuple[bool, dict[str, Any]]:
-        result = _read(root, file, provenance)
+        result = _read(root, file, provenance, accept_generated)
         progress.advance()
         return result
 
@@ -62,7 +68,12 @@ def read_shard(
     )
 
 
-def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, dict[str, Any]]:
+def says_generated(data: bytes) -> bool:
+    """Whether an image file says that a trained model made it, or a part of it."""
+    return _MARK.search(data) is not None
+
+
+def _read(root: Path, file: SourceFile, provenance: Provenance, accept_generated: bool) -> tuple[bool, dict[str, Any]]:
     """(True, row) or (False, reject) of one file. Never raises for what a file holds."""
     if file.fault and not file.fault.readable:
         return False, _reject(file, provenance, None, file.fault.reason, file.fault.message)
@@ -76,11 +87,14 @@ def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, d
         height, width = images.decode(data).shape[:2]
         if (turned := orientation(data)) != 1:
             raise images.ImageError("exif_orientation", _UPRIGHT.format(turned))
+        if not accept_generated and says_generated(data):
+            raise images.ImageError(GENERATED, f"it says that a model made it ({TRAINED_ALGORITHMIC_MEDIA})")
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return False, _reject(file, provenance, digest, "unreadable_file", message)
     except images.ImageError as error:
         return False, _reject(file, provenance, digest, error.reason, str(error))
+    origin = file.origin or Origin(None, None, None)
     return True, {
         "image_id": content_id(provenance.dataset_id, file.relative_path, digest),
         "image": {"bytes": data, "path": file_name(file.relative_path)},
@@ -95,9 +109,9 @@ def _read(root: Path, file: SourceFile, provenance: Provenance) -> tuple[bool, d
         "split": file.split,
         "role": file.role,
         "relative_path": file.relative_path,
-        "dataset_id": provenance.dataset_id,
-        "licence": provenance.licence,
-        "consent_basis": provenance.consent_basis,
+        "dataset_id": origin.dataset_id or provenance.dataset_id,
+        "licence": origin.licence or provenance.licence,
+        "consent_basis": origin.consent_basis or provenance.consent_basis,
     }
 
 

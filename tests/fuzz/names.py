@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
 from hypothesis import strategies as st
 
-from pipeline.sources import dukemtmc, market1501
+from pipeline.sources import cuhk03_np, dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
 from pipeline.sources.known_layouts import LAYOUTS, scan
 from pipeline.sources.layout_base import ScanOptions
@@ -20,6 +22,7 @@ from tests.fuzz.target import REFUSALS, Reader, Target, check_line
 _PATTERNS = (
     r"-?\d{1,12}_c\d{1,6}s\d{1,8}_\d{1,14}_\d{1,11}",
     r"\d{1,12}_c\d{1,6}_f\d{1,14}",
+    r"\d{1,12}_c\d{1,6}_\d{1,11}",
     r"\d{4}_\d{3}_\d{1,5}(_\d{4}(morning|noon|afternoon)_\d{1,10}_\d)?",
     r"[0-9]_\d{1,5}_[0-9]_\d{1,5}",
     r"person_\d{3,5}",
@@ -30,6 +33,7 @@ _SUFFIXES = st.sampled_from((".jpg", ".JPG", ".png", ".jpg.jpg", ".txt", "", ".J
 _FOLDERS = {
     "market1501": ("bounding_box_train", "query", "bounding_box_test"),
     "dukemtmc": ("bounding_box_train", "query"),
+    "cuhk03_np": ("bounding_box_train", "bounding_box_default"),
     "toyworld": ("bounding_box_train", "query", "ground_truth"),
     "msmt17": ("train/0000", "test/0000"),
     "cuhk03": ("images_detected",),
@@ -46,6 +50,15 @@ _CUHK = [
 ]
 _PRID = [{"train": ["person_0001", 2], "test": [3]}]
 _TABLE = b"path,identity,camera,split,sequence,frame,role\na/1.jpg,7,1,train,1,2,person\n../1.jpg,8,2.0,query,,,junk\n"
+
+
+def _export_labels() -> bytes:
+    """The table of an export of one generated image."""
+    row = {"file": "bounding_box_train/0001_c1s1_1_1.jpg", "sample_id": "ab" * 16, "number": 1, "identity": "anna"}
+    row |= {"camera": 1, "split": "train", "sources": [{"sha256": "ab", "role": "content", "dataset_id": "market"}]}
+    stream = io.BytesIO()
+    pl.DataFrame([row]).write_parquet(stream)
+    return stream.getvalue()
 
 
 class Case(NamedTuple):
@@ -69,7 +82,7 @@ def set_up_names() -> Reader:
 
 def parse(stem: str) -> None:
     """Read a name as those layouts do that say all in it."""
-    for parser in (market1501.parse, dukemtmc.parse):
+    for parser in (market1501.parse, dukemtmc.parse, cuhk03_np.parse):
         found = parser(stem)
         if not isinstance(found, Fault):
             assert (found.role == "person") == (found.identity is not None)
@@ -91,6 +104,8 @@ def folders(draw: st.DrawFn, layout: str) -> Case:
     elif layout == "prid2011":
         files["split.json"] = draw(mutated_json(_PRID))
         options = ScanOptions(variant=draw(st.sampled_from((None, "multi_shot"))), split_file=Path("split.json"))
+    elif layout == "market1501" and draw(st.booleans()):
+        files["labels.parquet"] = draw(mutated_bytes(_export_labels()))
     elif layout == "folder":
         files["labels.csv"] = draw(mutated_bytes(_TABLE))
         options = ScanOptions(labels=Path("labels.csv"))

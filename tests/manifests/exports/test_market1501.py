@@ -22,10 +22,10 @@ from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
 from manifests.writing.merge import merge
 from manifests.writing.run import Dataset
-from pipeline.sources.files import SourceFile
+from pipeline.sources.files import SourceFile, SourceRoot
 from pipeline.sources.ingest import ingest, make_plan
-from pipeline.sources.known_layouts import get_layout, scan
-from pipeline.sources.layout_base import ScanOptions
+from pipeline.sources.known_layouts import get_layout
+from pipeline.sources.market1501 import parse, scan_folders
 from pipeline.sources.reading import Provenance
 from tests.manifests.exports.export_rows import Change, nobody, source_dataset, synthetic_dataset, with_image
 from tests.manifests.exports.test_marking import EXTENSION, SOURCE_TYPE, properties
@@ -33,8 +33,8 @@ from tests.manifests.manifest_rows import CLASSES, name
 
 
 def read_back(folder: Path) -> dict[str, SourceFile]:
-    """What the Market-1501 reader finds, by path."""
-    found = scan(get_layout("market1501"), folder, ScanOptions())
+    """What a reader of Market-1501 finds that knows names alone, by path."""
+    found = scan_folders(SourceRoot(folder), parse, "0002_c1s1_000451_03.jpg")
     assert [file for file in found if file.fault] == []
     return {file.relative_path: file for file in found}
 

@@ -29,6 +29,11 @@ def test_without_labels_every_image_is_an_unlabelled_training_image(put: Put, ro
     files = read(root)
     assert [file.relative_path for file in files] == ["a/one.PNG", "b/two.jpg", "three.webp"]
     assert {(f.split, f.role, f.identity, f.camera) for f in files} == {("train", "person", None, None)}
+    passed, nobody, no_camera = scan_and_remark(get_layout("folder"), root, ScanOptions())[1]
+    assert passed.startswith("files passed over, by suffix: .db 1;")
+    assert nobody.startswith("no image says who is on it: that is enough for a target domain")
+    assert "evaluate_reid --count-same-camera" in no_camera
+    assert "--labels" in nobody
 
 
 def test_labels_as_csv(put: Put, root: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_shard_holds_rows_of_one_split(put: Put, root: Path, tmp_path: Path) -
     table = ["path,identity,camera,split"]
     for number, split in enumerate(["train", "query", "train", "gallery", "query", "train"]):
         put(f"{number}.jpg")
-        table.append(f"{number}.jpg,{number % 2},{number % 3 + 1},{split}")
+        table.append(f"{number}.jpg,{number % 2 + 1},{number % 3 + 1},{split}")
     labels = root.parent / "labels.csv"
     labels.write_text("\n".join(table))
     plan = make_plan(root, get_layout("folder"), OURS, ScanOptions(labels=labels), shard_size=2)
@@ -279,7 +279,7 @@ def test_nothing_to_read_is_one_line(put: Put, root: Path, tmp_path: Path) -> No
     with pytest.raises(UserError, match="no image of the splits query"):
         make_plan(root, MARKET, OURS, splits=["query"])
     plan = make_plan(root, MARKET, OURS)
-    with pytest.raises(UserError, match=r"no image in .* could be read; the reasons are in"):
+    with pytest.raises(UserError, match=r"no image in .* could be read \(empty 1\); the reasons are in"):
         ingest(root, plan, OURS, str(tmp_path / "set"))
     (root / TRAIN / "0001_c1s1_000001_00.jpg").unlink()
     (root / TRAIN / "0001_c1s1_000001_00.jpg").symlink_to("/etc/hostname")

@@ -83,6 +83,15 @@ def test_files_of_other_suffixes_are_counted(put: Put, root: Path) -> None:
         read("market1501", root)
 
 
+def test_people_in_training_and_test_alike_are_told(put: Put, root: Path) -> None:
+    for name in ("bounding_box_train/0001_c1s1_000001_00", "bounding_box_train/0002_c1s1_000001_00"):
+        put(f"{name}.jpg")
+    put("query/0001_c1s1_000002_00.jpg")
+    put("bounding_box_test/0003_c2s1_000002_00.jpg")
+    _, (remark,) = scan_and_remark(get_layout("market1501"), root, ScanOptions())
+    assert remark.startswith("people in training and test alike: 1 (0001): ")
+
+
 def test_market1501_as_cvat_and_datumaro_number_people(put: Put, root: Path) -> None:
     """Without zeros before the number; CVAT's own copies of Market-1501 keep them."""
     train = "bounding_box_train"
