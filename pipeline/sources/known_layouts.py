@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,15 +46,19 @@ def scan_and_remark(layout: Layout, root: Path, options: ScanOptions) -> tuple[l
     try:
         files = layout.scan(source, options)
     except LayoutError as error:
-        passed = "".join(f"; {line}" for line in _passed_over(source))
+        passed = "".join(f"; {line}" for line in _passed_over(source, options))
         raise UserError(f"no {layout.name} layout in {root}: {error}{passed}{_hint(layout, source)}") from None
-    return files, [*source.remarks, *_passed_over(source), *_remarks(files, layout)]
+    return files, [*source.remarks, *_passed_over(source, options), *_remarks(files, _can_be_labelled(layout, options))]
 
 
-def _remarks(files: Sequence[SourceFile], layout: Layout) -> Iterator[str]:
+def _can_be_labelled(layout: Layout, options: ScanOptions) -> bool:
+    return "labels" in layout.options and options.labels is None
+
+
+def _remarks(files: Sequence[SourceFile], can_be_labelled: bool) -> Iterator[str]:
     """What most uses of the set would stumble over: nobody known, no camera known, people on both sides."""
     usable = [file for file in files if file.fault is None]
-    how = "; --labels gives a table of them" if "labels" in layout.options else ""
+    how = "; --labels gives a table of them" if can_be_labelled else ""
     if usable and all(file.identity is None for file in usable):
         yield f"no image says who is on it: that is enough for a target domain, not to train or evaluate ReID{how}"
     if usable and all(file.camera is None for file in usable):
@@ -68,9 +73,12 @@ def _remarks(files: Sequence[SourceFile], layout: Layout) -> Iterator[str]:
         yield f"{alike}: evaluation then asks a network about people whom it knows"
 
 
-def _passed_over(root: SourceRoot) -> list[str]:
-    """A line about files that are no images by their names, or none."""
+def _passed_over(root: SourceRoot, options: ScanOptions) -> list[str]:
+    """A line about files that are no images by their names, or none; what was given to be read is not among them."""
     counts = root.passed_over()
+    for given in (options.labels, options.split_file):
+        if given is not None and given.resolve().is_relative_to(root.path):
+            counts -= Counter([given.suffix.lower()])
     if not counts:
         return []
     shown = ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common(_SHOWN))

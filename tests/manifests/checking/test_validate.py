@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from manifests.checking.faults import Fault
 from manifests.checking.rows import _is_flat
@@ -218,6 +218,24 @@ def test_faults_in_source_rows_are_found_and_named(case: str, uri: str) -> None:
     faults = [fault for fault in validate(uri).faults if fault.check == check]
     row = open_dataset(uri).read(["image_id"]).column("image_id")[1].as_py()
     assert {(fault.file, fault.row) for fault in faults} == {(path, row)}
+
+
+def test_whom_nobody_counts_may_be_known(uri: str) -> None:
+    """PRID 2011 names its distractors."""
+    closed(uri, "source", edited(source_rows(4), 1, lambda row: row.update(role="distractor", identity="a-0201")))
+    assert validate(uri).faults == []
+
+
+def test_a_picture_that_others_turn_is_told_of_and_no_fault(uri: str) -> None:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(picture(0)[1]).save(stream, "PNG", exif=exif)
+    data = stream.getvalue()
+    changed = {"image": {"bytes": data, "path": "0.png"}, "image_sha256": hashlib.sha256(data).hexdigest()}
+    report = validate(closed(uri, "source", edited(source_rows(2), 0, lambda row: row.update(changed))).uri)
+    assert report.faults == []
+    (warning,) = report.warnings
+    assert warning.message.startswith("EXIF orientation 6: other programs turn it")
 
 
 def test_annotations_without_their_models_digest(uri: str) -> None:

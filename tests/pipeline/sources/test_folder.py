@@ -172,6 +172,15 @@ def test_rows_that_disagree_are_both_named(put: Put, root: Path) -> None:
     assert again == [None, "duplicate_name"]
 
 
+def test_a_table_inside_the_folder_is_no_file_passed_over(put: Put, root: Path) -> None:
+    put("a.jpg")
+    put("notes.csv", "x")
+    labels = put("labels.csv", "path,identity,camera\na.jpg,1,\n")
+    passed, no_camera = scan_and_remark(get_layout("folder"), root, ScanOptions(labels=labels))[1]
+    assert passed.startswith("files passed over, by suffix: .csv 1;")
+    assert no_camera.endswith("evaluate_reid --count-same-camera")
+
+
 def test_a_folder_without_images(put: Put, root: Path) -> None:
     put("notes.txt")
     with pytest.raises(UserError, match="looked for images in it and below, found none"):
