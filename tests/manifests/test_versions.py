@@ -13,9 +13,9 @@ import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.disk import run_record
+from manifests.disk import run_record, shards
 from manifests.disk.claims import claim_path
-from manifests.disk.snapshots import snapshot_path
+from manifests.disk.snapshots import Snapshot, snapshot_path
 from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
@@ -145,20 +145,25 @@ def test_older_rejects_keep_their_name_until_the_rows_are_written_anew(written: 
         assert dataset.rejects().column("reason").to_pylist() == ["corrupt"]
 
 
-def test_older_rejects_that_are_gone_come_back_under_their_name(tmp_path: Path) -> None:
-    shutil.unpack_archive(FIXTURES / "version-1.4.zip", tmp_path)
-    dataset = open_dataset(str(tmp_path / "synthetic"))
-    (entry,) = dataset.snapshot.rejects
-    before = Path(dataset.uri, entry.path).read_bytes()
-    Path(dataset.uri, entry.path).unlink()
-    run = DatasetRun.start(dataset.uri, "synthetic", PLAN_ID, {0: 4}, footer=FOOTER, run=RUN)
-    assert run.pending() == [0]
-    run.sink.commit(0, synthetic_rows(0, 3), reject_rows(1))
-    run.close()
+def test_older_rejects_that_are_gone_come_back_under_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(uri: str) -> Snapshot:
+        run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 4}, footer=FOOTER, run=RUN)
+        run.sink.commit(0, synthetic_rows(0, 3), reject_rows(1))
+        return run.close()
+
+    uri = str(tmp_path / "synthetic")
+    with monkeypatch.context() as earlier:
+        earlier.setitem(shards._SUFFIXES, "rejects", ".parquet")
+        (entry,) = make(uri).rejects
+    before = Path(uri, entry.path).read_bytes()
+    Path(uri, entry.path).unlink()
+    make(uri)
     assert entry.path.endswith(".parquet")
-    assert Path(dataset.uri, entry.path).read_bytes() == before
-    assert len(list(Path(dataset.uri, "rejects").iterdir())) == 1
-    assert validate(dataset.uri).faults == []
+    assert Path(uri, entry.path).read_bytes() == before
+    assert len(list(Path(uri, "rejects").iterdir())) == 1
+    assert validate(uri).faults == []
 
 
 def append(uri: str) -> None:
