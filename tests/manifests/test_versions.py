@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,11 +20,21 @@ from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.torch import ReIDDataset
-from manifests.format.schema import QUALITY, SCHEMA_VERSION, SCHEMAS, VERSION_KEY, Kind
+from manifests.format.schema import (
+    QUALITY,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    SYNTHETIC_SCHEMA,
+    VERSION_KEY,
+    Kind,
+    as_written,
+    completed,
+)
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
 from manifests.reading.erasure_log import read_log
 from manifests.reading.rows import fetch_rows, index_rows
+from manifests.reading.runs import runs
 from manifests.storage.whole_files import open_storage
 from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun
@@ -180,7 +191,7 @@ def test_rows_are_not_appended_where_older_shards_have_other_columns(erased: boo
     if erased:
         erase([uri], Request(frozenset({"0011"})))
         before = files(uri)
-    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-3], this is [^\n]* merge`$"):
+    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-4], this is [^\n]* merge`$"):
         append(uri)
     assert files(uri) == before
     assert validate(uri).faults == []
@@ -240,6 +251,27 @@ def test_shards_of_several_versions_are_one_data_set(written: Path, monkeypatch:
     assert fetch_rows(dataset, index_rows(dataset, ["sample_id"]), ["quality"]).num_rows == 5
     assert main(["show", uri, "--where", "quality.reliability IS NULL AND licence IS NOT NULL"]) == 0
     assert validate(uri).faults == []
+
+
+def test_what_was_called_reliability_is_plausibility(tmp_path: Path) -> None:
+    """Before 1.5: how a label stands against one other at random. Rows and figures of then are read as that."""
+    old = as_written(SYNTHETIC_SCHEMA, "1.4")
+    rows = synthetic_rows(0, 3).to_pylist()
+    rows = [row | {"quality": {"reliability": score}} for row, score in zip(rows, (0.25, None, 0.75), strict=True)]
+    rows[1]["quality"] = None
+    table = pa.Table.from_pylist(rows, schema=old)
+    for some in (completed(table), completed(table.slice(1)), completed(table.select(["quality"]), ["quality"])):
+        told = pl.DataFrame(some)["quality"].struct.field("plausibility").to_list()
+        assert told == [0.25, None, 0.75][-some.num_rows :]
+        assert pl.DataFrame(some)["quality"].struct.field("reliability").null_count() == some.num_rows
+    bar = {"low": 0.0, "high": 0.5, "reliability": 0.2, "right": 0.3, "share": 1.0}
+    record = {"scores": {"fid": 3.0, "reliability": 0.9, "reliability_ece": 0.1}, "calibration": {"diagram": [bar]}}
+    run = DatasetRun.start(str(tmp_path / "old"), "synthetic", PLAN_ID, {0: 3}, footer=FOOTER, run=record)
+    run.sink.commit(0, synthetic_rows(0, 3))
+    run.close()
+    [found] = runs(open_dataset(run.uri))
+    assert found.scores == {"fid": 3.0, "plausibility": 0.9, "plausibility_ece": 0.1}
+    assert found.diagram == ()
 
 
 NEWER = r"^[^\n]*schema version 2\.3, this reader knows [^\n]*: install a newer reid-synth$"
