@@ -185,7 +185,7 @@ def test_a_shard_holds_rows_of_one_split(put: Put, root: Path, tmp_path: Path) -
     table = ["path,identity,camera,split"]
     for number, split in enumerate(["train", "query", "train", "gallery", "query", "train"]):
         put(f"{number}.jpg")
-        table.append(f"{number}.jpg,{number % 2},{number % 3 + 1},{split}")
+        table.append(f"{number}.jpg,{number % 2 + 1},{number % 3 + 1},{split}")
     labels = root.parent / "labels.csv"
     labels.write_text("\n".join(table))
     plan = make_plan(root, get_layout("folder"), OURS, ScanOptions(labels=labels), shard_size=2)
