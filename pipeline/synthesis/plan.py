@@ -23,7 +23,7 @@ from manifests.format.terms import Terms, combined
 from manifests.reading.dataset import Dataset
 from manifests.reading.rows import index_rows
 from pipeline.common.digests import content_id, content_seed, plan_digest, settings_sha256
-from pipeline.common.images import LARGEST_SIDE, ImageFormat
+from pipeline.common.images import JPEG_QUALITY, LARGEST_SIDE, ImageFormat
 from pipeline.common.precision import Precision
 from pipeline.generators.trained_set import SINGLE, GeneratorSet
 from pipeline.sources.files import Split
@@ -60,7 +60,7 @@ class SynthesisSettings(LabelSettings):
     )
     precision: Precision = Field("auto", description="arithmetic of the generator")
     image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
-    quality: int = Field(95, ge=1, le=101, description="JPEG or WebP quality")
+    quality: int = Field(JPEG_QUALITY, ge=1, le=101, description="JPEG or WebP quality; JPEGs below 96 are coarser")
 
     selecting: ClassVar[frozenset[str]] = frozenset({"shard_size"})
     """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
