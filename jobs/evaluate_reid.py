@@ -23,7 +23,7 @@ from manifests.reading.inputs import open_input
 from pipeline.common.devices import Device, Threads, check_device, use_threads
 from pipeline.common.settings import run_job
 from pipeline.reid.data import with_queries
-from pipeline.reid.evaluation import Retrieval
+from pipeline.reid.evaluation import Retrieval, said_of
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.norm import Adapted, Split, adapt_to
 from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
@@ -58,6 +58,8 @@ def main(settings: Settings) -> int:
         model = adapted.model
         print(f"batch norms: statistics of {adapted.images} images of {adapted.uri}", flush=True)
     pose_model = load_reid(settings.pose_model, settings.device) if settings.pose_model else None
+    if settings.count_same_camera:
+        print("images by the query's own camera are answers too: compare with figures counted so", flush=True)
     found = []
     for uri in settings.eval:
         found.append(measure_on(uri, model, settings, pose_model))
@@ -80,7 +82,7 @@ def check_settings(settings: Settings) -> None:
     if settings.pose_model and not settings.poses:
         raise UserError("--pose-model reads generated poses: name them with --poses")
     for uri in settings.eval:
-        with_queries(uri, "--eval")
+        with_queries(uri, "--eval", settings.count_same_camera)
     if settings.poses:
         open_input(settings.poses, "synthetic", flag="--poses")
     if settings.adapt_norm:
@@ -92,11 +94,21 @@ def check_settings(settings: Settings) -> None:
 def line(found: Measured) -> str:
     """The result for people."""
     text = f"{found.uri}: {shares(found.retrieval)}; {found.retrieval.queries} queries in {found.gallery} images"
+    if found.left_out:
+        text += f"; without an answer and left out: {said_of(found.left_out)}"
     if found.without_poses:
         text += f"; {found.without_poses} images lacked poses, their own feature stood in"
+    if found.distractors_without_poses:
+        text += f"; {found.distractors_without_poses} distractors have no poses, which tells them from people"
     for name, control in found.controls.items():
-        text += f"\n  without a generated image, {name.replace('_', ' ')}: {shares(control)}"
+        text += f"\n  without a generated image, {_words(name)}: {shares(control)}"
+    for name, retrieval in found.people_alone.items():
+        text += f"\n  without distractors, {_words(name)}: {shares(retrieval)}"
     return text
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def shares(retrieval: Retrieval) -> str:

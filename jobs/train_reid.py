@@ -52,6 +52,9 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
     eval: str | None = Field(
         default=None, description="URI of a source manifest with queries and gallery to measure on"
     )
+    count_same_camera: bool = Field(
+        default=False, description="with --eval: images by the query's own camera are answers too, as in evaluate_reid"
+    )
     height: int = Field(
         default=128, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
     )
@@ -76,6 +79,8 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
             raise UserError("--pretrained and --start-from both say what to start from: leave one out")
         if self.backbone != "resnet18" and self.channels != NetworkSettings.model_fields["channels"].default:
             raise UserError(f"--channels are resnet18's: leave them out with --backbone {self.backbone}")
+        if self.count_same_camera and self.eval is None:
+            raise UserError("--count-same-camera says how --eval is counted: name it")
         return self
 
 
@@ -96,7 +101,8 @@ def main(settings: Settings) -> int:
         min_reliability=settings.min_reliability,
         pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
         start_from=absolute(settings.start_from) if settings.start_from is not None else None,
-        measured_on=with_queries(settings.eval, "--eval") if settings.eval is not None else None,
+        measured_on=with_queries(settings.eval, "--eval", settings.count_same_camera) if settings.eval else None,
+        count_same_camera=settings.count_same_camera,
     )
     if settings.workers == 1:
         run.train()

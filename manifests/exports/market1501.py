@@ -87,7 +87,8 @@ def export_market1501(
         _write_table(folder / IDENTITIES, people, dataset)
         if renumber_cameras:
             _write_table(folder / CAMERAS, cameras, dataset)
-        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows)
+        patterns = {split: f"{FOLDERS[split]}/*" for split in FOLDERS if split in named["split"]}
+        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows, patterns)
     return Exported(
         output, len(rows), (*_notes(named), *_notes_on_people(named, people), *_notes_on_cameras(named, cameras))
     )

@@ -25,7 +25,7 @@ import pyarrow as pa
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -62,12 +62,13 @@ QUALITY_SCORES = (
     "identity_margin",
     "identity_entropy",
     "reliability",
+    "plausibility",
     "pose_error",
     "sharpness",
     "target_confidence",
 )
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
-PROBABILITIES = ("reliability", "target_confidence")
+PROBABILITIES = ("reliability", "plausibility", "target_confidence")
 """Those of them that are probabilities."""
 QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
 
@@ -191,6 +192,7 @@ SYNTHETIC_SCHEMA = _schema(
 _SCORES_SINCE = {
     "1.2": ("identity_rank", "identity_margin", "identity_entropy", "reliability"),
     "1.4": ("target_confidence",),
+    "1.5": ("plausibility",),
 }
 """Scores by the version that brought them; all others have always been there."""
 ADDED_COLUMNS = ("licence", "consent_basis")
@@ -216,6 +218,7 @@ _SYNTHETIC_BEFORE = {
     **dict.fromkeys(("1.0", "1.1"), _before("1.2")),
     "1.2": _before("1.3"),
     "1.3": _before("1.4"),
+    "1.4": _before("1.5"),
 }
 
 REJECT_SCHEMA = _schema(
@@ -265,7 +268,8 @@ def is_newer(version: str) -> bool:
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:
-    """What ``schema`` was in ``version``, equal or older: fewer scores before 1.2 and 1.4, no terms before 1.3."""
+    """What ``schema`` was in ``version``, equal or older: fewer scores before 1.2, 1.4 and 1.5, no terms before
+    1.3."""
     return _SYNTHETIC_BEFORE.get(version, schema) if schema is SYNTHETIC_SCHEMA else schema
 
 
@@ -278,7 +282,8 @@ def same_columns(kind: Kind, version: str) -> bool:
 def completed(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
     """``rows`` of a file with all columns of its kind, or with ``columns``, and with every score.
 
-    What an older version did not know is null. The metadata of ``rows`` says what kind they are of.
+    What an older version did not know is null; what it called reliability, before 1.5, is plausibility. The metadata of
+    ``rows`` says what kind they are of.
     """
     if (rows.schema.metadata or {}).get(KIND_KEY) != b"synthetic":
         return rows
@@ -288,8 +293,22 @@ def completed(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
             rows = rows.append_column(name, pa.nulls(rows.num_rows, SYNTHETIC_SCHEMA.field(name).type))
     place = rows.schema.get_field_index("quality")
     if place >= 0 and rows.schema.field(place).type != QUALITY:
-        rows = rows.set_column(place, pa.field("quality", QUALITY), rows.column(place).cast(QUALITY))
+        rows = rows.set_column(place, pa.field("quality", QUALITY), _named_as_today(rows.column(place)).cast(QUALITY))
     return rows.select(wanted)
+
+
+def _named_as_today(scores: pa.ChunkedArray) -> pa.ChunkedArray:
+    """``scores`` of any version: before 1.5, plausibility was called reliability."""
+    if scores.type.get_field_index("plausibility") >= 0:
+        return scores
+    today = [one.with_name("plausibility") if one.name == "reliability" else one for one in scores.type]
+    parts = [
+        pa.StructArray.from_arrays(
+            [part.field(place) for place in range(len(today))], fields=today, mask=part.is_null()
+        )
+        for part in scores.chunks
+    ]
+    return pa.chunked_array(parts, pa.struct(today))
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:

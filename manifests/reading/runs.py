@@ -127,9 +127,23 @@ def _read_run(state: Mapping[str, object]) -> Run:
         checkpoints=tuple(_checkpoints(run.get("checkpoints"))),
         annotators=tuple(_checkpoints(_annotators(run))),
         environment=_environment(run),
-        scores=_mapping(run.get("scores")),
-        diagram=tuple(filter(_is_bar, _mappings(_mapping(run.get("calibration")).get("diagram")))),
+        scores=_scores(run),
+        diagram=tuple(_diagram(run)),
     )
+
+
+def _before_plausibility(run: Mapping[str, object]) -> bool:
+    """Whether the run called reliability what is plausibility since schema 1.5: against one other person at random."""
+    scores = _mapping(run.get("scores"))
+    return "reliability" in scores and "plausibility" not in scores
+
+
+def _scores(run: Mapping[str, object]) -> Mapping[str, object]:
+    """The run's figures by the names of today."""
+    scores = _mapping(run.get("scores"))
+    if not _before_plausibility(run):
+        return scores
+    return {name.replace("reliability", "plausibility"): value for name, value in scores.items()}
 
 
 def _inputs(run: Mapping[str, object]) -> Iterator[Input]:
@@ -195,6 +209,11 @@ def _environment(run: Mapping[str, object]) -> Environment:
         libraries=libraries,
         recorded=plain | texts | ({"libraries": libraries} if libraries else {}),
     )
+
+
+def _diagram(run: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    if not _before_plausibility(run):
+        yield from filter(_is_bar, _mappings(_mapping(run.get("calibration")).get("diagram")))
 
 
 def _is_bar(bar: Mapping[str, object]) -> bool:

@@ -1,21 +1,22 @@
-"""How far the identity on an image's label can be believed, judged by a ReID model: evidence, then a probability.
+"""How far the identity on an image's label can be believed, judged by a ReID model: evidence, then probabilities.
 
 The evidence compares an image with the centre of each identity's real images. Centres rather than the model's own
 classes: they do for a model that has never seen these people, and a model that was trained on them names whatever
 resembles its training images. The image that a generated one was made from is left out of its identity's centre;
 otherwise a copy of the source would look like proof.
 
-The probability is fitted on real images, whose identity is known: each with its own label and, its own image left out
-of the centres, with that of somebody else at random. A generator that loses a person or mixes two gives images that
-lie nearer to others, as a wrong label does. What the model cannot recognise is unreliable by this measure, whatever it
-shows.
+``reliability`` is the probability that of all people the labelled one is shown: a softmax over everybody, whose
+temperature is fitted on real images, their own image left out. It says what a name promises: above 1/2 nobody is
+nearer, and the person of rank r gets at most 1/r. ``plausibility`` weighs the labelled person against one other at
+random, after planted wrong labels: how likely a label is right where wrong ones were drawn by chance. Of a weak model
+that is high for many who are not the nearest. What the model cannot recognise has a low reliability, whatever it shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,8 @@ class Evidence(NamedTuple):
     """its similarity less that of the nearest other; above 0 at rank 1"""
     entropy: Scores
     """of the identities' probabilities, nats"""
+    reliability: Scores
+    """the probability of the labelled identity among all, in [0, 1]"""
 
 
 def weigh(similarities: Scores, labels: Numbers, temperature: float) -> Evidence:
@@ -103,13 +106,21 @@ def weigh(similarities: Scores, labels: Numbers, temperature: float) -> Evidence
     nearest = others.max(axis=1)
     chances = log_softmax(similarities / temperature, axis=1)
     entropy = -(np.exp(chances) * chances).sum(axis=1)
-    return Evidence(own, 1.0 + (others >= own[:, None]).sum(axis=1), own - nearest, np.abs(entropy))
+    rank = 1.0 + (others >= own[:, None]).sum(axis=1)
+    return Evidence(own, rank, own - nearest, np.abs(entropy), np.exp(chances[rows, labels]))
+
+
+def nearest_others(similarities: Scores, labels: Numbers) -> Numbers:
+    """(N,): of all identities but that of ``labels`` (N,) the one that is nearest by ``similarities`` (N, K)."""
+    others = similarities.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    return np.asarray(others.argmax(axis=1))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Evidence -> the probability that the label is right: a logistic function of similarity and margin (Platt,
-    "Probabilistic Outputs for Support Vector Machines", 1999).
+    """Evidence -> the probability that the label is right, if a wrong one is somebody else at random: a logistic
+    function of similarity and margin (Platt, "Probabilistic Outputs for Support Vector Machines", 1999).
 
     Rank says no more than the sign of the margin and depends, as entropy does, on how many identities there are.
     """
@@ -122,7 +133,7 @@ class Calibration:
     wrong_share: float
     """share of wrong labels that was assumed"""
 
-    def reliability(self, evidence: Evidence) -> Scores:
+    def plausibility(self, evidence: Evidence) -> Scores:
         """(N,) in [0, 1]."""
         scores = self.intercept + self.similarity * evidence.similarity + self.margin * evidence.margin
         return np.asarray(expit(scores))
@@ -139,25 +150,42 @@ class Planted:
     right: NDArray[np.bool_]
 
 
-def fit_temperature(gallery: IdentityGallery, rows: Numbers) -> float:
+def fit_temperature(gallery: IdentityGallery, rows: Numbers, doubts: float = 0.0) -> float:
     """The temperature under which the right identities of the gallery's ``rows`` are likeliest (Guo et al., "On
-    Calibration of Modern Neural Networks", ICML 2017, section 4.2)."""
+    Calibration of Modern Neural Networks", ICML 2017, section 4.2).
+
+    ``doubts`` more images are taken to be of the nearest other: where nobody is mistaken, what was not seen among so
+    few would else be held for impossible.
+    """
     similarities = gallery.similarities(gallery.features[rows], rows)
-    own = np.arange(len(rows)), gallery.identities[rows]
+    places, own = np.arange(len(rows)), gallery.identities[rows]
+    others = nearest_others(similarities, own)
 
     def surprise(log_temperature: float) -> float:
-        return -float(log_softmax(similarities / np.exp(log_temperature), axis=1)[own].mean())
+        chances = log_softmax(similarities / np.exp(log_temperature), axis=1)
+        right, wrong = chances[places, own].mean(), chances[places, others].mean()
+        return -float(len(rows) * right + doubts * wrong) / (len(rows) + doubts)
 
     return float(np.exp(minimize_scalar(surprise, bounds=(-6.0, 2.0), method="bounded").x))
 
 
-def plant(gallery: IdentityGallery, rows: Numbers, temperature: float, seed: int) -> Planted:
-    """The gallery's ``rows`` twice, as if they were not in it: under their own label and under a random other."""
-    rng = random_generator(seed, SetStream.WRONG_LABELS)
-    people = int(gallery.identities.max()) + 1
+def plant(
+    gallery: IdentityGallery,
+    rows: Numbers,
+    temperature: float,
+    seed: int,
+    other: Literal["random", "nearest"] = "random",
+) -> Planted:
+    """The gallery's ``rows`` twice, as if they were not in it: under their own label and then under another, that of
+    somebody at random or of whoever is nearest."""
     own = gallery.identities[rows]
-    wrong = (own + rng.integers(1, people, size=len(rows))) % people
     similarities = gallery.similarities(gallery.features[rows], rows)
+    if other == "nearest":
+        wrong = nearest_others(similarities, own)
+    else:
+        people = similarities.shape[1]
+        moved = random_generator(seed, SetStream.WRONG_LABELS).integers(1, people, size=len(rows))
+        wrong = (own + moved) % people
     both = [weigh(similarities, labels, temperature) for labels in (own, wrong)]
     evidence = Evidence(*(np.concatenate(pair) for pair in zip(*both, strict=True)))
     return Planted(evidence, np.repeat([True, False], len(rows)))
@@ -191,7 +219,7 @@ def fit_calibration(planted: Planted, temperature: float, wrong_share: float = 0
 
 
 class Bin(NamedTuple):
-    """One bar of a reliability diagram: images whose reliability is in [low, high), the mean of it, and the share of
+    """One bar of a reliability diagram: images whose probability is in [low, high), the mean of it, and the share of
     them that is labelled right. Shares of nothing are None."""
 
     low: float
@@ -230,9 +258,12 @@ def auroc(scores: Scores, right: NDArray[np.bool_]) -> float:
 
 
 def calibrate(gallery: IdentityGallery, wrong_share: float, seed: int = 0) -> tuple[Calibration, Mapping[str, Any]]:
-    """The calibration by every second identity of ``gallery``, and how it does on the others: AUROC, ECE, diagram.
+    """The calibration by every second identity of ``gallery``, and how it does on the others.
 
-    ``wrong_share`` is the share of wrong labels to expect, in the calibration as in the figures.
+    ``auroc`` is the chance that a right label is more reliable than that of the nearest other; ``ece`` and ``diagram``
+    hold the reliability of whoever is nearest against the share of images on which that is the right person (Guo et
+    al.). ``plausibility_auroc`` and ``plausibility_ece`` are of own labels against random ones, ``wrong_share`` of
+    them expected.
 
     Raises:
         ValueError: nobody of one half has two images, so that one could be left out.
@@ -242,14 +273,22 @@ def calibrate(gallery: IdentityGallery, wrong_share: float, seed: int = 0) -> tu
     halves = [several[gallery.identities[several] % 2 == part] for part in (0, 1)]
     if not all(len(rows) for rows in halves):
         raise ValueError("a calibration needs four people, two images of each")
-    temperature = fit_temperature(gallery, halves[0])
+    temperature = fit_temperature(gallery, halves[0], doubts=1)
     fitted, kept = (plant(gallery, rows, temperature, seed) for rows in halves)
     calibration = fit_calibration(fitted, temperature, wrong_share)
-    reliability = calibration.reliability(kept.evidence)
+    plausibility = calibration.plausibility(kept.evidence)
     weights = np.where(kept.right, 1 - wrong_share, wrong_share)
-    diagram = reliability_diagram(reliability, kept.right, weights)
-    figures = {"auroc": auroc(reliability, kept.right), "ece": expected_calibration_error(diagram)}
-    return calibration, {**figures, "diagram": [bar._asdict() for bar in diagram]}
+    by_chance = reliability_diagram(plausibility, kept.right, weights)
+    hardest = plant(gallery, halves[1], temperature, seed, "nearest")
+    own, other = np.split(hardest.evidence.reliability, 2)
+    diagram = reliability_diagram(np.maximum(own, other), own > other)
+    return calibration, {
+        "auroc": auroc(hardest.evidence.reliability, hardest.right),
+        "ece": expected_calibration_error(diagram),
+        "plausibility_auroc": auroc(plausibility, kept.right),
+        "plausibility_ece": expected_calibration_error(by_chance),
+        "diagram": [bar._asdict() for bar in diagram],
+    }
 
 
 def _unit(vectors: Scores) -> Scores:

@@ -16,21 +16,39 @@ from manifests.format.soft_labels import ClassMap
 from manifests.reading.inputs import open_input
 from pipeline.common.images import resize
 from pipeline.common.row_images import PICTURE, image_of
-from pipeline.reid.evaluation import DISTRACTOR, JUNK
+from pipeline.reid.evaluation import (
+    DISTRACTOR,
+    JUNK,
+    NOT_IN_GALLERY,
+    OWN_CAMERA,
+    OWN_PICTURE,
+    UNKNOWN_CAMERA,
+    UNKNOWN_CAMERAS,
+    Numbers,
+    left_out,
+    said_of,
+)
 
 _PART = 1024
-_SOURCE = [*PICTURE, "identity", "camera", "split", "role"]
+_LABELS = ["image_sha256", "identity", "camera", "split", "role"]
+_SOURCE = list(dict.fromkeys([*PICTURE, *_LABELS]))
 
 
 @dataclass(frozen=True)
-class People:
-    """Images to find people in: ``images`` (N, H, W, 3) uint8; ``identities`` (N,) int64, numbered from 1 over one
-    set, 0 for a distractor, -1 for junk; ``cameras`` (N,) int64, -1 where unknown; ``digests`` of the image files."""
+class Labels:
+    """Of images to find people in: ``identities`` (N,) int64, numbered from 1 over one set, 0 for a distractor, -1 for
+    junk; ``cameras`` (N,) int64, -1 where unknown; ``digests`` of the image files."""
+
+    identities: Numbers
+    cameras: Numbers
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class People(Labels):
+    """Images to find people in: ``images`` (N, H, W, 3) uint8."""
 
     images: NDArray[np.uint8]
-    identities: NDArray[np.int64]
-    cameras: NDArray[np.int64]
-    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,16 +62,21 @@ class PosedImages:
     """As in ``target.pose``."""
 
 
-def with_queries(uri: str, flag: str) -> str:
+def with_queries(uri: str, flag: str, count_same_camera: bool = False) -> str:
     """The full ``uri`` given by ``flag``, if a network can be measured there: that comes late, and should not fail.
 
     Raises:
-        UserError: it is no source manifest with queries and a gallery.
+        UserError: it is no source manifest with queries and a gallery, or no query has an answer there.
     """
     dataset = open_input(uri, "source", flag=flag)
-    splits = set(dataset.read(["split"]).column("split").to_pylist())
+    rows = dataset.read(_LABELS)
+    splits = set(rows.column("split").to_pylist())
     if not {"query", "gallery"} <= splits:
         raise UserError(f"{flag} {uri}: a source manifest with queries and a gallery is needed to measure on")
+    classes = ClassMap.of(rows.column("identity").to_pylist())
+    query, gallery = (_labels(in_splits(rows, [split]).to_pylist(), classes) for split in ("query", "gallery"))
+    *_, causes = passed_over(query, gallery, count_same_camera)
+    check_answers(f"{flag} {uri}", query, causes)
     return dataset.uri
 
 
@@ -74,15 +97,38 @@ def stream_people(uri: str, splits: Sequence[str], height: int, width: int) -> I
             rows = in_splits(table, [split]).to_pylist()
             for start in range(0, len(rows), _PART):
                 part = rows[start : start + _PART]
-                yield split, _people(part, classes, decode_images(part, uri, height, width))
+                labels = _labels(part, classes)
+                images = decode_images(part, uri, height, width)
+                yield split, People(labels.identities, labels.cameras, labels.digests, images)
 
 
-def _people(rows: list[dict[str, Any]], classes: ClassMap, images: NDArray[np.uint8]) -> People:
+def _labels(rows: list[dict[str, Any]], classes: ClassMap) -> Labels:
     kinds = {"junk": JUNK, "distractor": DISTRACTOR}
     numbers = [kinds.get(row["role"], classes.number(row["identity"]) + 1) for row in rows]
-    cameras = [-1 if row["camera"] is None else row["camera"] for row in rows]
+    cameras = [UNKNOWN_CAMERA if row["camera"] is None else row["camera"] for row in rows]
     digests = tuple(row["image_sha256"] for row in rows)
-    return People(images, np.array(numbers, np.int64), np.array(cameras, np.int64), digests)
+    return Labels(np.array(numbers, np.int64), np.array(cameras, np.int64), digests)
+
+
+def passed_over(query: Labels, gallery: Labels, same_camera_counts: bool) -> tuple[Numbers, Numbers, dict[str, int]]:
+    """What makes an image of the person no answer where it is that of the query: cameras, (Q,) and (G,), or where the
+    same camera counts numbers of pictures, so that none finds its copy. And `left_out` by that."""
+    if not same_camera_counts:
+        causes = left_out(query.identities, query.cameras, gallery.identities, gallery.cameras)
+        return query.cameras, gallery.cameras, causes
+    numbers = {digest: number for number, digest in enumerate(dict.fromkeys(query.digests + gallery.digests))}
+    asked, shown = (np.array([numbers[digest] for digest in part.digests], np.int64) for part in (query, gallery))
+    return asked, shown, left_out(query.identities, asked, gallery.identities, shown, OWN_PICTURE)
+
+
+def check_answers(where: str, query: Labels, causes: Mapping[str, int]) -> None:
+    """Raises UserError where all of ``query`` are `left_out` for these ``causes``."""
+    if sum(causes.values()) < np.count_nonzero(query.identities > DISTRACTOR):
+        return
+    remedy = "are they named alike?" if NOT_IN_GALLERY in causes else ""
+    if {UNKNOWN_CAMERAS, OWN_CAMERA} & causes.keys():
+        remedy = "--count-same-camera counts images of the query's own camera too"
+    raise UserError(f"{where}: no query has an answer in the gallery: {said_of(causes)}{': ' * bool(remedy)}{remedy}")
 
 
 def stream_posed(uri: str, contents: Collection[str], height: int, width: int) -> Iterator[PosedImages]:

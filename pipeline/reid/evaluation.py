@@ -5,9 +5,11 @@ Features are rows of Euclidean length 1, compared by their inner product; equal 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,18 @@ JUNK = -1
 """Identity of a gallery image that counts neither for nor against: a bad detection."""
 DISTRACTOR = 0
 """Identity of a gallery image of nobody in the queries: a wrong answer for all."""
+UNKNOWN_CAMERA = -1
+
+NOT_IN_GALLERY: Final = "not_in_gallery"
+UNKNOWN_CAMERAS: Final = "unknown_cameras"
+OWN_CAMERA: Final = "own_camera"
+OWN_PICTURE: Final = "own_picture"
+_CAUSES = {
+    NOT_IN_GALLERY: "of people who are not in the gallery",
+    UNKNOWN_CAMERAS: "of people whose cameras nobody knows, so that none is another one",
+    OWN_CAMERA: "of people seen there by the query's own camera alone",
+    OWN_PICTURE: "of people shown there by the query's own picture alone",
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +104,26 @@ def check_features(*sets: NDArray[np.floating[Any]]) -> None:
 
 def similarities(queries: Features, gallery: Features, chunk: int = 64) -> Iterator[Features]:
     """The inner products of each query with the gallery: (G,) for each row of ``queries``, in their order."""
+    for rows in similarity_blocks(queries, gallery, chunk):
+        yield from rows
+
+
+def similarity_blocks(queries: Features, gallery: Features, chunk: int = 64) -> Iterator[Features]:
+    """The same for ``chunk`` queries at a time, (chunk, G). Equal features get equal products: a matrix product rounds
+    them by the place that they stand in, each processor its own way, so what is there several times goes in once."""
+    kinds, places = np.unique(_firsts(gallery), return_inverse=True)
+    several = len(kinds) < len(gallery)
+    once = gallery[kinds].T if several else gallery.T
     for start in range(0, len(queries), chunk):
-        yield from queries[start : start + chunk] @ gallery.T
+        rows = queries[start : start + chunk] @ once
+        yield rows[:, places] if several else rows
+
+
+def _firsts(features: Features) -> Numbers:
+    """(N,): the number of the first row that is the same."""
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features)
+    return np.array([seen.setdefault(digest, number) for number, digest in enumerate(digests)], np.int64)
 
 
 def measure(
@@ -133,8 +165,36 @@ def score_queries(
             identities.append(identity)
             found.append(_scores(_ranks(np.where(passed_over, np.float32(-np.inf), row), hits)))
     if not found:
-        raise ValueError("no query has an answer in the gallery: nobody is seen there by another camera")
+        causes = left_out(query_identities, query_cameras, gallery_identities, gallery_cameras)
+        raise ValueError(f"no query has an answer in the gallery: {said_of(causes)}")
     return QueryScores(np.array(identities, np.int64), np.array(found))
+
+
+def left_out(
+    query_identities: Numbers,
+    query_cameras: Numbers,
+    gallery_identities: Numbers,
+    gallery_cameras: Numbers,
+    own: Literal["own_camera", "own_picture"] = OWN_CAMERA,
+) -> dict[str, int]:
+    """How many queries of people have no answer in the gallery, by the causes that there are; arguments as of
+    `score_queries`. ``own`` says what the cameras stand for."""
+    seen_by: dict[int, set[int]] = {}
+    for identity, camera in zip(gallery_identities.tolist(), gallery_cameras.tolist(), strict=True):
+        seen_by.setdefault(identity, set()).add(camera)
+    causes: Counter[str] = Counter()
+    for identity, camera in zip(query_identities.tolist(), query_cameras.tolist(), strict=True):
+        if identity > DISTRACTOR and identity not in seen_by:
+            causes[NOT_IN_GALLERY] += 1
+        elif identity > DISTRACTOR and seen_by[identity] == {camera}:
+            causes[UNKNOWN_CAMERAS if camera == UNKNOWN_CAMERA else own] += 1
+    return dict(sorted(causes.items()))
+
+
+def said_of(causes: Mapping[str, int]) -> str:
+    """`left_out` in words."""
+    told = (f"{count} {_CAUSES[cause]}" for cause, count in causes.items())
+    return ", ".join(told) or "no query shows a person of a name"
 
 
 def retrieval_rate(queries: Features, query_ids: Numbers, gallery: Features, gallery_ids: Numbers) -> float:

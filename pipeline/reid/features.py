@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
-from pipeline.reid.data import count_posed, stream_people, stream_posed
-from pipeline.reid.evaluation import Features, Numbers
+from pipeline.reid.data import Labels, count_posed, stream_people, stream_posed
+from pipeline.reid.evaluation import Features
 from pipeline.reid.fusion import Fusion, fuse_poses, unit_rows
 from pipeline.reid.model import Images, ReidModel
 
@@ -27,14 +28,15 @@ local max pooling."""
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """The images of one split: ``features`` (N, D), rows of Euclidean length 1; ``identities``, ``cameras`` and
-    ``digests`` as in `pipeline.reid.data.People`."""
+class Embedded(Labels):
+    """The images of one split: ``features`` (N, D), rows of Euclidean length 1."""
 
     features: Features
-    identities: Numbers
-    cameras: Numbers
-    digests: tuple[str, ...]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Embedded:
+        """Those that are ``chosen`` (N,)."""
+        digests = tuple(digest for digest, kept in zip(self.digests, chosen, strict=True) if kept)
+        return Embedded(self.identities[chosen], self.cameras[chosen], digests, self.features[chosen])
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def embed_people(uri: str, model: ReidModel, kind: FeatureKind = "neck") -> dict
         for split, people in stream_people(uri, SPLITS, model.height, model.width):
             with naming(uri):
                 features = _embed(model, kind)(people.images)
-            parts[split].append(Embedded(features, people.identities, people.cameras, people.digests))
+            parts[split].append(Embedded(people.identities, people.cameras, people.digests, features))
             progress.advance(len(features))
     return {split: _joined(some) for split, some in parts.items()}
 
@@ -94,8 +96,8 @@ def embed_poses(
 
 def with_poses(
     part: Embedded, unposed: Embedded, poses: PoseFeatures, how: Fusion, pose_weight: float | None = None
-) -> tuple[Embedded, int]:
-    """``part`` with each image's feature fused with those of its poses, and how many images lacked one or more.
+) -> tuple[Embedded, NDArray[np.bool_]]:
+    """``part`` with each image's feature fused with those of its poses, and which images (N,) lacked one or more.
 
     ``unposed`` are the same images by the network of the poses. That feature stands in for a pose that was not made:
     distractors and junk have none at all. With no poses but those it is two networks without a generated image.
@@ -107,10 +109,10 @@ def with_poses(
     if how == "concatenation" and not all(map(_CANONICAL.fullmatch, poses.names)):
         raise UserError("concatenation holds pose against pose and needs canonical ones: take --fusion max or mean")
     stacked = np.repeat(unposed.features[:, None], len(poses.names), axis=1)
-    lacking = 0
+    lacking = np.zeros(len(part.digests), np.bool_)
     for row, digest in enumerate(part.digests):
         own = poses.by_image.get(digest, {})
-        lacking += len(own) < len(poses.names)
+        lacking[row] = len(own) < len(poses.names)
         for place, name in enumerate(poses.names):
             if name in own:
                 stacked[row, place] = own[name]
@@ -137,4 +139,4 @@ def _joined(parts: list[Embedded]) -> Embedded:
     features, identities, cameras = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "identities", "cameras")
     )
-    return Embedded(features, identities, cameras, tuple(digest for part in parts for digest in part.digests))
+    return Embedded(identities, cameras, tuple(digest for part in parts for digest in part.digests), features)

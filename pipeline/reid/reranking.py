@@ -5,6 +5,8 @@ looked at: every image of query and gallery takes part, distractors and junk too
 open are as in its authors' program, so that figures can be compared: distances are squared and divided by the row's
 greatest, and a neighbour's set is taken in if *more* than two thirds of it are shared.
 
+What is equally near ranks by its number, queries before the gallery, whatever the processor.
+
 Sets of neighbours are rows of sparse matrices. Reciprocity bounds a row: at most k1 + 1 neighbours, and
 (k1 + 1)(k1 / 2 + 2) after the expansion. So memory grows with the number of images and not with its square.
 """
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pipeline.reid.evaluation import Features, Numbers, check_features, similarities
+from pipeline.reid.evaluation import Features, Numbers, check_features, similarities, similarity_blocks
 
 _CHUNK = 64
 
@@ -66,16 +68,28 @@ def _neighbours(features: Features, count: int) -> tuple[Numbers, Features]:
     """The ``count`` nearest of all rows, (N, count) from near to far and so itself first; and the squared distance
     of the farthest, (N,)."""
     nearest, farthest = np.empty((len(features), count), np.int64), np.empty(len(features), np.float32)
-    for start in range(0, len(features), _CHUNK):
+    for number, cosines in enumerate(similarity_blocks(features, features, _CHUNK)):
+        start = number * _CHUNK
         part = slice(start, start + _CHUNK)
-        distances = np.maximum(2 - 2 * (features[part] @ features.T), 0)
+        distances = np.maximum(2 - 2 * cosines, 0)
         own = np.arange(len(distances))
         farthest[part] = np.maximum(distances.max(axis=1), 1e-12)
         distances[own, start + own] = -1  # rounding must not put a copy of the image before the image
-        closest = np.argpartition(distances, count - 1, axis=1)[:, :count]
-        order = np.argsort(np.take_along_axis(distances, closest, axis=1), axis=1, kind="stable")
-        nearest[part] = np.take_along_axis(closest, order, axis=1)
+        nearest[part] = _lowest(distances, count)
     return nearest, farthest
+
+
+def _lowest(distances: Features, count: int) -> Numbers:
+    """Columns of the ``count`` lowest of each row (R, N), from low to high, the first of equals first: (R, count).
+
+    A partition alone takes any of those that equal the last one, which the processor's instructions decide.
+    """
+    last = np.partition(distances, count - 1, axis=1)[:, count - 1, None]
+    lower, equal = distances < last, distances == last
+    chosen = lower | (equal & (np.cumsum(equal, axis=1) <= count - lower.sum(axis=1, keepdims=True)))
+    closest = np.nonzero(chosen)[1].reshape(len(distances), count)
+    order = np.argsort(np.take_along_axis(distances, closest, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(closest, order, axis=1)
 
 
 def _encodings(features: Features, nearest: Numbers, farthest: Features, settings: Reranking) -> sparse.csr_array:
@@ -114,10 +128,11 @@ def _reciprocal(nearest: Numbers) -> sparse.csr_array:
 
 
 def _sets(nearest: Numbers) -> sparse.csr_array:
-    """(N, N) sparse int32, 1 where a row of ``nearest`` (N, k) names the column."""
+    """(N, N) sparse int32, 1 where a row of ``nearest`` (N, k) names the column; columns ascend, so that sums over
+    equal sets are the same to the last bit."""
     count, each = nearest.shape
     ones, ends = np.ones(nearest.size, np.int32), np.arange(count + 1) * each
-    return sparse.csr_array((ones, nearest.ravel(), ends), (count, count))
+    return sparse.csr_array((ones, np.sort(nearest, axis=1).ravel(), ends), (count, count))
 
 
 def _jaccard_distances(encoding: Any, by_neighbour: Any) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from pipeline.common.settings import JobSettings
+from pipeline.reid.data import check_answers, passed_over
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
 from pipeline.reid.features import (
     Embedded,
@@ -26,6 +27,9 @@ from pipeline.reid.fusion import Fusion
 from pipeline.reid.model import ReidModel
 from pipeline.reid.reranking import Reranking, reranked
 
+_Splits = dict[str, Embedded]
+_FUSED = "fused"
+
 
 class RetrievalSettings(JobSettings):
     """What is compared, and how it is counted."""
@@ -33,6 +37,11 @@ class RetrievalSettings(JobSettings):
     protocol: Literal["market1501", "cuhk03_new"] = Field(
         default="market1501",
         description="both count alike; cuhk03_new first checks that the split is one of Zhong et al. (CVPR 2017)",
+    )
+    count_same_camera: bool = Field(
+        default=False,
+        description="images by the query's own camera are answers too, but copies of its picture: for sets without "
+        "cameras, or with one; figures compare only with others counted so",
     )
     lmp: bool = Field(default=False, description="local max pooling in 6 parts (SPGAN, CVPR 2018, section 4.1)")
     poses: str | None = Field(
@@ -55,6 +64,12 @@ class RetrievalSettings(JobSettings):
     def _encodings_of_neighbours(self) -> RetrievalSettings:
         if self.k2 > self.k1 + 1:
             raise UserError(f"--k2 {self.k2} of the --k1 {self.k1} nearest and the image itself: at most {self.k1 + 1}")
+        return self
+
+    @model_validator(mode="after")
+    def _protocol_says_who_counts(self) -> RetrievalSettings:
+        if self.count_same_camera and self.protocol == "cuhk03_new":
+            raise UserError("--protocol cuhk03_new passes over the query's own camera: leave --count-same-camera out")
         return self
 
     @model_validator(mode="after")
@@ -86,27 +101,33 @@ class Measured:
     retrieval: Retrieval
     gallery: int
     """Images in the gallery."""
+    left_out: Mapping[str, int]
+    """Queries without an answer in the gallery, by cause."""
     without_poses: int | None
-    """Images that lacked one or more of their generated poses; None where none were asked for."""
+    """Images of people that lacked one or more of their generated poses; None where none were asked for."""
+    distractors_without_poses: int | None
+    """The same of distractors."""
     controls: Mapping[str, Retrieval] = field(default_factory=dict)
     """With poses, what comes without a generated image, by the same features: ``one_network``, that of the images twice
     and so alone; ``two_networks``, the poses' on the same real images, fused alike. What goes beyond the second is owed
     to the images."""
+    people_alone: Mapping[str, Retrieval] = field(default_factory=dict)
+    """Where distractors lack poses, which tells them from people: what is ``fused``, and the controls, in a gallery
+    without them."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        found: dict[str, Any] = {"eval": self.uri, "manifest_sha256": self.manifest_sha256, "gallery": self.gallery}
-        controls = {name: one.as_dict() for name, one in self.controls.items()}
-        return found | {"without_poses": self.without_poses, "controls": controls} | self.retrieval.as_dict()
+        found = asdict(self) | {"eval": self.uri} | self.retrieval.as_dict()
+        return {name: value for name, value in found.items() if name not in ("uri", "retrieval")}
 
 
-def evaluate_on(model: ReidModel, uri: str) -> Retrieval:
+def evaluate_on(model: ReidModel, uri: str, count_same_camera: bool = False) -> Retrieval:
     """``model`` on the query and gallery splits of the source manifest at ``uri``, by its features alone.
 
     Raises:
         UserError: as `measure_on`.
     """
-    return measure_on(uri, model, RetrievalSettings()).retrieval
+    return measure_on(uri, model, RetrievalSettings(count_same_camera=count_same_camera)).retrieval
 
 
 def measure_on(
@@ -124,34 +145,46 @@ def measure_on(
     people = embed_people(uri, model, settings.features)
     if settings.protocol == "cuhk03_new":
         _check_cuhk03(uri, people["query"], people["gallery"])
-    compared, lacking = {"": people}, None
+    *_, causes = passed_over(people["query"], people["gallery"], settings.count_same_camera)
+    check_answers(uri, people["query"], causes)
+    compared, lacking = {_FUSED: people}, None
     if settings.poses is not None:
         poses = embed_poses(settings.poses, people, pose_model or model, settings.features)
         compared, lacking = _fused(uri, people, poses, pose_model, settings)
     try:
-        found = {name: _measured(one["query"], one["gallery"], settings) for name, one in compared.items()}
+        found = _each(compared, settings)
+        apart = compared if lacking and lacking[1] else {}
+        alone = _each({name: _without_distractors(one) for name, one in apart.items()}, settings)
     except ValueError as error:
         raise UserError(f"{uri} cannot be measured on: {error}") from None
-    return Measured(uri, dataset.digest(), found.pop(""), len(people["gallery"].digests), lacking, found)
+    gallery, (some, others) = len(people["gallery"].digests), lacking or (None, None)
+    return Measured(uri, dataset.digest(), found.pop(_FUSED), gallery, causes, some, others, found, alone)
 
 
-_Splits = dict[str, Embedded]
+def _each(compared: Mapping[str, _Splits], settings: RetrievalSettings) -> dict[str, Retrieval]:
+    return {name: _measured(one["query"], one["gallery"], settings) for name, one in compared.items()}
+
+
+def _without_distractors(people: _Splits) -> _Splits:
+    return {split: part.where(part.identities != DISTRACTOR) for split, part in people.items()}
 
 
 def _fused(
     uri: str, people: _Splits, poses: PoseFeatures, pose_model: ReidModel | None, settings: RetrievalSettings
-) -> tuple[dict[str, _Splits], int]:
-    """``people`` with their poses, by no name, and the controls beside it by theirs; how many lacked poses."""
+) -> tuple[dict[str, _Splits], tuple[int, int]]:
+    """``people`` with their poses, and the controls, by name; how many images of people and of distractors lacked
+    poses."""
     unposed = people if pose_model is None else embed_people(uri, pose_model, settings.features)
-    compared: dict[str, _Splits] = {"": {}, "one_network": people}
-    none, lacking = replace(poses, by_image={}), 0
+    compared: dict[str, _Splits] = {_FUSED: {}, "one_network": people}
+    none, lacking = replace(poses, by_image={}), np.zeros(2, np.int64)
     for split, part in people.items():
-        compared[""][split], few = with_poses(part, unposed[split], poses, settings.fusion, settings.pose_weight)
-        lacking += few
+        compared[_FUSED][split], few = with_poses(part, unposed[split], poses, settings.fusion, settings.pose_weight)
+        identities = part.identities[few]
+        lacking += (identities > DISTRACTOR).sum(), (identities == DISTRACTOR).sum()
         if pose_model is not None:
             both = with_poses(part, unposed[split], none, settings.fusion, settings.pose_weight)[0]
             compared.setdefault("two_networks", {})[split] = both
-    return compared, lacking
+    return compared, (int(lacking[0]), int(lacking[1]))
 
 
 def _measured(query: Embedded, gallery: Embedded, settings: RetrievalSettings) -> Retrieval:
@@ -159,7 +192,8 @@ def _measured(query: Embedded, gallery: Embedded, settings: RetrievalSettings) -
     if settings.rerank:
         reranking = Reranking(settings.k1, settings.k2, settings.rerank_lambda)
         rows = reranked(query.features, gallery.features, reranking)
-    return measure(rows, query.identities, query.cameras, gallery.identities, gallery.cameras)
+    asked_by, seen_by, _ = passed_over(query, gallery, settings.count_same_camera)
+    return measure(rows, query.identities, asked_by, gallery.identities, seen_by)
 
 
 def _check_cuhk03(uri: str, query: Embedded, gallery: Embedded) -> None:

@@ -41,6 +41,8 @@ class ReidRun:
     """A trained ReID network: PN-GAN's network B may start from A."""
     measured_on: str | None = None
     """URI of a source manifest with queries and gallery."""
+    count_same_camera: bool = False
+    """Whether images by the query's own camera are answers there."""
 
     def train(self, workers: Workers = ALONE, device: str | None = None) -> Path:
         """Train, or go on; the first worker writes weights and card, and measures. Returns the card's path.
@@ -74,6 +76,8 @@ class ReidRun:
     def _measure(self, model: ReidModel) -> dict[str, float | str]:
         if self.measured_on is None:
             return {}
-        found = evaluate_on(model, self.measured_on).as_dict()
+        found = evaluate_on(model, self.measured_on, self.count_same_camera).as_dict()
         print(f"{self.measured_on}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()), flush=True)
-        return {**found, "eval": self.measured_on, "manifest_sha256": open_dataset(self.measured_on).digest()}
+        counted = {"count_same_camera": True} if self.count_same_camera else {}
+        digest = open_dataset(self.measured_on).digest()
+        return {**found, **counted, "eval": self.measured_on, "manifest_sha256": digest}

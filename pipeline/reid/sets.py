@@ -182,7 +182,10 @@ def _check_rows(dataset: Dataset, min_reliability: float | None, weigh_by: str |
     if min_reliability is not None and not len(chosen) and most is not None:
         raise UserError(f"no row of {dataset.uri} has a reliability of {min_reliability:g} or more (most: {most:.4g})")
     if (min_reliability is not None or weigh_by) and most is None:
-        raise UserError(f"no row of {dataset.uri} has a reliability: score it with jobs/score_dataset.py first")
+        earlier = "; of before schema 1.5, it has a plausibility" if _plausible(rows) else ""
+        raise UserError(
+            f"no row of {dataset.uri} has a reliability: score it with jobs/score_dataset.py first{earlier}"
+        )
     if weigh_by and chosen.null_count:
         raise UserError(
             f"{chosen.null_count} of {len(chosen)} rows of {dataset.uri} have no reliability to be weighed by: score "
@@ -245,6 +248,12 @@ def _chosen(table: pa.Table, kind: str, min_reliability: float | None) -> pa.Tab
 
 def _reliability(table: pa.Table) -> pa.ChunkedArray:
     return pc.struct_field(table.column("quality"), "reliability")
+
+
+def _plausible(table: pa.Table) -> bool:
+    """Whether the rows have what was called reliability once."""
+    scores = pc.struct_field(table.column("quality"), "plausibility")
+    return bool(scores.null_count < len(scores))
 
 
 def _label_real(table: pa.Table, renaming: Renaming, classes: ClassMap) -> LabelColumns:

@@ -33,16 +33,16 @@ from pipeline.reid.model import ReidModel
 from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
-from pipeline.scoring.set_scores import planted_auroc, row_means, set_detail, set_distances, target_means
+from pipeline.scoring.set_scores import planted_aurocs, row_means, set_detail, set_distances, target_means
 from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
-_VERSION = "3"
+_VERSION = "4"
 _PART = 256
 _JUDGED = (
-    *("identity_similarity", "identity_rank", "identity_margin", "identity_entropy", "reliability"),
-    "target_confidence",
+    *("identity_similarity", "identity_rank", "identity_margin", "identity_entropy"),
+    *("reliability", "plausibility", "target_confidence"),
 )
 """Scores that are given here: where nobody can tell they are null, and no earlier scoring's stay."""
 
@@ -50,7 +50,7 @@ _JUDGED = (
 class ScoreSettings(JobSettings):
     """What the scores depend on, beside the data and the model."""
 
-    wrong_share: float = Field(0.2, gt=0, lt=1, description="share of wrong labels to expect: the reliability's prior")
+    wrong_share: float = Field(0.2, gt=0, lt=1, description="share of wrong labels to expect: the plausibility's prior")
     set_images: int = Field(2000, ge=6, description="most images of a kind that FID, KID and coverage are taken over")
     target_images: int = Field(4000, ge=4, description="most real images that the classifiers of targets learn from")
     target_steps: int = Field(
@@ -182,8 +182,9 @@ def _figures(job: Scoring, judges: _Judges, scored: Dataset) -> dict[str, Any]:
     figures["targets"] |= {kind: {"not_judged": reason} for kind, reason in judges.silent.items()}
     if judges.identity is not None:
         measured = judges.identity.measured
-        figures["scores"] |= planted_auroc(scored, judges.identity, job.model, most, seed)
+        figures["scores"] |= planted_aurocs(scored, judges.identity, job.model, most, seed)
         figures["scores"] |= {f"reliability_{name}": measured[name] for name in ("auroc", "ece")}
+        figures["scores"] |= {name: measured[name] for name in ("plausibility_auroc", "plausibility_ece")}
         figures["calibration"] = {**judges.identity.calibration.as_dict(), **measured}
     return figures
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
-from pipeline.measures.reliability import NOBODY, Calibration, auroc, calibrate, weigh
+from pipeline.measures.reliability import NOBODY, Calibration, auroc, calibrate, nearest_others, weigh
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.row_facts import CONTENT, person_of
 from pipeline.scoring.source_people import SourcePeople, source_people
@@ -20,7 +20,7 @@ from pipeline.training.randomness import SetStream, random_generator
 
 @dataclass(frozen=True)
 class IdentityJudge:
-    """Who can be recognised, how evidence becomes reliability, and how well that did on people kept apart."""
+    """Who can be recognised, how evidence becomes probabilities, and how well that did on people kept apart."""
 
     people: SourcePeople
     calibration: Calibration
@@ -58,28 +58,36 @@ class IdentityJudge:
             "identity_rank": evidence.rank,
             "identity_margin": evidence.margin,
             "identity_entropy": evidence.entropy,
-            "reliability": self.calibration.reliability(evidence),
+            "reliability": evidence.reliability,
+            "plausibility": self.calibration.plausibility(evidence),
         }
         columns = {name: np.full(len(rows), np.nan, np.float32) for name in found}
         for name, values in found.items():
             columns[name][known] = values
         return columns
 
-    def planted_auroc(self, features: NDArray[np.float32], rows: Sequence[Mapping[str, Any]], seed: int) -> float:
-        """How surely reliability tells the own label of ``rows`` from a random other one: the chance that it is the
-        higher, 1 at best; nan where nobody is known. Arguments as of `scores`.
+    def planted_aurocs(
+        self, features: NDArray[np.float32], rows: Sequence[Mapping[str, Any]], seed: int
+    ) -> dict[str, float]:
+        """How surely the own label of ``rows`` is told from another, the chance that it scores higher, 1 at best: by
+        ``reliability`` from that of the nearest other, by ``plausibility`` from one at random; nan where nobody is
+        known. Arguments as of `scores`.
 
-        A generator that loses people keeps it below 1: its own labels are as good as others'.
+        A generator that loses people keeps both below 1: its own labels are as good as others'.
         """
         gallery, (known, labels, left_out) = self.people.gallery, self._known(rows)
         count, people = len(known), len(gallery.sums)
         moved = random_generator(seed, SetStream.PLANTED_NAMES).integers(1, people, size=count)
         similarities = gallery.similarities(features[known], left_out)
-        both = [
-            weigh(similarities, names, self.calibration.temperature) for names in (labels, (labels + moved) % people)
-        ]
-        reliability = np.concatenate([self.calibration.reliability(evidence) for evidence in both])
-        return auroc(reliability, np.repeat([True, False], count))
+        own, nearest, random = (
+            weigh(similarities, names, self.calibration.temperature)
+            for names in (labels, nearest_others(similarities, labels), (labels + moved) % people)
+        )
+        right, plausibility = np.repeat([True, False], count), self.calibration.plausibility
+        return {
+            "reliability": auroc(np.concatenate([own.reliability, nearest.reliability]), right),
+            "plausibility": auroc(np.concatenate([plausibility(own), plausibility(random)]), right),
+        }
 
     def _known(self, rows: Sequence[Mapping[str, Any]]) -> _Known:
         """Those of ``rows`` that show somebody whom the sources show."""

@@ -18,7 +18,7 @@ from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
-_TOLD = ("reliability", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error")
+_TOLD = ("reliability", "plausibility", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error")
 
 
 def row_means(dataset: Dataset) -> dict[str, float]:
@@ -82,15 +82,15 @@ def set_detail(dataset: Dataset, sources: Sequence[Dataset], most: int, seed: in
     return told | {f"spectrum_{low:.2f}": value for (low, _), value in zip(BANDS, found.spectrum, strict=True)}
 
 
-def planted_auroc(dataset: Dataset, judge: IdentityJudge, model: ReidModel, most: int, seed: int) -> dict[str, float]:
-    """`IdentityJudge.planted_auroc` of at most ``most`` rows, chosen by ``seed``; nothing where nobody is known."""
+def planted_aurocs(dataset: Dataset, judge: IdentityJudge, model: ReidModel, most: int, seed: int) -> dict[str, float]:
+    """`IdentityJudge.planted_aurocs` of at most ``most`` rows, chosen by ``seed``; nothing where nobody is known."""
     index = index_all([dataset], FACTS).filter(pl.col("identity").is_not_null())
     if not index.height:
         return {}
     some = _some(index, most, seed)
     images = images_at([dataset], some, (model.height, model.width), "planted names")
-    found = judge.planted_auroc(model.embed(images), row_facts(some.lazy()).collect().to_dicts(), seed)
-    return {"reliability_auroc_generated": found} if np.isfinite(found) else {}
+    found = judge.planted_aurocs(model.embed(images), row_facts(some.lazy()).collect().to_dicts(), seed)
+    return {f"{name}_auroc_generated": value for name, value in found.items() if np.isfinite(value)}
 
 
 def _made_and_real(dataset: Dataset, sources: Sequence[Dataset]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import torch
 
 import jobs.evaluate_reid as job
 from manifests.errors import UserError
-from manifests.format.schema import SYNTHETIC_SCHEMA
+from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import DatasetRun
 from pipeline.common.row_images import PICTURE
@@ -121,20 +122,108 @@ def test_each_option_changes_what_is_compared(toy_sources: ToySources, model: Re
     assert len({(one.retrieval.queries, one.gallery) for one in found}) == 1
     plain = measure_on(toy_sources.market, model, RetrievalSettings(rerank=True, k1=6, k2=2, rerank_lambda=1.0))
     assert plain.retrieval == found[0].retrieval
+    assert [one.without_poses for one in found] == [None, None, None, 0]
     roles = open_dataset(toy_sources.market).read(["role", "split"]).to_pylist()
-    others = sum(row["role"] != "person" and row["split"] != "train" for row in roles)
-    assert [one.without_poses for one in found] == [None, None, None, others]
+    others = sum(row["role"] == "distractor" and row["split"] != "train" for row in roles)
+    assert [one.distractors_without_poses for one in found] == [None, None, None, others]
+    assert others > 0
+
+
+def test_distractors_without_poses_are_told_apart(
+    toy_sources: ToySources, model: ReidModel, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The figures without them are those of a set that has none."""
+    market, poses = toy_sources.market, write_poses(tmp_path / "poses", toy_sources.market, ["class 0", "class 1"])
+    rows = open_dataset(market).read()
+    alone = write(str(tmp_path / "alone"), "source", rows.filter(pc.not_equal(rows.column("role"), "distractor"))).uri
+    with_them, without = (measure_on(uri, model, RetrievalSettings(poses=poses)) for uri in (market, alone))
+    assert with_them.people_alone == {"fused": without.retrieval, **without.controls}
+    assert (without.distractors_without_poses, without.people_alone) == (0, {})
+    assert with_them.retrieval != without.retrieval
+    run("--model", weights, "--eval", market, "--poses", poses)
+    text = capsys.readouterr().out
+    assert f"{with_them.distractors_without_poses} distractors have no poses, which tells them from people" in text
+    assert f"\n  without distractors, fused: rank-1 {without.retrieval.rank1:.2%}" in text
+
+
+def cameraless(uri: Path, market: str, camera: int | None, drop: bool = False) -> str:
+    """The queries and gallery of ``market`` as one camera took them, or nobody knows which; ``drop``: other people."""
+    rows = open_dataset(market).read().to_pylist()
+    for row in rows:
+        row["camera"] = camera
+        if drop and row["split"] == "query":
+            row["identity"] = f"other {row['identity']}"
+    return write(str(uri), "source", pa.Table.from_pylist(rows, schema=SOURCE_SCHEMA)).uri
+
+
+def test_three_causes_have_three_messages(
+    toy_sources: ToySources, model: ReidModel, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = cameraless(tmp_path / "unknown", toy_sources.market, None)
+    one = cameraless(tmp_path / "one", toy_sources.market, 1)
+    others = cameraless(tmp_path / "others", toy_sources.market, 1, drop=True)
+    same = r": --count-same-camera counts images of the query's own camera too$"
+    for uri, said in (
+        (unknown, r"\d+ of people whose cameras nobody knows, so that none is another one" + same),
+        (one, r"\d+ of people seen there by the query's own camera alone" + same),
+        (others, r"\d+ of people who are not in the gallery: are they named alike\?$"),
+    ):
+        with pytest.raises(UserError, match=f"^--eval {uri}: no query has an answer in the gallery: {said}"):
+            run("--model", weights, "--eval", uri)
+        with pytest.raises(UserError, match=f"^{uri}: no query has an answer in the gallery: {said}"):
+            measure_on(uri, model, RetrievalSettings())
+    capsys.readouterr()
+    assert run("--model", weights, "--eval", unknown, "--eval", one, "--count-same-camera") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("images by the query's own camera are answers too")
+    people = embed_people(one, model)
+    query, gallery = people["query"], people["gallery"]
+    nowhere = np.full(len(gallery.cameras), 2)
+    by_hand = evaluate(query.features, query.identities, query.cameras, gallery.features, gallery.identities, nowhere)
+    assert text.count(f": rank-1 {by_hand.rank1:.2%}, rank-5") == 2
+    with pytest.raises(UserError, match="leave --count-same-camera out"):
+        run("--model", weights, "--eval", one, "--count-same-camera", "--protocol", "cuhk03_new")
+
+
+def test_a_copy_of_the_query_is_no_answer(toy_sources: ToySources, model: ReidModel, tmp_path: Path) -> None:
+    rows, same = open_dataset(toy_sources.market).read().to_pylist(), RetrievalSettings(count_same_camera=True)
+    query = next(row for row in rows if row["split"] == "query")
+    copy = query | {"split": "gallery", "image_id": "0" * 32}
+
+    def measured(name: str, part: list[dict[str, Any]]) -> float:
+        uri = write(str(tmp_path / name), "source", pa.Table.from_pylist(part, schema=SOURCE_SCHEMA)).uri
+        return measure_on(uri, model, same).retrieval.mean_ap
+
+    gallery = [row for row in rows if row["split"] == "gallery"]
+    assert measured("both", [query, *gallery, copy]) == measured("plain", [query, *gallery]) < 1
+    with pytest.raises(UserError, match=r"1 of people shown there by the query's own picture alone$"):
+        measured("copies", [query, copy])
+
+
+def test_queries_that_are_left_out_are_said(
+    toy_sources: ToySources, weights: str, model: ReidModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = open_dataset(toy_sources.market).read().to_pylist()
+    lost = next(row["identity"] for row in rows if row["split"] == "query")
+    kept = [row for row in rows if row["identity"] != lost or row["split"] != "gallery"]
+    uri = write(str(tmp_path / "some"), "source", pa.Table.from_pylist(kept, schema=SOURCE_SCHEMA)).uri
+    asked = sum(row["identity"] == lost and row["split"] == "query" for row in rows)
+    found = measure_on(uri, model, RetrievalSettings())
+    assert found.as_dict()["left_out"] == {"not_in_gallery": asked}
+    run("--model", weights, "--eval", uri)
+    said = f"; without an answer and left out: {asked} of people who are not in the gallery"
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fusion", ["max", "mean", "concatenation"])
 def test_poses_are_fused_by_their_image(fusion: Any) -> None:
     features = np.eye(4, dtype=np.float32)
-    part = Embedded(features[:2], np.array([1, 2]), np.array([1, 1]), ("a", "b"))
+    part = Embedded(np.array([1, 2]), np.array([1, 1]), ("a", "b"), features[:2])
     other = replace(part, features=features[2:] * np.float32(0.5))
     poses = PoseFeatures({"a": {"class 0": features[2], "class 1": features[3]}, "b": {"class 1": features[0]}},
                          ("class 0", "class 1"))  # fmt: skip
     fused, lacking = with_poses(part, other, poses, fusion)
-    assert lacking == 1
+    assert lacking.tolist() == [False, True]
     # In the place of class 0 of b what the poses' network makes of b itself.
     slots = np.stack([[features[2], features[3]], [other.features[1], features[0]]])
     assert np.array_equal(fused.features, fuse_poses(part.features, slots, fusion))

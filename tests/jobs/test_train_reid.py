@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.sets import load_sets
 from pipeline.training.data import Columns
 from tests.manifests.people_rows import people_synthetic, write
+from tests.pipeline.training.in_processes import train_in_processes
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources
@@ -39,13 +41,14 @@ def run(given: list[str]) -> None:
 def test_from_a_manifest_to_a_measured_network(
     toy_sources: ToySources, toy_people: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(arguments(toy_sources.market, tmp_path, "--steps", "3", "--eval", toy_sources.market))
+    run(arguments(toy_sources.market, tmp_path, "--steps", "3", "--eval", toy_sources.market, "--count-same-camera"))
     model = load_reid(tmp_path)
     card = json.loads((tmp_path / "reid.json").read_text())
     assert card["sha256"] == model.sha256
     assert card["data"][toy_sources.market]["images"] == toy_people
     assert card["data"][toy_sources.market]["manifest_sha256"] == open_dataset(toy_sources.market).digest()
-    assert card["metrics"]["rank1"] == evaluate_on(model, toy_sources.market).rank1
+    assert card["metrics"]["rank1"] == evaluate_on(model, toy_sources.market, count_same_camera=True).rank1
+    assert card["metrics"]["count_same_camera"] is True
     assert f"{toy_sources.market}: rank1 " in capsys.readouterr().out
     frame = open_dataset(toy_sources.market).scan().collect()
     trained = frame.filter((frame["split"] == "train") & (frame["role"] == "person"))
@@ -146,8 +149,12 @@ def test_a_network_starts_from_another(toy_sources: ToySources, tmp_path: Path) 
     assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.ray
-def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: str) -> None:
+@pytest.mark.usefixtures("forkserver")
+def test_two_workers_train_one_network(
+    toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "train_on_workers", train_in_processes)  # on Ray: a generator, in test_train_generator
+    monkeypatch.setattr(job, "ray_session", lambda *_, **__: nullcontext())
     more = ["--steps", "2", "--workers", "2", "--precision", "float32", "--eval", toy_sources.market]
     run(arguments(toy_sources.market, tmp_path, *more))
     card = json.loads((tmp_path / "reid.json").read_text())
@@ -165,6 +172,8 @@ def test_mistakes_are_one_line(toy_sources: ToySources, toy_annotations: str, tm
         run(arguments(str(tmp_path / "nothing"), tmp_path / "out"))
     with pytest.raises(UserError, match="holds annotation rows, source rows are needed: see --eval"):
         run(arguments(toy_sources.market, tmp_path / "out", "--eval", toy_annotations))
+    with pytest.raises(UserError, match="--count-same-camera says how --eval is counted: name it"):
+        run(arguments(toy_sources.market, tmp_path / "out", "--count-same-camera"))
     with pytest.raises(UserError, match="--device: String should match pattern"):
         parse_settings(job.Settings, arguments("a", tmp_path, "--device", "gpu"))
     pairs = ["--triplet-weight", "1", "--identities-per-batch", "2"]

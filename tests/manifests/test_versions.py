@@ -7,25 +7,39 @@ import shutil
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.disk import run_record
+from manifests.disk import run_record, shards
 from manifests.disk.claims import claim_path
-from manifests.disk.snapshots import snapshot_path
+from manifests.disk.snapshots import Snapshot, snapshot_path
 from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
+from manifests.exports.huggingface import export_huggingface
 from manifests.exports.torch import ReIDDataset
-from manifests.format.schema import QUALITY, SCHEMA_VERSION, SCHEMAS, VERSION_KEY, Kind
+from manifests.format.schema import (
+    QUALITY,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    SYNTHETIC_SCHEMA,
+    VERSION_KEY,
+    Kind,
+    as_written,
+    completed,
+)
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
+from manifests.reading.erasure_log import read_log
 from manifests.reading.rows import fetch_rows, index_rows
+from manifests.reading.runs import runs
+from manifests.storage.whole_files import open_storage
 from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun
-from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, sha, synthetic_rows
-from tests.manifests.write_version_fixture import FIXTURES
+from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, reject_rows, sha, synthetic_rows
+from tests.manifests.write_version_fixture import FIXTURES, RUN
 
 ROWS: dict[Kind, int] = {"source": 4, "annotation": 2, "synthetic": 3}
 WRITTEN = sorted(path.stem for path in FIXTURES.glob("version-*.zip"))
@@ -73,6 +87,85 @@ def test_commands_take_older_data_sets(command: str, kind: Kind, written: Path) 
     assert validate(str(written / kind)).faults == []
 
 
+TABLES = {
+    "samples_meta.table": "samples_meta.parquet",
+    "erasures.table": "erasures.parquet",
+}
+"""What earlier versions called the tables beside the rows, where every opener of the folder took them for rows."""
+
+
+def tables(uri: str) -> set[str]:
+    return {name for pair in TABLES.items() for name in pair if Path(uri, name).exists()}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_describe_gives_older_tables_their_new_name(kind: Kind, written: Path) -> None:
+    uri = str(written / kind)
+    assert tables(uri) == {"samples_meta.parquet"}
+    assert main(["describe", uri]) == 0
+    assert tables(uri) == {"samples_meta.table"}
+    assert pl.read_parquet(f"{uri}/samples_meta.table").height == ROWS[kind]
+    assert validate(uri).faults == []
+
+
+def test_an_erasure_leaves_no_table_of_before(written: Path) -> None:
+    uri = str(written / "synthetic")
+    erase([uri], Request(frozenset({"0011"})))
+    assert tables(uri) == set(TABLES)
+    assert "0011" not in pl.read_parquet(f"{uri}/samples_meta.table")["identity"]
+
+
+def test_the_log_of_an_earlier_erasure_is_read_under_its_name(written: Path) -> None:
+    uri = str(written / "synthetic")
+    erase([uri], Request(frozenset({"0011"})))
+    for new, old in TABLES.items():
+        Path(uri, new).rename(Path(uri, old))
+    assert main(["describe", uri]) == 0  # digests of metadata go by the name
+    Path(uri, "erasures.table").rename(Path(uri, "erasures.parquet"))
+    assert validate(uri).faults == []
+    assert [entry.rows for entry in read_log(open_storage(uri))] == [1]
+    Path(uri, "erasures.parquet").write_bytes(b"PAR1")
+    assert [fault.file for fault in validate(uri).faults] == ["erasures.parquet"]
+    assert main(["describe", uri]) == 0
+    assert tables(uri) == set(TABLES)
+    assert validate(uri).faults == []
+
+
+def test_older_rejects_keep_their_name_until_the_rows_are_written_anew(written: Path, tmp_path: Path) -> None:
+    old, copy = str(written / "synthetic"), str(tmp_path / "hub")
+    export_huggingface(open_dataset(old), copy)
+    assert validate(copy).faults == []
+    other = str(tmp_path / "other")
+    run = DatasetRun.start(other, "synthetic", sha("later"), {0: 2}, footer=FOOTER)
+    run.sink.commit(0, synthetic_rows(1, 2, sha("later")))
+    run.close()
+    union = merge([old, other], str(tmp_path / "union"))
+    for dataset, suffix in ((open_dataset(copy), ".parquet"), (union, ".table")):
+        assert [Path(entry.path).suffix for entry in dataset.snapshot.rejects] == [suffix]
+        assert dataset.rejects().column("reason").to_pylist() == ["corrupt"]
+
+
+def test_older_rejects_that_are_gone_come_back_under_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(uri: str) -> Snapshot:
+        run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 4}, footer=FOOTER, run=RUN)
+        run.sink.commit(0, synthetic_rows(0, 3), reject_rows(1))
+        return run.close()
+
+    uri = str(tmp_path / "synthetic")
+    with monkeypatch.context() as earlier:
+        earlier.setitem(shards._SUFFIXES, "rejects", ".parquet")
+        (entry,) = make(uri).rejects
+    before = Path(uri, entry.path).read_bytes()
+    Path(uri, entry.path).unlink()
+    make(uri)
+    assert entry.path.endswith(".parquet")
+    assert Path(uri, entry.path).read_bytes() == before
+    assert len(list(Path(uri, "rejects").iterdir())) == 1
+    assert validate(uri).faults == []
+
+
 def append(uri: str) -> None:
     """Two synthetic rows, with the columns of this version."""
     footer = {ClassMap.FOOTER_KEY: open_dataset(uri).footer[ClassMap.FOOTER_KEY]}
@@ -103,7 +196,7 @@ def test_rows_are_not_appended_where_older_shards_have_other_columns(erased: boo
     if erased:
         erase([uri], Request(frozenset({"0011"})))
         before = files(uri)
-    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-3], this is [^\n]* merge`$"):
+    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-4], this is [^\n]* merge`$"):
         append(uri)
     assert files(uri) == before
     assert validate(uri).faults == []
@@ -163,6 +256,27 @@ def test_shards_of_several_versions_are_one_data_set(written: Path, monkeypatch:
     assert fetch_rows(dataset, index_rows(dataset, ["sample_id"]), ["quality"]).num_rows == 5
     assert main(["show", uri, "--where", "quality.reliability IS NULL AND licence IS NOT NULL"]) == 0
     assert validate(uri).faults == []
+
+
+def test_what_was_called_reliability_is_plausibility(tmp_path: Path) -> None:
+    """Before 1.5: how a label stands against one other at random. Rows and figures of then are read as that."""
+    old = as_written(SYNTHETIC_SCHEMA, "1.4")
+    rows = synthetic_rows(0, 3).to_pylist()
+    rows = [row | {"quality": {"reliability": score}} for row, score in zip(rows, (0.25, None, 0.75), strict=True)]
+    rows[1]["quality"] = None
+    table = pa.Table.from_pylist(rows, schema=old)
+    for some in (completed(table), completed(table.slice(1)), completed(table.select(["quality"]), ["quality"])):
+        told = pl.DataFrame(some)["quality"].struct.field("plausibility").to_list()
+        assert told == [0.25, None, 0.75][-some.num_rows :]
+        assert pl.DataFrame(some)["quality"].struct.field("reliability").null_count() == some.num_rows
+    bar = {"low": 0.0, "high": 0.5, "reliability": 0.2, "right": 0.3, "share": 1.0}
+    record = {"scores": {"fid": 3.0, "reliability": 0.9, "reliability_ece": 0.1}, "calibration": {"diagram": [bar]}}
+    run = DatasetRun.start(str(tmp_path / "old"), "synthetic", PLAN_ID, {0: 3}, footer=FOOTER, run=record)
+    run.sink.commit(0, synthetic_rows(0, 3))
+    run.close()
+    [found] = runs(open_dataset(run.uri))
+    assert found.scores == {"fid": 3.0, "plausibility": 0.9, "plausibility_ece": 0.1}
+    assert found.diagram == ()
 
 
 NEWER = r"^[^\n]*schema version 2\.3, this reader knows [^\n]*: install a newer reid-synth$"

@@ -26,7 +26,8 @@ class Score(NamedTuple):
 
 
 _KNOWN = (
-    Score("reliability", "Reliability", "how far the row's identity can be believed", "high"),
+    Score("reliability", "Reliability", "probability of the labelled identity among all", "high"),
+    Score("plausibility", "Plausibility", "of the labelled identity against one other at random", "high"),
     Score("target_confidence", "Target confidence", "how far the camera, domain or pose asked for was reached", "high"),
     Score("identity_similarity", "Identity similarity", "to the source image, by a ReID model", "high"),
     Score("identity_rank", "Identity rank", "of the labelled identity among all, by a ReID model", "low"),

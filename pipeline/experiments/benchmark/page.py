@@ -24,6 +24,7 @@ from pipeline.experiments.benchmark.text import (
     MOVED,
     RECOGNISED,
     describe,
+    doubts_about,
     gain,
     interval,
     paper_gains,
@@ -56,9 +57,10 @@ def write_results(
         storage.write(name, data.getvalue())
     sections = [_section(gap, lines[gap.name], _pictures(benches, gap)) for gap in measured]
     meanings = {"recognised": RECOGNISED, "moved": MOVED, "both": BOTH, "gain": GAIN}
-    page = render_page(_TEMPLATE, about=about, sections=sections, **meanings)
+    doubts = doubts_about(records, benches[0].settings) if benches else []
+    page = render_page(_TEMPLATE, about=about, doubts=doubts, sections=sections, **meanings)
     texts = {
-        "benchmark.md": results_text(measured, lines, about),
+        "benchmark.md": results_text(measured, lines, about, doubts),
         "settings.md": settings_text(chosen_on, about),
         "benchmark.html": page,
     }

@@ -7,7 +7,9 @@ from typing import Any
 
 from pipeline.experiments.benchmark.gaps import MARKET, Gap
 from pipeline.experiments.benchmark.power import Effect
+from pipeline.experiments.benchmark.records import ArmRecord
 from pipeline.experiments.benchmark.results import Line, detectable
+from pipeline.experiments.benchmark.settings import BenchmarkSettings
 
 RECOGNISED = (
     "share of the generated images that the baseline, its batch norms re-estimated on them, gives to the person who "
@@ -15,19 +17,22 @@ RECOGNISED = (
 )
 GAIN = (
     "paired difference from the equally long training without generated images, of the same seeds, in points ± its "
-    "standard error, bootstrapped over worlds, trainings and people"
+    "standard error, bootstrapped over worlds, trainings and people; none is told where its 95% interval holds zero"
 )
 MOVED = "share of them that classifiers taught by real images give to the camera, domain or pose asked for"
 BOTH = "share of those in which the person is recognised and that have moved; no product of the two"
 _HEAD = (
     *("arm", "batch norm", "trained on", "recognised", "moved", "both", "rank-1", "mAP"),
-    *("gain in rank-1", "gain in mAP", "over"),
+    *("gain in rank-1 (95%)", "gain in mAP (95%)", "over"),
 )
+_FEW_QUERIES = 200
 
 
-def results_text(gaps: Sequence[Gap], lines: Mapping[str, Sequence[Line]], about: str) -> str:
-    """The tables as GitHub shows them."""
-    text = ["# Does the synthetic data help?", "", about, ""]
+def results_text(
+    gaps: Sequence[Gap], lines: Mapping[str, Sequence[Line]], about: str, doubts: Sequence[str] = ()
+) -> str:
+    """The tables as GitHub shows them, ``doubts`` above them."""
+    text = ["# Does the synthetic data help?", "", about, "", *(line for one in doubts for line in (f"**{one}**", ""))]
     for gap in gaps:
         papers = paper_gains(gap)
         text += [f"## {gap.title.capitalize()}", "", describe(gap), ""]
@@ -43,6 +48,26 @@ def settings_text(lines: Mapping[str, Sequence[Line]], about: str) -> str:
         rows = [[*_cells(line), _settings(line.settings)] for line in some]
         text += [f"## {gap}", "", *_table([*_HEAD, "settings"], rows), ""]
     return "\n".join([*text, *_legend()])
+
+
+def doubts_about(records: Sequence[ArmRecord], settings: BenchmarkSettings) -> list[str]:
+    """What makes figures of ``records`` worth little: one seed, few queries, trainings below the full budget."""
+    found = []
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        seeds.setdefault(record.gap, set()).add(record.seed)
+    if seeds and min(map(len, seeds.values())) < 2:
+        found.append("One seed: the intervals hold the noise of people and trainings, and not that of other worlds.")
+    queries = [int(one.figures["queries"]) for record in records for one in record.measured if one.part == "test"]
+    if queries and min(queries) < _FEW_QUERIES:
+        found.append(f"Few queries: {min(queries)}, so that one is worth {share(1 / min(queries))} points.")
+    full = BenchmarkSettings()
+    if settings.budget < full.budget:
+        found.append(f"A quick look: {settings.budget:.2g} of the generators' full steps say little of what they can.")
+    if settings.reid_epochs < full.reid_epochs:
+        often = f"{settings.reid_epochs:g} times, not {full.reid_epochs:g}"
+        found.append(f"ReID networks see their real images {often}: they have not learned what they could.")
+    return found
 
 
 def describe(gap: Gap) -> str:
@@ -70,10 +95,11 @@ def share(value: float | None) -> str:
 
 
 def gain(effect: Effect | None) -> str:
-    """A difference of shares in percentage points, and its standard error."""
+    """A difference of shares in percentage points, and its standard error; none where its interval holds zero."""
     if effect is None:
         return "–"
-    return f"{_signed(effect.mean)} ± {100 * effect.error:.1f}"
+    low, high = effect.interval
+    return "none told" if low <= 0 <= high else f"{_signed(effect.mean)} ± {100 * effect.error:.1f}"
 
 
 def interval(effect: Effect) -> str:
@@ -102,8 +128,12 @@ def _signed(value: float) -> str:
 
 def _cells(line: Line) -> list[str]:
     measured = [share(value) for value in (line.recognised, line.moved, line.both, line.rank1, line.mean_ap)]
-    gains = [gain(line.gains.get(figure)) for figure in ("rank1", "mean_ap")]
+    gains = [_with_interval(line.gains.get(figure)) for figure in ("rank1", "mean_ap")]
     return [line.arm, line.norm, trained_on(line.images), *measured, *gains, line.against or "–"]
+
+
+def _with_interval(effect: Effect | None) -> str:
+    return gain(effect) if effect is None else f"{gain(effect)} ({interval(effect)})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

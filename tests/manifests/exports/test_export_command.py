@@ -22,7 +22,7 @@ def output(tmp_path: Path) -> Path:
         ("market1501", "labels.parquet"),
         ("coco", "annotations/instances_train.json"),
         ("webdataset", "train-000000.tar"),
-        ("huggingface", "samples_meta.parquet"),
+        ("huggingface", "samples_meta.table"),
     ],
 )
 def test_every_form_is_written(

@@ -13,6 +13,7 @@ from pipeline.measures.reliability import (
     auroc,
     calibrate,
     expected_calibration_error,
+    nearest_others,
     plant,
     reliability_diagram,
     weigh,
@@ -38,8 +39,11 @@ def test_the_evidence_by_hand() -> None:
     assert evidence.margin == pytest.approx([0.5, -0.1])
     chances = np.exp(similarities[0]) / np.exp(similarities[0]).sum()
     assert evidence.entropy[0] == pytest.approx(-(chances * np.log(chances)).sum())
+    assert evidence.reliability[0] == pytest.approx(chances[0])
     sure = weigh(similarities, np.array([0, 2]), temperature=0.01)
     assert sure.entropy == pytest.approx([0.0, 0.0], abs=1e-2)
+    assert sure.reliability == pytest.approx([1.0, 0.0], abs=1e-3)
+    assert nearest_others(similarities, np.array([0, 2])).tolist() == [1, 1]
 
 
 def test_the_image_left_out_does_not_count() -> None:
@@ -62,12 +66,47 @@ def test_planted_identities_are_found_and_the_probability_is_one() -> None:
     wrong = rng.random(len(made)) < 0.2
     labels = np.where(wrong, (own + rng.integers(1, 60, size=len(own))) % 60, own)
     evidence = weigh(gallery.similarities(made, np.full(len(made), NOBODY)), labels, calibration.temperature)
-    reliability = calibration.reliability(evidence)
-    assert ((reliability >= 0) & (reliability <= 1)).all()
-    assert auroc(reliability, ~wrong) > 0.95
-    assert expected_calibration_error(reliability_diagram(reliability, ~wrong)) < 0.05
-    assert measured["auroc"] == pytest.approx(auroc(reliability, ~wrong), abs=0.04)
-    assert measured["ece"] < 0.05
+    plausibility = calibration.plausibility(evidence)
+    for scores in (plausibility, evidence.reliability):
+        assert ((scores >= 0) & (scores <= 1)).all()
+        assert auroc(scores, ~wrong) > 0.95
+    assert expected_calibration_error(reliability_diagram(plausibility, ~wrong)) < 0.05
+    assert measured["plausibility_auroc"] == pytest.approx(auroc(plausibility, ~wrong), abs=0.04)
+    assert measured["plausibility_ece"] < 0.05
+
+
+@pytest.mark.parametrize(("noise", "count"), [(0.9, 30), (2.5, 30), (5.0, 30), (2.5, 200)])
+def test_reliability_is_the_share_on_whom_the_nearest_is_right(noise: float, count: int) -> None:
+    """By strong models and weak ones, calibrated on 30 other people: who is nearest is right as often as is said, and
+    nobody's label is believed whose person is not the nearest; plausibility believes it of a weak model."""
+    rng = np.random.default_rng(0)
+    calibration, measured = calibrate(IdentityGallery(*people(30, 20, noise, 5)), wrong_share=0.2)
+    centres = rng.normal(size=(count, 32))
+    gallery = IdentityGallery(*people(count, 20, noise, 6, centres))
+    made, own = people(count, 10, noise, 7, centres)
+    similarities = gallery.similarities(made, np.full(len(made), NOBODY))
+    evidence = weigh(similarities, own, calibration.temperature)
+    nearest = weigh(similarities, similarities.argmax(axis=1), calibration.temperature)
+    diagram = reliability_diagram(nearest.reliability, similarities.argmax(axis=1) == own)
+    assert (expected_calibration_error(diagram), measured["ece"]) == pytest.approx((0, 0), abs=0.08)
+    assert (evidence.reliability <= 1 / evidence.rank + 1e-9).all()
+    assert (evidence.rank[evidence.reliability > 0.5] == 1).all()
+    further = (evidence.rank >= 6) & (evidence.rank <= 10)
+    if noise > 2:
+        assert evidence.reliability[further].mean() < 0.1 < 0.7 < calibration.plausibility(evidence)[further].mean()
+
+
+def test_figures_of_a_calibration_are_of_the_nearest() -> None:
+    """Kept apart: every second person. A right label is held against the nearest other, not against any."""
+    gallery = IdentityGallery(*people(40, 6, 2.5, 8))
+    _, measured = calibrate(gallery, wrong_share=0.2)
+    kept = np.flatnonzero(gallery.identities % 2 == 1)
+    similarities = gallery.similarities(gallery.features[kept], kept)
+    nearest = similarities.argmax(axis=1) == gallery.identities[kept]
+    assert sum(bar["share"] * bar["right"] for bar in measured["diagram"] if bar["share"]) == pytest.approx(
+        nearest.mean()
+    )
+    assert measured["auroc"] < measured["plausibility_auroc"] - 0.1
 
 
 def test_people_who_are_lost_are_unreliable() -> None:
@@ -76,16 +115,18 @@ def test_people_who_are_lost_are_unreliable() -> None:
     calibration, _ = calibrate(gallery, wrong_share=0.2)
     strangers, numbers = people(60, 5, 0.9, 99)
     nobody = np.full(len(strangers), NOBODY)
-    lost = calibration.reliability(weigh(gallery.similarities(strangers, nobody), numbers, calibration.temperature))
+    lost = weigh(gallery.similarities(strangers, nobody), numbers, calibration.temperature)
     real = plant(gallery, np.arange(len(gallery.identities)), calibration.temperature, seed=0)
-    kept = calibration.reliability(real.evidence)[real.right]
-    assert lost.mean() < 0.35 < 0.85 < kept.mean()
+    assert (
+        calibration.plausibility(lost).mean() < 0.35 < 0.85 < calibration.plausibility(real.evidence)[real.right].mean()
+    )
+    assert lost.reliability.mean() < 0.1 < 0.85 < real.evidence.reliability[real.right].mean()
 
 
 def test_more_wrong_labels_expected_make_every_label_less_believed() -> None:
     gallery = IdentityGallery(*people(40, 5, 1.2, 4))
     planted = plant(gallery, np.arange(200), 0.1, seed=0)
-    few, many = (calibrate(gallery, share)[0].reliability(planted.evidence) for share in (0.05, 0.5))
+    few, many = (calibrate(gallery, share)[0].plausibility(planted.evidence) for share in (0.05, 0.5))
     assert many.mean() < few.mean()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.reid.evaluation import Retrieval, evaluate, measure, retrieval_rate
+from pipeline.reid.evaluation import Retrieval, evaluate, left_out, measure, retrieval_rate, similarities
 from pipeline.reid.fusion import fuse_poses
 from pipeline.reid.reranking import Reranking, reranked
 
@@ -51,8 +51,22 @@ def test_means_over_queries_and_those_without_an_answer_are_left_out() -> None:
     assert found.queries == 2
     assert found.rank1 == 0.5
     assert found.mean_ap == pytest.approx((0.5 + 1) / 2)
-    with pytest.raises(ValueError, match="no query has an answer"):
-        evaluate(on_circle(0), ids(7), ids(1), GALLERY, PEOPLE, CAMERAS)
+
+
+def test_why_queries_have_no_answer() -> None:
+    """Person 1 is seen by cameras 1 and 2, 2 by camera 2 alone, 3 nobody knows by which; 4 is not there; 0: nobody."""
+    people, cameras = ids(1, 1, 2, 3, 0), ids(1, 2, 2, -1, 2)
+    causes = left_out(ids(1, 2, 3, 3, 4, 4, 4, 0), ids(1, 2, -1, 1, 1, 2, 3, 1), people, cameras)
+    assert causes == {"not_in_gallery": 3, "own_camera": 1, "unknown_cameras": 1}
+    gallery = on_circle(1, 2, 3, 4, 5)
+    for person, camera, said in (
+        (4, 1, "1 of people who are not in the gallery"),
+        (2, 2, "1 of people seen there by the query's own camera alone"),
+        (3, -1, "1 of people whose cameras nobody knows"),
+        (0, 1, "no query shows a person of a name"),
+    ):
+        with pytest.raises(ValueError, match=f"^no query has an answer in the gallery: {said}"):
+            evaluate(on_circle(0), ids(person), ids(camera), gallery, people, cameras)
 
 
 def test_ranks_end_where_they_say() -> None:
@@ -109,6 +123,13 @@ def test_equal_ones_rank_in_gallery_order() -> None:
         found = evaluate(on_circle(0), ids(1), ids(1), gallery, people, cameras)
         assert found.mean_ap == pytest.approx(np.mean([hit / rank for hit, rank in enumerate(ranks, 1)]))
         assert found.mean_inp == pytest.approx(len(ranks) / ranks[-1])
+
+
+def test_copies_are_equally_near_wherever_they_stand() -> None:
+    rng = np.random.Generator(np.random.Philox(2))
+    gallery = rng.normal(size=(40, 64)).astype(np.float32)[np.arange(601) % 40]
+    found = np.stack(list(similarities(rng.normal(size=(3, 64)).astype(np.float32), gallery)))
+    assert (found == found[:, np.arange(601) % 40]).all()
 
 
 @pytest.mark.filterwarnings("ignore:Cython evaluation")

@@ -152,6 +152,8 @@ def test_rows_that_cannot_be_weighed_are_refused(real: str, tmp_path: Path) -> N
     assert len(load_sets([made], 16, 8, min_reliability=0.0, weigh_by="reliability").images) == 4
     with pytest.raises(UserError, match=r"no row of .* has a reliability: score it"):
         load_sets([write_scored(tmp_path / "unscored", [None] * 6)], 16, 8, weigh_by="reliability")
+    with pytest.raises(UserError, match=r"no row of .* has a reliability of 0.95 or more \(most: 0.9\)"):
+        load_sets([made], 16, 8, min_reliability=0.95)
     with pytest.raises(UserError, match="reliability of every generated row is 0"):
         load_sets([write_scored(tmp_path / "none", [0.0] * 6)], 16, 8, weigh_by="reliability")
     with pytest.raises(UserError, match="only synthetic rows have a reliability"):

@@ -250,5 +250,11 @@ def test_labels_that_are_none_are_one_line(lab: Laboratory, tmp_path: Path) -> N
 
 
 def test_nothing_above_the_thresholds_is_said(lab: Laboratory, tmp_path: Path) -> None:
+    def doubtful(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["quality"] |= {"reliability": 0.9}
+
+    scored = edited(lab.generated, tmp_path / "doubtful", doubtful)
+    arguments = scored, "--rows", "9", "--model", lab.model, "--source", lab.source, "--min-reliability", "1"
     with pytest.raises(UserError, match="lower --min-reliability"):
-        chosen(tmp_path / "out", lab.scored.uri, "--rows", "9", "--model", lab.model, "--min-reliability", "1")
+        chosen(tmp_path / "out", *arguments)

@@ -16,7 +16,7 @@ from pipeline.experiments.benchmark.page import write_results
 from pipeline.experiments.benchmark.pictures import Picture
 from pipeline.experiments.benchmark.power import Effect
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
-from pipeline.experiments.benchmark.text import gain, interval, share
+from pipeline.experiments.benchmark.text import doubts_about, gain, interval, share
 from tests.browser import DESKTOP, PHONE, page_faults
 from tests.pipeline.experiments.benchmark.planted import planted
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 def test_figures_as_people_read_them() -> None:
     effect = Effect(-0.02, 0.0151, (-0.05, 0.0104), 0.0423, (-0.02,))
-    assert gain(effect) == "−2.0 ± 1.5"
+    assert gain(effect) == "none told"
     assert interval(effect) == "−5.0 to +1.0"
+    assert gain(effect._replace(interval=(-0.05, -0.001))) == "−2.0 ± 1.5"
     assert (gain(None), share(None), share(0.35)) == ("–", "–", "35.0")
 
 
@@ -54,9 +55,26 @@ def test_tables_for_people_and_programs(written: Path) -> None:
     assert parts.to_list() == ["test"] * 10 + ["validation"] * 10
 
 
+def test_what_makes_figures_worth_little_is_in_the_heading(written: Path) -> None:
+    text = (written / "benchmark.md").read_text(encoding="utf-8")
+    few = "Few queries: 50, so that one is worth 2.0 points."
+    assert text.startswith(f"# Does the synthetic data help?\n\nThree worlds & <one> seed each.\n\n**{few}**\n\n## ")
+    assert f'<p class="main">{few}</p>' in (written / "benchmark.html").read_text(encoding="utf-8")
+    quick = BenchmarkSettings(budget=0.02, reid_epochs=3)
+    assert doubts_about(planted()[:1], quick) == [
+        "One seed: the intervals hold the noise of people and trainings, and not that of other worlds.",
+        few,
+        "A quick look: 0.02 of the generators' full steps say little of what they can.",
+        "ReID networks see their real images 3 times, not 30: they have not learned what they could.",
+    ]
+
+
 def test_settings_are_chosen_on_validation_people(written: Path) -> None:
     text = (written / "settings.md").read_text(encoding="utf-8")
-    assert "| ptgan | as trained | 100 real + 200 synthetic | 81.0 | 50.0 | 40.5 | 90.0 | 45.0 | +0.0 ± 0.0 |" in text
+    assert (
+        "| ptgan | as trained | 100 real + 200 synthetic | 81.0 | 50.0 | 40.5 | 90.0 | 45.0 | none told (+0.0 to"
+        in text
+    )
     assert "| recipe ptgan, real_to_synthetic 3 |" in text
 
 
