@@ -26,7 +26,7 @@ from manifests.exports.file_names import key_of, split_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
 from manifests.format.annotation_values import read_keypoints, read_mask
-from manifests.format.schema import ROW_ID
+from manifests.format.schema import ROW_ID, SPLITS
 from manifests.format.skeleton import KEYPOINT_NAMES, LEAST_SCORE, LIMB_HUES
 from manifests.reading.dataset import Dataset
 from manifests.reading.origins import Row, find_images, given_dataset
@@ -84,7 +84,8 @@ def export_coco(dataset: Dataset, output: str, where: str | None = None, annotat
         (folder / ANNOTATIONS).mkdir()
         for split, one in splits.items():
             one.write(folder / ANNOTATIONS, split, _plain(STATEMENTS[dataset.kind]))
-        write_note(folder, dataset, "COCO", _HOW_TO_READ, rows)
+        patterns = {split: f"images/{split}/*" for split in SPLITS if split in splits}
+        write_note(folder, dataset, "COCO", _HOW_TO_READ, rows, patterns)
     return Exported(output, len(rows), tuple(_notes(splits.values())))
 
 
