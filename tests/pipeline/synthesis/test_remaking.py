@@ -26,6 +26,7 @@ from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
 
 KINDS = {
     "cyclegan": {},
+    "cyclegan, under a condition": {"reject_below": ["quality.foreground_fidelity < -1"]},
     "camstyle": {},
     "camstyle_multidomain": {"image_format": "webp"},
     "pix2pix_cameras": {},
