@@ -4,7 +4,7 @@ python benchmarks/manifest_speed.py [--rows 100000] [--rounds 7]
 
 Labels: `expand` for each rule against `numpy.full` of the same shape. Scan: rows by camera of a data set with pictures
 against the same query on the same rows without that column, with the files in the page cache and thrown out of it; and
-in `samples_meta.parquet`, which is there for this.
+in `samples_meta.table`, which is there for this.
 Each ratio is between the fastest of its rounds, which alternate. Needs rows x image-bytes of disk, freed at the end.
 """
 

@@ -58,6 +58,8 @@ def main(settings: Settings) -> None:
     options = ScanOptions(settings.variant, settings.split_file, settings.split_index, settings.labels)
     plan = make_plan(settings.root, layout, provenance, options, settings.splits, settings.shard_size)
     print(f"{plan.files} files found, {len(plan.shards)} shards, plan {plan.plan_id}", flush=True)
+    for remark in plan.remarks:
+        print(f"note: {remark}", flush=True)
     record = _run_record(settings, provenance)
     with telling(settings.lineage, LineageRun("prepare_source", "source", record, (settings.root,), settings.output)):
         dataset = ingest(settings.root, plan, provenance, settings.output, record, settings.threads)

@@ -61,6 +61,7 @@ def forkserver() -> ForkServerContext:
         "tests.jobs.in_process",
         "tests.jobs.test_benchmark_recipes",
         "tests.manifests.writing.kill_worker",
+        "tests.pipeline.training.in_processes",
         "tests.pipeline.training.test_workers",
         "tests.pipeline.reid.test_workers",
     ]

@@ -11,6 +11,7 @@ from manifests.describing.attestation import PREDICATE_TYPE, STATEMENT, STATEMEN
 from manifests.describing.card import SAMPLES_META
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.snapshots import load
+from manifests.disk.tables import present_path
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from manifests.reading.files import products
@@ -46,10 +47,11 @@ def check_metadata(dataset: Dataset, report: Report) -> None:
 
 def _expected(dataset: Dataset) -> dict[str, str | None]:
     """Digests by path; None for the index where it is not there, which is a fault of its own."""
+    index = present_path(dataset.storage, SAMPLES_META)
     try:
-        return {file.path: file.sha256 for file in products(dataset, [SAMPLES_META])}
+        return {file.path: file.sha256 for file in products(dataset, [index])}
     except UserError:
-        return {**{file.path: file.sha256 for file in products(dataset)}, SAMPLES_META: None}
+        return {**{file.path: file.sha256 for file in products(dataset)}, index: None}
 
 
 def _of_croissant(value: Mapping[str, Any]) -> _Named:

@@ -31,6 +31,7 @@ from manifests.disk.snapshots import (
     commit_path,
     snapshot_path,
 )
+from manifests.disk.tables import present_path
 from manifests.errors import UserError, one_line
 from manifests.format.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
 from manifests.format.soft_labels import ClassMap
@@ -272,14 +273,15 @@ def _check_inspection_files(dataset: Dataset, report: Report) -> None:
         report.add("missing", DATASET_CARD, "the data set has no card")
     elif not card.strip() or not _is_text(card):
         report.add("metadata", DATASET_CARD, "it holds no text: `describe --force` writes it anew")
+    index = present_path(dataset.storage, SAMPLES_META)
     try:
-        with dataset.storage.open(SAMPLES_META) as source:
+        with dataset.storage.open(index) as source:
             rows = pq.ParquetFile(source).metadata.num_rows
     except (UserError, *UNREADABLE) as error:
-        report.add("missing", SAMPLES_META, one_line(error))
+        report.add("missing", index, one_line(error))
         return
     if rows != dataset.snapshot.rows:
-        report.add("rows", SAMPLES_META, f"{rows} rows, the data set has {dataset.snapshot.rows}")
+        report.add("rows", index, f"{rows} rows, the data set has {dataset.snapshot.rows}")
 
 
 def _is_text(data: bytes) -> bool:

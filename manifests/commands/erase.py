@@ -54,6 +54,8 @@ def _lines(report: ErasureReport) -> Iterator[str]:
         yield f"{uri}: an earlier erasure had been stopped there; it is finished"
     for dataset in report.datasets:
         yield from _dataset_lines(dataset, report.dry_run)
+    if report.also_written:
+        yield f"the same person by number is written there as {', '.join(report.also_written)}"
     if report.not_found:
         yield f"on no row of these data sets (misspelt, or erased before): {', '.join(report.not_found)}"
     if report.models:

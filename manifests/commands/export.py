@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard-mb", type=positive, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
     )
+    parser.add_argument(
+        "--renumber-cameras",
+        action="store_true",
+        help="call the cameras 1 to N in file names of market1501, with a table of which is which",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,12 +65,14 @@ def _check_outside(dataset: Dataset, output: str) -> None:
 def _export(dataset: Dataset, options: argparse.Namespace) -> Exported:
     if options.shard_mb is not None and options.form != "webdataset":
         raise UserError(f"--shard-mb is about tar shards: --to {options.form} has none")
+    if options.renumber_cameras and options.form != "market1501":
+        raise UserError(f"--renumber-cameras is about file names: --to {options.form} keeps the cameras in columns")
     _check_outside(dataset, options.output)
     if options.form == "huggingface":
         if options.where is not None:
             raise UserError("--to huggingface copies whole shards: --where goes with market1501 and webdataset")
         return export_huggingface(dataset, options.output)
     if options.form == "market1501":
-        return export_market1501(dataset, options.output, options.where)
+        return export_market1501(dataset, options.output, options.where, options.renumber_cameras)
     shard_bytes = SHARD_BYTES if options.shard_mb is None else options.shard_mb << 20
     return export_webdataset(dataset, options.output, options.where, shard_bytes)

@@ -12,6 +12,7 @@ import argparse
 from manifests.commands.arguments import add_json, add_uri, natural, positive
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
+from manifests.reading.people import rows_of
 from manifests.reading.query import query, rows_where
 from manifests.showing.show import as_json, as_table, as_text, draw_sheet
 
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=natural, default=5, metavar="N", help="sample rows to show (default 5)")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
+    asked.add_argument(
+        "--identity", metavar="ID", help="only rows of this person; a number with or without zeros before it"
+    )
     asked.add_argument("--sql", metavar="STATEMENT", help="the answer to SELECT ... FROM data ..., and nothing else")
     parser.add_argument("--sample", type=positive, metavar="N", help="draw N pictures on a sheet")
     parser.add_argument("--output", metavar="FILE", help="where the sheet goes (.png or .jpg)")
@@ -44,7 +48,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(dataset: Dataset, options: argparse.Namespace) -> None:
-    chosen = rows_where(dataset, options.where) if options.where is not None else None
+    chosen = None
+    if options.where is not None:
+        chosen = rows_where(dataset, options.where)
+    elif options.identity is not None:
+        chosen = rows_of(dataset, options.identity)
     if options.sample is not None:  # first: what is wrong with the file is then all that is said
         draw_sheet(dataset, options.sample, options.output, chosen)
     print(as_json(dataset, options.rows, chosen) if options.json else as_text(dataset, options.rows, chosen))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,15 @@ from manifests.describing.attestation import STATEMENT, statement
 from manifests.describing.croissant import CROISSANT, croissant
 from manifests.describing.markdown import quoted
 from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
-from manifests.disk import parquet
+from manifests.disk import parquet, tables
 from manifests.disk.snapshots import dump
-from manifests.format.schema import SCHEMAS
+from manifests.format.schema import SCHEMAS, SPLITS
 from manifests.reading.dataset import Dataset
+from manifests.reading.erasure_log import write_log
 from manifests.reading.files import products
 from manifests.reading.summary import summarize
 
-SAMPLES_META = "samples_meta.parquet"
+SAMPLES_META = f"samples_meta{tables.SUFFIX}"
 DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
@@ -30,10 +31,14 @@ _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
 def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     """Write what lies beside the shards; the same snapshot and run record give the same bytes.
 
-    ``samples_meta.parquet`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
-    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools.
+    ``samples_meta.table`` has all columns but pictures, plus file and row; ``README.md`` (left alone without
+    ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools; ``erasures.table``
+    is there where rows were erased. Tables that an earlier version wrote go.
     """
     _write_samples_meta(dataset)
+    dataset.storage.delete(tables.earlier_path(SAMPLES_META))
+    if dataset.snapshot.erasures:
+        write_log(dataset)
     if card:
         dataset.storage.write(DATASET_CARD, _sealed(_card(dataset)).encode())
     files = products(dataset, [SAMPLES_META])
@@ -82,7 +87,7 @@ size_categories: [{size}]
 tags: [person-re-identification{tag}]
 configs:
 - config_name: default
-  data_files: data/*.parquet
+  data_files:{files}
 ---
 """
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
@@ -91,11 +96,11 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 
 def _card(dataset: Dataset) -> str:
     """A Hugging Face data set card: what it is, how much of it, on what terms, how to open it."""
-    summary = summarize(dataset)
+    summary, splits = summarize(dataset), _files_by_split(dataset)
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
     lines = [
-        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary.rows)),
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary.rows), files=_data_files(splits)),
         f"# {title}\n",
         STATEMENTS[dataset.kind] + "\n",
         f"{summary.rows} rows in {summary.files} files, {summary.bytes / 1e6:.1f} MB; "
@@ -107,19 +112,53 @@ def _card(dataset: Dataset) -> str:
         f"\n## Intended use\n\n{INTENDED_USE}\n",
         "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
         *terms(dataset),
-        "\n## How to open it\n\n```python\nimport polars as pl\n"
-        'rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name are not read\n```\n',
+        f"\n## How to open it\n\n```python\n{_HOW_TO_OPEN}```\n",
+        *_unsplit(dataset, splits),
         "## Provenance\n\nSettings, models, inputs and counts are in `run.json`; the rows without pictures in "
-        "`samples_meta.parquet`; what was rejected, and why, in `rejects/`.\n",
+        "`samples_meta.table`; what was rejected, and why, in `rejects/` (`pl.read_parquet` opens all of them).\n",
     ]
     return "\n".join(lines)
+
+
+_HOW_TO_OPEN = """import polars as pl
+rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name are not read
+
+from datasets import load_dataset  # 4.0 or newer
+rows = load_dataset(".")
+"""
+
+
+def _files_by_split(dataset: Dataset) -> dict[str, list[str]] | None:
+    """The files that hold the rows of each split; None where one holds rows of two, or rows have no split."""
+    if "split" not in SCHEMAS[dataset.kind].names:
+        return None
+    found: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for entry, table in zip(dataset.snapshot.files, dataset.shards(["split"]), strict=True):
+        held = table.column("split").unique().to_pylist()
+        if len(held) > 1 or not found.keys() >= set(held):
+            return None
+        for split in held:
+            found[split].append(entry.path)
+    return {split: files for split, files in found.items() if files}
+
+
+def _data_files(splits: Mapping[str, Sequence[str]] | None) -> str:
+    """What Hugging Face ``datasets`` reads: a list of files for each split; where all is one split, it is ``train``."""
+    if splits is None or splits.keys() <= {"train"}:
+        return " data/*.parquet"
+    return "".join(f"\n  - split: {split}\n    path: [{', '.join(files)}]" for split, files in splits.items())
+
+
+def _unsplit(dataset: Dataset, splits: Mapping[str, Sequence[str]] | None) -> Iterator[str]:
+    if splits is None and dataset.kind != "annotation":
+        yield "`datasets` shows all rows as `train`, for files hold rows of several splits: go by the column `split`.\n"
 
 
 def _erased(dataset: Dataset) -> Iterator[str]:
     """What was taken out after the rows were made."""
     retired = dataset.classes.unnamed if dataset.classes is not None else ()
     if dataset.snapshot.erasures:
-        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.parquet` says when).\n"
+        yield f"{dataset.snapshot.erased} rows were erased since (`erasures.table` says when).\n"
     if retired:
         yield (
             f"Retired classes: {', '.join(map(str, retired))}. Nobody here has these numbers; they stay "

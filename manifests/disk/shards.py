@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from manifests.disk import parquet
+from manifests.disk import parquet, tables
 from manifests.disk.claims import Claim
 from manifests.disk.snapshots import COMMITS, FileEntry, Snapshot
 from manifests.storage.whole_files import TEMPORARY, Storage
 
-FILE_FOLDERS = ("data", "rejects")
-SHARD_NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{16}\.parquet")
+_SUFFIXES = {"data": ".parquet", "rejects": tables.SUFFIX}
+FILE_FOLDERS = tuple(_SUFFIXES)
+SHARD_NAME = re.compile(r"[0-9]{6,}-[0-9a-f]{16}\.(parquet|table)")
 _NUMBER = re.compile(r"\.?([0-9]{6,})[-.]")
 
 
@@ -66,7 +67,7 @@ def encode_table(
     data = memoryview(parquet.encode(table, footer))
     digest = hashlib.sha256(data).hexdigest()
     name = digest if erasure is None else hashlib.sha256(f"{digest} {erasure}".encode()).hexdigest()
-    path = f"{folder}/{shard:06d}-{name[:16]}.parquet"
+    path = f"{folder}/{shard:06d}-{name[:16]}{_SUFFIXES[folder]}"
     return FileEntry(path, data.nbytes, digest, table.num_rows, shard), data
 
 

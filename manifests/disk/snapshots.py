@@ -25,6 +25,8 @@ ERASING = "erasing"
 """Status of a data set's run while rows are taken out of it; set first, cleared last."""
 MEND = "put back a copy of the file, or make the data set again"
 """What can be done about a damaged file."""
+_SHARD_PATH = r"^(data/[0-9]{6,19}-[0-9a-f]{16}\.parquet|rejects/[0-9]{6,19}-[0-9a-f]{16}\.(table|parquet))$"
+"""Rejects end as `manifests.disk.tables` says."""
 _DERIVED = ("rows", "rejected", "erased")
 """What a snapshot's file says for people's sake; it follows from the rest."""
 
@@ -54,7 +56,7 @@ def expecting(what: str, where: str, path: str) -> Iterator[None]:
 class FileEntry:
     """One Parquet file: its path in the data set, its size in bytes, its digest, its rows, its shard."""
 
-    path: Annotated[str, Field(strict=True, pattern=r"^(data|rejects)/[0-9]{6,19}-[0-9a-f]{16}\.parquet$")]
+    path: Annotated[str, Field(strict=True, pattern=_SHARD_PATH)]
     """No other path is read, so that no reader is led elsewhere."""
     bytes: Count
     sha256: Digest

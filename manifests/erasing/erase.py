@@ -20,9 +20,11 @@ from manifests.describing.croissant import CROISSANT
 from manifests.disk.claims import CLAIMS, erasure_interrupted
 from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import COMMITS, ERASING, RUN, SNAPSHOTS
+from manifests.disk.tables import earlier_path
 from manifests.erasing.models import Model, models_behind
 from manifests.erasing.removal import Removal, check_closed, release, remove, touched
 from manifests.erasing.traces import Request, Traces, find_rejects, find_rows, find_traces
+from manifests.format.names import spellings
 from manifests.format.schema import Kind
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.erasure_log import ERASURES, erasure_key, new_receipt
@@ -32,7 +34,8 @@ from manifests.writing.settling import mend
 _ORDER: tuple[Kind, ...] = ("annotation", "synthetic", "source")
 _PICTURES: dict[Kind, tuple[str, ...]] = {"source": ("image",), "annotation": ("mask",), "synthetic": ("image", "mask")}
 _OUR_FOLDERS = ("data/", "rejects/", f"{COMMITS}/", f"{SNAPSHOTS}/", f"{CLAIMS}/")
-_OUR_FILES = (RUN, ERASURES, DATASET_CARD, SAMPLES_META, CROISSANT, STATEMENT)
+_OUR_TABLES = (ERASURES, SAMPLES_META)
+_OUR_FILES = (RUN, *_OUR_TABLES, *map(earlier_path, _OUR_TABLES), DATASET_CARD, CROISSANT, STATEMENT)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class ErasureReport:
     datasets: tuple[ErasedDataset, ...]
     models: tuple[Model, ...]
     """The models behind the synthetic rows: what they learned is not erased."""
+    also_written: tuple[str, ...]
+    """How the data sets write people who were asked for by a number written otherwise: ``0001`` for ``1``."""
     not_found: tuple[str, ...]
     """What was asked for and is on no row; nothing may be left of it, or it is misspelt."""
     receipt: str | None
@@ -96,15 +101,17 @@ def erase(uris: Sequence[str], request: Request, *, dry_run: bool = False) -> Er
     models = tuple(models_behind(datasets, traces.subjects, ids)) if any(removals.values()) else ()
     described = tuple(_described(dataset, removals[dataset.uri], traces) for dataset in datasets)
     retired = {name for removal in removals.values() for name in removal.classes}
-    missing = sorted((request.identities | request.images) - traces.found - retired)
+    asked = request.identities | request.images
+    missing = sorted(name for name in asked - traces.found if retired.isdisjoint(spellings(name)))
     receipt = None if dry_run or not any(removals.values()) else new_receipt()
-    keys = [erasure_key(receipt, subject) for subject in request.identities | request.images] if receipt else []
+    keys = [erasure_key(receipt, subject) for subject in asked | traces.written] if receipt else []
     for dataset in () if dry_run else datasets:
         if removals[dataset.uri]:
             remove(dataset, removals[dataset.uri], keys)
         elif dataset.uri in finished:
             release(dataset)
-    return ErasureReport(dry_run, finished, described, models, tuple(missing), receipt)
+    written = tuple(sorted(traces.written))
+    return ErasureReport(dry_run, finished, described, models, written, tuple(missing), receipt)
 
 
 def _opened(uris: Sequence[str], dry_run: bool) -> tuple[list[Dataset], tuple[str, ...]]:
@@ -135,7 +142,7 @@ def _removal(dataset: Dataset, traces: Traces, request: Request) -> Removal:
     classes = {
         name
         for name, origins in class_origins(dataset).items()
-        if name in names or (not origins and name in request.identities)
+        if name in names or (not origins and not request.identities.isdisjoint(spellings(name)))
     }
     # A name stays where people of several data sets were labelled as one, and others of them are still there.
     classes -= _people_left(dataset, rows) if classes else set()

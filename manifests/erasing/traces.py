@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from manifests.format.names import bare_name, qualified_name, subject_key
+from manifests.format.names import bare_name, person_number, qualified_name, spellings, subject_key
 from manifests.format.schema import ROW_ID, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
@@ -35,7 +35,8 @@ _COLUMNS: dict[Kind, tuple[str, ...]] = {
 class Request:
     """Whom and what to find: people by name, images by id or SHA-256 (a synthetic image by its own).
 
-    ``dataset_id`` says in which data set the names are names; needed where several have people of one name.
+    ``dataset_id`` says in which data set the names are names; needed where several have people of one name. A person
+    called by a number is meant however it is written: ``1`` is ``0001``.
     """
 
     identities: frozenset[str] = frozenset()
@@ -88,6 +89,8 @@ class Traces:
     """Ids and digests as they were asked for."""
     found: frozenset[str]
     """Those of them, and of the asked names, that are on some row or in some class map."""
+    written: frozenset[str]
+    """The people's names as they are written there, where that is otherwise than they were asked for."""
     digests: frozenset[str]
     """SHA-256 of every source image that goes."""
     image_ids: frozenset[str]
@@ -134,11 +137,12 @@ def find_traces(datasets: Sequence[Dataset], request: Request) -> Traces:
         image_ids |= set(gone.get_column("id"))
         paths |= set(gone.get_column("path"))
         subjects |= set(gone.get_column("keys").explode().drop_nulls())
-    names = {name for name in request.identities if any((one, bare_name(one, name)) in people for one in known)}
+    names = {name for name in request.identities if any(people & _asked(one, name) for one in known)}
     return Traces(
         people=frozenset(people),
         images=request.images,
         found=frozenset(names | (request.images & seen)),
+        written=frozenset(bare for one, bare in people if not {bare, qualified_name(one, bare)} & request.identities),
         digests=frozenset(digests),
         image_ids=frozenset(image_ids),
         paths=frozenset(paths),
@@ -171,10 +175,13 @@ def find_rejects(dataset: Dataset, traces: Traces) -> tuple[NDArray[np.bool_], .
     """The same for the files of rejected rows: by digest, id or path of a source image, or a path that has the name.
 
     A picture that could not be read became no row; that a path is the person's can be told by its parts alone, so
-    another file that has the name as a part of its path (as a frame number, say) goes too.
+    another file that has the name as a part of its path (as a frame number, say) goes too. A number that begins a
+    file's name is the person's with any zeros before it.
     """
     names = traces.names(dataset_ids(dataset)) if dataset.kind == "source" else frozenset()
-    whole = [rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])" for name in sorted(names)]
+    numbers = {number for name in names if (number := person_number(name)) is not None}
+    forms = [rf"(?<![0-9A-Za-z]){re.escape(name)}" for name in sorted(names)]
+    whole = [f"(?:{form})(?![0-9A-Za-z])" for form in forms + [f"(?:^|/)0*{number}" for number in sorted(numbers)]]
     named = re.compile("|".join(whole) or "(?!)")  # which matches nothing
     ids, found = traces.image_ids | traces.images, []
     for entry in dataset.snapshot.rejects:
@@ -229,9 +236,15 @@ def _digests_of(rows: pl.DataFrame, keys: set[str]) -> set[str]:
     return found
 
 
+def _asked(dataset_id: str, name: str) -> set[tuple[str, str]]:
+    """The person whom ``name`` may mean in a data set, in every way to write it."""
+    return {(dataset_id, one) for one in spellings(bare_name(dataset_id, name))}
+
+
 def _people_asked_for(datasets: Sequence[Dataset], request: Request, ids: set[str]) -> set[tuple[str, str]]:
     """The people of the asked names who are on some row, or in some class map."""
-    asked = {subject_key(one, name): (one, bare_name(one, name)) for one in ids for name in request.identities}
+    persons = {person for one in ids for name in request.identities for person in _asked(one, name)}
+    asked = {subject_key(*person): person for person in persons}
     present = set()
     for _, rows in _traced(datasets):
         keys = rows.get_column("keys").explode()
@@ -245,7 +258,7 @@ def _people_asked_for(datasets: Sequence[Dataset], request: Request, ids: set[st
         }
     people = {asked[key] for key in present}
     for name in sorted(request.identities):
-        homes = sorted(one for one, bare in people if bare == bare_name(one, name))
+        homes = sorted({one for one, bare in people if (one, bare) in _asked(one, name)})
         if len(homes) > 1:
             raise UserError(f"{name!r} is the name of people of {' and '.join(homes)}: say which with --dataset-id")
     return people

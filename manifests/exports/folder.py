@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,13 @@ from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers
 
 NOTE = "README.md"
+_FRONT_MATTER = """---
+configs:
+- config_name: default
+  data_files:
+{files}
+---
+"""
 
 
 class Exported(NamedTuple):
@@ -76,10 +83,17 @@ def _claim(unfinished: Path) -> int:
     return claim
 
 
-def write_note(folder: Path, dataset: Dataset, form: str, body: Sequence[str], rows: RowNumbers) -> None:
+def write_note(
+    folder: Path, dataset: Dataset, form: str, body: Sequence[str], rows: RowNumbers, splits: Mapping[str, str]
+) -> None:
     """``README.md``: what the images are, what they are for and on what terms (those of ``rows``), and how this form
-    is to be read."""
+    is to be read.
+
+    Its head gives the files of each of ``splits`` as Hugging Face ``datasets`` takes them, which by itself knows no
+    split called query and passes over its files.
+    """
     lines = [
+        _FRONT_MATTER.format(files="\n".join(f"  - {{split: {name}, path: {path}}}" for name, path in splits.items())),
         f"# Person re-identification, {form}\n",
         STATEMENTS[dataset.kind] + "\n",
         f"{INTENDED_USE}\n",

@@ -18,6 +18,7 @@ from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.describing.croissant import CROISSANT
 from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
+from manifests.disk.tables import earlier_path
 from manifests.errors import UserError
 from manifests.exports.folder import Exported, new_folder
 from manifests.reading.dataset import Dataset
@@ -27,7 +28,8 @@ _BEFORE_PUBLISHING = (
     f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "
     "read them, and the card, before you publish"
 )
-_BESIDE = (DATASET_CARD, SAMPLES_META, CROISSANT, STATEMENT, ERASURES)
+_TABLES = (SAMPLES_META, ERASURES)
+_BESIDE = (DATASET_CARD, CROISSANT, STATEMENT, *_TABLES, *map(earlier_path, _TABLES))
 
 
 def export_huggingface(dataset: Dataset, output: str) -> Exported:

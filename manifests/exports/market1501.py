@@ -1,23 +1,20 @@
 """Market-1501 folders: `bounding_box_train`, `query` and `bounding_box_test`, labels beside them as Parquet.
 
-A name such as ``0002_c1s1_000451_03.jpg`` gives person, camera, sequence, frame and the box's number in that frame.
-
-- The person's number is the identity itself where all identities are numbers (``0002``, as in Market-1501, so that an
-  export stands beside the real set); otherwise it is class number + 1, or the place among the sorted identities.
-  ``identities.parquet`` translates. An image that shows nobody in particular (a distractor; most that were made from
-  noise) is 0000, junk is -1.
-- A camera that is not known is c0. Sequence and frame are the row's own; where there are none, as on all synthetic
-  rows, they are s0 and the row's number, so that no name is one of the real set.
-- Files keep the format that the images have: a PNG is called ``.png``.
+A name such as ``0002_c1s1_000451_03.jpg`` gives person, camera, sequence, frame and the box's number in that frame;
+`manifests.exports.market1501_names` says what stands there. ``identities.parquet`` translates the people's numbers,
+``cameras.parquet`` those of cameras that were numbered anew. An image that shows nobody in particular (a distractor;
+most that were made from noise) is 0000, junk is -1. Files keep the format that the images have: a PNG is called
+``.png``.
 
 ``labels.parquet`` has a row for each image: where it came from, and its soft label as
-`manifests.expand` takes it.
+`manifests.expand` takes it. Camera and identity there are the data set's own, and null where they are not known.
 
 Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -26,16 +23,24 @@ import pyarrow as pa
 from manifests.disk import parquet
 from manifests.exports.file_names import stem_of
 from manifests.exports.folder import Exported, new_folder, write_note
+from manifests.exports.market1501_names import (
+    FOLDERS,
+    NOBODY,
+    UNKNOWN_CAMERA,
+    file_stems,
+    number_cameras,
+    number_identities,
+    own_numbers,
+)
 from manifests.exports.rows import chosen_rows, image_file, read_rows
 from manifests.format.schema import ROW_ID, SCHEMAS
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers, metadata
 
-FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-LABELS, IDENTITIES = "labels.parquet", "identities.parquet"
-NOBODY, JUNK = 0, -1
+LABELS, IDENTITIES, CAMERAS = "labels.parquet", "identities.parquet", "cameras.parquet"
+_LAST_PERSON, _LAST_CAMERA, _ONE_DIGIT = 1501, 6, 9
 _CARRIED = {
-    "source": ("licence", "consent_basis"),
+    "source": ("role", "sequence", "frame", "relative_path", "dataset_id", "licence", "consent_basis"),
     "synthetic": (
         *("hard_label", "num_classes", "soft_label", "soft_label_rest", "label_rule", "label_epsilon"),
         *("recipe", "sources", "subject_keys", "digital_source_type", "licence", "consent_basis"),
@@ -47,9 +52,12 @@ _IMAGE_COLUMNS = {
 }
 
 
-def export_market1501(dataset: Dataset, output: str, where: str | None = None) -> Exported:
+def export_market1501(
+    dataset: Dataset, output: str, where: str | None = None, renumber_cameras: bool = False
+) -> Exported:
     """Write the rows for which ``where`` holds, or all, as a Market-1501 folder at ``output``.
 
+    ``renumber_cameras`` calls all cameras of the data set 1 to N, and says in ``cameras.parquet`` which is which.
     One row group of images is in memory at a time, and the labels of all rows.
 
     Raises:
@@ -63,8 +71,8 @@ def export_market1501(dataset: Dataset, output: str, where: str | None = None) -
         (3, 3)
     """
     rows = chosen_rows(dataset, where)
-    people = number_identities(dataset)
-    named = _named(dataset, rows, people)
+    people, cameras = number_identities(dataset), number_cameras(dataset, renumber_cameras)
+    named = _named(dataset, rows, people, cameras)
     with new_folder(output) as folder:
         for name in FOLDERS.values():
             (folder / name).mkdir()
@@ -77,58 +85,23 @@ def export_market1501(dataset: Dataset, output: str, where: str | None = None) -
         named = named.with_columns(file=pl.Series(files, dtype=pl.String))
         _write_table(folder / LABELS, named, dataset)
         _write_table(folder / IDENTITIES, people, dataset)
-        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows)
-    return Exported(output, len(rows), tuple(_notes(named)))
+        if renumber_cameras:
+            _write_table(folder / CAMERAS, cameras, dataset)
+        patterns = {split: f"{FOLDERS[split]}/*" for split in FOLDERS if split in named["split"]}
+        write_note(folder, dataset, "Market-1501 layout", _HOW_TO_READ, rows, patterns)
+    return Exported(
+        output, len(rows), (*_notes(named), *_notes_on_people(named, people), *_notes_on_cameras(named, cameras))
+    )
 
 
-def number_identities(dataset: Dataset) -> pl.DataFrame:
-    """Columns ``number`` (in file names), ``identity`` and ``class`` (null where rows have no labels), by number.
-
-    The whole data set is numbered, so that a selection of rows gives nobody another number.
-    """
-    label = pl.col("hard_label").max() if dataset.kind == "synthetic" else pl.lit(None, pl.Int32)
-    known = metadata(dataset).drop_nulls("identity")
-    people = known.group_by("identity").agg(label.alias("class")).sort("identity").collect()
-    own = people["identity"].str.extract(r"^([0-9]{1,9})$").cast(pl.Int32)
-    if own.null_count() or own.n_unique() < len(own) or (own <= NOBODY).any():
-        labelled = not people["class"].null_count() and (people["class"] >= 0).all()
-        own = people["class"] + 1 if labelled else pl.Series(range(1, len(people) + 1), dtype=pl.Int32)
-    return people.select(own.alias("number"), "identity", "class").sort("number")
-
-
-def _named(dataset: Dataset, rows: RowNumbers, people: pl.DataFrame) -> pl.DataFrame:
+def _named(dataset: Dataset, rows: RowNumbers, people: pl.DataFrame, cameras: pl.DataFrame) -> pl.DataFrame:
     """The columns of ``labels.parquet``; ``file`` is still without its suffix."""
-    id_column = ROW_ID[dataset.kind]
-    numbers = dict(people.select("identity", "number").iter_rows())
-    role, sequence, frame = (
-        pl.col(name) if dataset.kind == "source" else pl.lit(None).alias(name) for name in ("role", "sequence", "frame")
-    )
-    carried = _CARRIED[dataset.kind]
-    columns = (id_column, "row_number", "identity", "camera", "split", *carried)
-    chosen = metadata(dataset).with_row_index("row_number").select(*columns, role, sequence, frame).collect()[rows]
-    number = pl.col("identity").replace_strict(numbers, default=NOBODY, return_dtype=pl.Int32)
-    placed = chosen.with_columns(
-        number=pl.when(pl.col("role") == "junk").then(JUNK).otherwise(number),
-        camera=pl.col("camera").fill_null(0),
-        sequence=pl.col("sequence").cast(pl.Int32).fill_null(0),
-        frame=pl.col("frame").cast(pl.Int64).fill_null(pl.col("row_number").cast(pl.Int64)),
-    )
-    file = _file(max(numbers.values(), default=0))
-    return placed.select(file, id_column, "number", "identity", "camera", "split", *carried)
-
-
-def _file(highest: int) -> pl.Expr:
-    """Folder and name without suffix; ``highest`` is the highest number of a person."""
-    named_person = _digits("number", max(4, len(str(highest))))
-    person = pl.when(pl.col("number") == JUNK).then(pl.lit("-1")).otherwise(named_person)
-    view = pl.format("c{}s{}", "camera", "sequence")
-    box = pl.col("row_number").cum_count().over("split", "number", "camera", "sequence", "frame")
-    stem = pl.concat_str(person, view, _digits("frame", 6), box.cast(pl.String).str.zfill(2), separator="_")
-    return pl.concat_str(pl.col("split").replace_strict(FOLDERS, default=None), stem, separator="/").alias("file")
-
-
-def _digits(column: str, width: int) -> pl.Expr:
-    return pl.col(column).cast(pl.String).str.zfill(width)
+    made_of = {"role": pl.String, "sequence": pl.Int32, "frame": pl.Int64, "relative_path": pl.String}
+    listed = (ROW_ID[dataset.kind], "identity", "camera", "split", *_CARRIED[dataset.kind])
+    nothing = [pl.lit(None, type_).alias(name) for name, type_ in made_of.items() if name not in listed]
+    chosen = metadata(dataset).select(*listed, *nothing).collect()[rows]
+    first = ("file", ROW_ID[dataset.kind], "number")
+    return file_stems(chosen, dataset, people, cameras).select(*first, *(name for name in listed if name not in first))
 
 
 def _write_table(path: Path, frame: pl.DataFrame, dataset: Dataset) -> None:
@@ -142,23 +115,48 @@ def _write_table(path: Path, frame: pl.DataFrame, dataset: Dataset) -> None:
         writer.write_table(table.cast(pa.schema(fields)))
 
 
-def _notes(named: pl.DataFrame) -> list[str]:
+def _notes(named: pl.DataFrame) -> Iterator[str]:
     """What a person would stumble over."""
-    notes = []
     if unlabelled := named.filter((pl.col("number") == NOBODY) & (pl.col("split") == "train")).height:
-        notes.append(
+        yield (
             f"{unlabelled} training images show nobody in particular and are called 0000: "
             f"a reader that knows file names alone takes them for one person, {LABELS} has their soft labels"
         )
     if other := named.filter(~pl.col("file").str.ends_with(".jpg")).height:
-        notes.append(f"{other} images are no JPEG files: readers that look for *.jpg alone will not see them")
-    return notes
+        yield f"{other} images are no JPEG files: readers that look for *.jpg alone will not see them"
 
 
+def _notes_on_people(named: pl.DataFrame, people: pl.DataFrame) -> Iterator[str]:
+    here = people.join(named, "identity", "semi", maintain_order="left")
+    anew = here.filter(own_numbers(here["identity"]).ne_missing(here["number"]))
+    if anew.height:
+        number, identity, _ = anew.row(0)
+        yield (
+            f"{anew.height} people are numbered anew, {identity!r} as {number:04d}, for not all names are different "
+            f"whole numbers: {IDENTITIES} translates; in other folders these numbers may be other people"
+        )
+    if here.height and (last := int(here["number"][-1])) > _LAST_PERSON:
+        yield f"person {last}: {_OWN_READERS} stop at people above {_LAST_PERSON}; {_REGISTER}"
+
+
+def _notes_on_cameras(named: pl.DataFrame, cameras: pl.DataFrame) -> Iterator[str]:
+    here = cameras.join(named, "camera", "semi", maintain_order="left")["number"].to_list()
+    anew = f"--renumber-cameras calls the cameras 1 to {cameras.height}"
+    way_out = anew if cameras.height <= _LAST_CAMERA else _REGISTER
+    if UNKNOWN_CAMERA in here:
+        yield f"camera 0 is called c0, as one that is not known; {anew}"
+    if long := [number for number in here if number > _ONE_DIGIT]:
+        yield f"camera {long[0]} is read as camera {str(long[0])[0]} by {_OWN_READERS}, which take one digit; {way_out}"
+    elif beyond := [number for number in here if number > _LAST_CAMERA]:
+        yield f"camera {beyond[0]}: {_OWN_READERS} stop at cameras above {_LAST_CAMERA}; {way_out}"
+
+
+_OWN_READERS = "torchreid's and fast-reid's own readers of Market-1501"
+_REGISTER = "`manifests.exports.torchreid.register` reads all"
 _HOW_TO_READ = [
     "Names such as `0002_c1s1_000451_03.jpg` give person, camera, sequence, frame and box. 0000 is nobody in "
     "particular, -1 is junk, c0 a camera that is not known, s0 no recording. "
-    f"`{IDENTITIES}` translates numbers to identities and classes; `{LABELS}` has identity, camera, soft label and "
-    "origin of every file. `manifests.expand` gives dense soft labels, "
-    "`manifests.exports.torchreid.register` hands the folder to torchreid.",
+    f"`{IDENTITIES}` translates numbers to identities and classes, `{CAMERAS}` cameras that were numbered anew; "
+    f"`{LABELS}` has identity, camera, soft label and origin of every file, by the data set's own names. "
+    "`manifests.expand` gives dense soft labels, `manifests.exports.torchreid.register` hands the folder to torchreid.",
 ]

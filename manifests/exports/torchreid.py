@@ -19,7 +19,8 @@ from typing import Any
 import polars as pl
 
 from manifests.errors import UserError
-from manifests.exports.market1501 import JUNK, LABELS, NOBODY
+from manifests.exports.market1501 import LABELS
+from manifests.exports.market1501_names import JUNK, NOBODY
 
 Item = tuple[str, int, int]
 """Path of an image, number of its person, number of its camera: what torchreid knows of an image."""
@@ -65,8 +66,9 @@ def _items(folder: Path) -> tuple[list[Item], list[Item], list[Item]]:
             f"{folder} is no Market-1501 export: it has no {LABELS}; write one with `export --to market1501`"
         )
     rows = pl.read_parquet(folder / LABELS, columns=["file", "number", "camera", "split"])
+    camera = pl.col("camera").fill_null(-1)  # one that is not known is one of its own
     shown = rows.filter(pl.col("number") != JUNK).with_columns(
-        path=pl.lit(f"{folder.absolute()}/") + pl.col("file"), camera=pl.col("camera").rank("dense").cast(pl.Int64) - 1
+        path=pl.lit(f"{folder.absolute()}/") + pl.col("file"), camera=camera.rank("dense").cast(pl.Int64) - 1
     )
     train = shown.filter((pl.col("split") == "train") & (pl.col("number") != NOBODY))
     if train.is_empty():

@@ -16,7 +16,7 @@ from manifests.common.json_text import lenient_json
 from manifests.exports.file_names import key_of, split_of
 from manifests.exports.folder import Exported, new_folder, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
-from manifests.format.schema import ROW_ID
+from manifests.format.schema import ROW_ID, SPLITS
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import PICTURES
 
@@ -52,7 +52,9 @@ def export_webdataset(
                 shards[split].add(_sample(dataset, row))
         if dataset.classes is not None:
             (folder / CLASSES).write_text(dataset.classes.to_json() + "\n", encoding="utf-8")
-        write_note(folder, dataset, "WebDataset shards", _HOW_TO_READ, rows)
+        # Hugging Face takes the types of all from the first samples of the last: training rows have an identity.
+        patterns = {split: f"{split}-*.tar" for split in reversed(SPLITS) if split in shards}
+        write_note(folder, dataset, "WebDataset shards", _HOW_TO_READ, rows, patterns)
     return Exported(output, len(rows))
 
 

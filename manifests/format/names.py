@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 GENERATOR_CARD, REID_CARD = "generator.json", "reid.json"
 """What trainings leave in the folder of their weights."""
+_NUMBER = re.compile(r"0*([0-9]{1,18})(?:\.0+)?")
+_WIDTHS = range(1, 19)
 
 
 def content_id(*parts: str | int) -> str:
@@ -40,3 +43,23 @@ def qualified_name(dataset_id: str, identity: str) -> str:
 def bare_name(dataset_id: str, identity: str) -> str:
     """``identity`` as ``dataset_id`` itself names the person."""
     return identity.removeprefix(f"{dataset_id}:")
+
+
+def person_number(identity: str) -> int | None:
+    """The number that a person is called by, however it is written: 7 for ``7``, ``0007`` and ``7.0``; None for a
+    name that is no number."""
+    found = _NUMBER.fullmatch(identity)
+    return int(found[1]) if found else None
+
+
+def spellings(identity: str) -> frozenset[str]:
+    """How tools may write the person whom somebody calls ``identity``: a number with any zeros before it, for some
+    pad numbers and some do not; any other name only as it is.
+
+    Example:
+        >>> from manifests.format.names import spellings
+        >>> {"7", "0007"} <= spellings("7.0"), spellings("anna")
+        (True, frozenset({'anna'}))
+    """
+    number = person_number(identity)
+    return frozenset({identity} if number is None else {identity, *(f"{number:0{width}d}" for width in _WIDTHS)})

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from manifests.common.strict_json import validated
-from manifests.disk import parquet
+from manifests.disk import parquet, tables
 from manifests.disk.shard_reading import UNREADABLE
 from manifests.disk.snapshots import MEND, BrokenDatasetError, Erasure
 from manifests.errors import one_line
 from manifests.reading.dataset import Dataset
 from manifests.storage.whole_files import Storage
 
-ERASURES = "erasures.parquet"
+ERASURES = f"erasures{tables.SUFFIX}"
 _ERASURE = TypeAdapter(Erasure)
 _SCHEMA = pa.schema(
     [
@@ -48,7 +48,7 @@ def erasure_key(receipt: str, subject: str) -> str:
 
 
 def write_log(dataset: Dataset) -> None:
-    """Write ``erasures.parquet``: the erasures that the snapshot lists, a row each."""
+    """Write ``erasures.table``: the erasures that the snapshot lists, a row each."""
     rows = [
         {
             "time": entry.time,
@@ -61,15 +61,17 @@ def write_log(dataset: Dataset) -> None:
         for entry in dataset.snapshot.erasures
     ]
     dataset.storage.write(ERASURES, memoryview(parquet.encode(pa.Table.from_pylist(rows, schema=_SCHEMA))))
+    dataset.storage.delete(tables.earlier_path(ERASURES))
 
 
 def read_log(storage: Storage) -> tuple[Erasure, ...]:
-    """What ``erasures.parquet`` lists; nothing where there is no such file.
+    """What ``erasures.table`` lists; nothing where there is no such file, under its earlier name either.
 
     Raises:
         BrokenDatasetError: the file is no such list.
     """
-    data = storage.read(ERASURES)
+    names = (ERASURES, tables.earlier_path(ERASURES))
+    path, data = next(((path, data) for path in names if (data := storage.read(path)) is not None), (ERASURES, None))
     if data is None:
         return ()
     try:
@@ -78,5 +80,5 @@ def read_log(storage: Storage) -> tuple[Erasure, ...]:
         return tuple(validated(_ERASURE, {key: row[key] for key in _SCHEMA.names if key != "dataset"}) for row in rows)
     except UNREADABLE as error:
         raise BrokenDatasetError(
-            f"{storage.locate(ERASURES)} is no list of erasures: {one_line(error)}; {MEND}", ERASURES
+            f"{storage.locate(path)} is no list of erasures: {one_line(error)}; {MEND}", path
         ) from None

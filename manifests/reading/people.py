@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
+from manifests.errors import UserError
+from manifests.format.names import bare_name, qualified_name, spellings
 from manifests.reading.dataset import Dataset
+from manifests.reading.query import RowNumbers, metadata
 from manifests.reading.runs import runs
 
 _CONTENT = pl.col("sources").list.eval(pl.element().filter(pl.element().struct.field("role") == "content"))
@@ -24,6 +28,23 @@ def dataset_ids(dataset: Dataset) -> set[str]:
     column = SHOWN_DATASET if dataset.kind == "synthetic" else pl.col("dataset_id")
     found = dataset.scan().select(column).unique().collect().get_column("dataset_id").drop_nulls()
     return set(found.to_list()) or _input_ids(dataset)
+
+
+def rows_of(dataset: Dataset, identity: str) -> RowNumbers:
+    """The numbers of the rows that show a person, in order; a number is found however it is written.
+
+    Raises:
+        UserError: the rows of the data set name nobody.
+    """
+    if dataset.kind == "annotation":
+        raise UserError(f"{dataset.uri} holds annotations, which name nobody: ask the data set that they belong to")
+    names = {identity, *spellings(identity)}
+    for one in dataset_ids(dataset):
+        for name in spellings(bare_name(one, identity)):
+            names |= {name, qualified_name(one, name)}
+    numbered = metadata(dataset).with_row_index("row_number")
+    found = numbered.filter(pl.col("identity").is_in(sorted(names))).select("row_number").collect()
+    return found["row_number"].to_numpy().astype(np.int64)
 
 
 def class_origins(dataset: Dataset) -> dict[str, set[str]]:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from manifests.disk.snapshots import BrokenDatasetError, FileEntry
+from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 
 _PIECE = 4 << 20
@@ -26,9 +27,14 @@ def check_shards(dataset: Dataset, numbers: Collection[int] | None = None) -> No
 
     Raises:
         BrokenDatasetError: a file is not the one that the snapshot names.
-        UserError: it is missing or cannot be read.
+        UserError: it is missing or cannot be read, or the data set has not so many.
     """
     files = dataset.snapshot.files
+    if numbers and max(numbers) >= len(files):
+        raise UserError(
+            f"{dataset.uri} has {len(files)} files of rows, and the plan reads number {max(numbers)}: "
+            "it is not the data set that the plan was made of"
+        )
     wanted = files if numbers is None else [files[number] for number in sorted(set(numbers))]
     unread = [entry for entry in wanted if _key(dataset, entry) not in _right]
     if unread:

@@ -30,7 +30,6 @@ from manifests.disk.snapshots import (
 )
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
-from manifests.reading.erasure_log import write_log
 from manifests.storage.whole_files import TEMPORARY, Storage
 
 
@@ -79,8 +78,6 @@ def _settle(storage: Storage, snapshot: Snapshot) -> None:
     for entry in _changed(storage, snapshot):
         _adapt_record(dataset, entry)
     write_inspection_files(dataset)
-    if snapshot.erasures:
-        write_log(dataset)
     _write_state(storage, snapshot)
 
 

@@ -28,7 +28,7 @@ def parse(stem: str) -> market1501.Parsed | Fault:
     identity, camera, frame = match.groups()
     if not 1 <= int(camera) <= CAMERAS:
         return Fault("bad_camera", f"camera {int(camera)}, DukeMTMC-reID has 1 to {CAMERAS}")
-    return market1501.Parsed("person", identity, int(camera), None, int(frame))
+    return market1501.Parsed("person", market1501.person_name(identity), int(camera), None, int(frame))
 
 
 def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -76,6 +76,8 @@ class SourceRoot:
         if not path.is_dir():
             raise UserError(f"the source {path} is not a folder")
         self.path = path.resolve()
+        self.remarks: list[str] = []
+        """What a reader of the layout wants to be said, a line each."""
         self._inside: dict[str, bool] = {}
         if not self.names():
             raise UserError(f"the source folder {path} is empty")
@@ -183,6 +185,16 @@ def finish(files: Iterable[SourceFile], key: Callable[[SourceFile], Hashable] = 
             if file.fault is None:
                 first[key(file)] = file.relative_path
     return result
+
+
+def written_otherwise(written: Mapping[str, set[str]]) -> list[str]:
+    """What to say of people whose number is written in several ways: a line, or none. ``written`` is by their name."""
+    several = {name: forms for name, forms in sorted(written.items()) if len(forms) > 1}
+    if not several:
+        return []
+    name, forms = next(iter(several.items()))
+    shown = f"{' and '.join(sorted(forms))} are one person, {name}"
+    return [f"people whose number is written in more than one way: {len(several)}; the first: {shown}"]
 
 
 def _stem(name: str) -> str:

@@ -21,7 +21,7 @@ from manifests.writing.run import Dataset, DatasetRun
 from pipeline.common.digests import plan_digest
 from pipeline.common.progress import Progress
 from pipeline.sources.files import SPLITS, SourceFile, Split
-from pipeline.sources.known_layouts import scan
+from pipeline.sources.known_layouts import scan_and_remark
 from pipeline.sources.layout_base import Layout, ScanOptions
 from pipeline.sources.reading import STAGE, Provenance, read_shard
 
@@ -35,6 +35,8 @@ class Plan:
 
     plan_id: str
     shards: tuple[tuple[SourceFile, ...], ...]
+    remarks: tuple[str, ...] = ()
+    """Lines about what a person may not expect of the files."""
 
     @property
     def files(self) -> int:
@@ -58,23 +60,33 @@ def make_plan(
     Raises:
         UserError: the folder is not of this layout, or holds nothing to read in these splits.
     """
-    files = [file for file in scan(layout, root, options or ScanOptions()) if file.split in splits]
+    found, remarks = scan_and_remark(layout, root, options or ScanOptions())
+    files = [file for file in found if file.split in splits]
     if choose is not None:
         files = list(choose(files))
     if not files:
         raise UserError(f"{root} holds no image of the splits {', '.join(splits)} (layout {layout.name})")
     if all(file.fault for file in files):
-        first = files[0]
+        first = min(files, key=lambda file: file.fault is not None and file.fault.reason == "not_listed")
         because = f"{first.relative_path}: {first.fault.message}" if first.fault else ""
         raise UserError(f"none of the {len(files)} images in {root} can be used; the first: {because}")
+    parts = list(_by_split(files))
     settings = {
         **asdict(provenance),
         "layout": layout.name,
         "shard_size": shard_size,
         "shard_bytes": shard_bytes,
+        **({"shards": "by split"} if len(parts) > 1 else {}),
     }
-    items = (json_text(list(vars(file).values()), separators=(",", ":")) for file in files)
-    return Plan(plan_digest(STAGE, settings, items), tuple(_cut(files, shard_size, shard_bytes)))
+    items = (json_text(list(vars(file).values()), separators=(",", ":")) for part in parts for file in part)
+    shards = (shard for part in parts for shard in _cut(part, shard_size, shard_bytes))
+    return Plan(plan_digest(STAGE, settings, items), tuple(shards), tuple(remarks))
+
+
+def _by_split(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
+    """The files of each split in their order: a shard holds rows of one, so that readers can ask for it alone."""
+    for split in dict.fromkeys(file.split for file in files):
+        yield [file for file in files if file.split == split]
 
 
 def _cut(files: Sequence[SourceFile], shard_size: int, shard_bytes: int) -> Iterator[tuple[SourceFile, ...]]:

@@ -27,7 +27,12 @@ def get_layout(name: str) -> Layout:
 
 
 def scan(layout: Layout, root: Path, options: ScanOptions) -> list[SourceFile]:
-    """Every image file below ``root`` as ``layout`` reads it: sorted by path, deterministic, faults included.
+    """Every image file below ``root`` as ``layout`` reads it: sorted by path, deterministic, faults included."""
+    return scan_and_remark(layout, root, options)[0]
+
+
+def scan_and_remark(layout: Layout, root: Path, options: ScanOptions) -> tuple[list[SourceFile], list[str]]:
+    """The same, and lines about what a person may not expect.
 
     Raises:
         UserError: no such folder, an empty folder, or another layout: says what was looked for and where, and
@@ -35,7 +40,7 @@ def scan(layout: Layout, root: Path, options: ScanOptions) -> list[SourceFile]:
     """
     source = SourceRoot(root)
     try:
-        return layout.scan(source, options)
+        return layout.scan(source, options), source.remarks
     except LayoutError as error:
         raise UserError(f"no {layout.name} layout in {root}: {error}{_hint(layout, source)}") from None
 

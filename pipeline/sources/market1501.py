@@ -2,7 +2,8 @@
 
 ``bounding_box_train`` is the train split, ``query`` the query, ``bounding_box_test`` the gallery.
 Identity, camera, sequence, frame, number of the box in the frame. Identity -1 is junk (a detection that
-overlaps a person too little to count for or against a match), 0000 a distractor (a false detection). Only
+overlaps a person too little to count for or against a match), 0000 a distractor (a false detection). A
+person's name is the number in four digits, as here: some tools write ``2_c1s1_000451_03.jpg``. Only
 ``bounding_box_train`` must be there. Other sets that use these names may have any number of cameras.
 
 Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
@@ -11,11 +12,12 @@ Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.sources.files import Fault, Role, SourceFile, SourceRoot, Split, faulty, finish
+from pipeline.sources.files import Fault, Role, SourceFile, SourceRoot, Split, faulty, finish, written_otherwise
 from pipeline.sources.layout_base import Layout, LayoutError, ScanOptions
 
 FOLDERS: dict[str, Split] = {
@@ -46,8 +48,13 @@ def parse(stem: str) -> Parsed | Fault:
         return Fault("unparsable_name", "not a name like 0002_c1s1_000451_03.jpg")
     identity, camera, sequence, frame, _ = match.groups()
     role: Role = "junk" if identity == "-1" else "distractor" if int(identity) == 0 else "person"
-    known = identity if role == "person" else None
+    known = person_name(identity) if role == "person" else None
     return Parsed(role, known, int(camera), int(sequence), int(frame))
+
+
+def person_name(number: str) -> str:
+    """A person's one name: ``1`` and ``0001`` are the same person, called ``0001``."""
+    return f"{int(number):04d}"
 
 
 def scan(root: SourceRoot, options: ScanOptions) -> list[SourceFile]:
@@ -63,7 +70,7 @@ def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceF
     """
     if not root.has_folder("bounding_box_train"):
         raise LayoutError(f"looked for the folders {', '.join(FOLDERS)}, found {root.shown()}")
-    files = []
+    files, written = [], defaultdict[str, set[str]](set)
     for folder, split in FOLDERS.items():
         for entry in root.images(folder) if root.has_folder(folder) else ():
             parsed = entry.fault or parser(entry.stem)
@@ -71,11 +78,14 @@ def scan_folders(root: SourceRoot, parser: Parser, example: str) -> list[SourceF
                 files.append(faulty(entry, split, parsed))
             else:
                 files.append(SourceFile(entry.relative_path, entry.size, split, *parsed))
+                if parsed.identity is not None:
+                    written[parsed.identity].add(entry.stem.partition("_")[0])
     if not files:
         raise LayoutError(f"looked for images in {', '.join(FOLDERS)}, found none")
     if all(file.fault and file.fault.reason == "unparsable_name" for file in files):
         first = files[0].relative_path
         raise LayoutError(f"looked for names like {example}, found none in {len(files)} (first: {first})")
+    root.remarks += written_otherwise(written)
     return finish(files)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from pipeline.reid.retrieval import evaluate_on
 from pipeline.reid.sets import load_sets
 from pipeline.training.data import Columns
 from tests.manifests.people_rows import people_synthetic, write
+from tests.pipeline.training.in_processes import train_in_processes
 
 if TYPE_CHECKING:
     from tests.conftest import ToySources
@@ -147,8 +149,12 @@ def test_a_network_starts_from_another(toy_sources: ToySources, tmp_path: Path) 
     assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.ray
-def test_two_workers_train_one_network(toy_sources: ToySources, tmp_path: Path, local_ray: str) -> None:
+@pytest.mark.usefixtures("forkserver")
+def test_two_workers_train_one_network(
+    toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "train_on_workers", train_in_processes)  # on Ray: a generator, in test_train_generator
+    monkeypatch.setattr(job, "ray_session", lambda *_, **__: nullcontext())
     more = ["--steps", "2", "--workers", "2", "--precision", "float32", "--eval", toy_sources.market]
     run(arguments(toy_sources.market, tmp_path, *more))
     card = json.loads((tmp_path / "reid.json").read_text())

@@ -24,7 +24,7 @@ Damage = Callable[[Path], Any]
 """What happens to the data set in a folder: synthetic rows in two shards, rejects, an erasure, an older commit."""
 Json = dict[str, Any]
 
-RUN, ERASURES, META, CARD = "run.json", "erasures.parquet", "samples_meta.parquet", "README.md"
+RUN, ERASURES, META, CARD = "run.json", "erasures.table", "samples_meta.table", "README.md"
 CROISSANT, STATEMENT = "croissant.json", "provenance.intoto.json"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
@@ -284,7 +284,7 @@ CORE = frozenset(
         *(name for name in _ON_JSON if name.startswith("snapshot")),
         *(name for name, _ in _shards() if "stranger" not in name),
         *(name for name, _ in _records() if "commit record" in name),
-        *("rejects missing", "erasures.parquet missing", "samples_meta.parquet missing"),
+        *("rejects missing", "erasures.table missing", "samples_meta.table missing"),
     }
 )
 """Those that every command has to meet."""

@@ -158,7 +158,7 @@ def assert_no_trace(uri: str, words: Sequence[bytes]) -> None:
     """Neither in the files as they lie there, nor in what their compressed columns and metadata say."""
     for path, data in everything(uri):
         said = data
-        if path.endswith(".parquet"):
+        if path.endswith((".parquet", ".table")):
             file = pq.ParquetFile(pa.BufferReader(data))
             said += repr((file.metadata.metadata, file.schema_arrow.metadata, file.read().to_pylist())).encode()
         for word in words:

@@ -50,7 +50,7 @@ def seal(root: Path, path: Path, logs: Iterable[Path]) -> None:
     """Let ``logs`` say of a shard what it is now: as in the data set of a stranger who wrote it so."""
     data, before = path.read_bytes(), path.relative_to(root).as_posix()
     digest = hashlib.sha256(data).hexdigest()
-    after = f"{before.rpartition('/')[0]}/{path.name[:7]}{digest[:16]}.parquet"
+    after = f"{before.rpartition('/')[0]}/{path.name[:7]}{digest[:16]}{path.suffix}"
     rows = pq.read_metadata(path).num_rows
     path.rename(root / after)
     for log in logs:

@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pytest
 
-from manifests.writing.run import Dataset
+from manifests.erasing.erase import Request, erase
+from manifests.writing.run import Dataset, open_dataset
 
 HUGGING_FACE = """
     import datasets, sys
@@ -54,7 +58,7 @@ def test_polars_scans_the_folder(dataset: Dataset) -> None:
 
 
 def test_polars_opens_the_index(dataset: Dataset) -> None:
-    meta = pl.read_parquet(f"{dataset.uri}/samples_meta.parquet")
+    meta = pl.read_parquet(f"{dataset.uri}/samples_meta.table")
     assert meta.height == 12
     assert meta["quality"].struct.field("style_shift").mean() == pytest.approx(0.275, abs=0.01)
 
@@ -74,3 +78,49 @@ def test_pyarrow_filters_the_folder(dataset: Dataset) -> None:
     )
     assert rows.num_rows == 5
     assert rows.schema.metadata[b"reid_synth.generated_by"] == b"reid-synth"
+
+
+Names = Callable[[str], list[str]]
+
+
+def _by_duckdb(place: str) -> list[str]:
+    return [name for (name,) in duckdb.sql(f"SELECT sample_id FROM read_parquet('{place}')").fetchall()]
+
+
+OPENERS: dict[str, tuple[Names, tuple[str, ...]]] = {
+    "DuckDB": (_by_duckdb, ("", "/data", "/**/*.parquet")),
+    "pandas": (lambda place: pd.read_parquet(place)["sample_id"].to_list(), ("/data",)),
+    "polars": (lambda place: pl.read_parquet(place)["sample_id"].to_list(), ("/data", "/**/*.parquet")),
+    "pyarrow": (lambda place: _column(pads.dataset(place, format="parquet").to_table()), ("/data",)),
+}
+
+
+def _column(table: pa.Table) -> list[str]:
+    return [str(name) for name in table.column("sample_id").to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("tool", "place"), [(tool, place) for tool, (_, places) in OPENERS.items() for place in places]
+)
+def test_whoever_opens_the_folder_finds_each_row_once(dataset: Dataset, tool: str, place: str) -> None:
+    """With rejects, the index and the log of an erasure beside them."""
+    expected = dataset.read(["sample_id", "identity"]).filter(pc.field("identity") != "0011")
+    erase([dataset.uri], Request(frozenset({"0011"})))
+    assert open_dataset(dataset.uri).snapshot.rejects
+    assert sorted(OPENERS[tool][0](dataset.uri + place)) == sorted(_column(expected))
+
+
+@pytest.mark.parametrize("tool", ["pandas", "polars", "pyarrow"])
+def test_who_takes_every_file_for_a_table_refuses_the_folder(dataset: Dataset, tool: str) -> None:
+    """None of them counts wrongly without a word: what they open is ``data``."""
+    with pytest.raises((pa.ArrowInvalid, pl.exceptions.InvalidOperationError), match=r"README\.md|file extensions"):
+        OPENERS[tool][0](dataset.uri)
+
+
+@pytest.mark.ray
+def test_ray_data_reads_each_row_once(local_ray: str, dataset: Dataset) -> None:
+    import ray
+
+    for place in (dataset.uri, f"{dataset.uri}/data"):
+        rows = ray.data.read_parquet(place, override_num_blocks=1).select_columns(["sample_id"])
+        assert sorted(row["sample_id"] for row in rows.take_all()) == sorted(_column(dataset.read(["sample_id"])))

@@ -13,11 +13,12 @@ import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.disk import run_record
+from manifests.disk import run_record, shards
 from manifests.disk.claims import claim_path
-from manifests.disk.snapshots import snapshot_path
+from manifests.disk.snapshots import Snapshot, snapshot_path
 from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
+from manifests.exports.huggingface import export_huggingface
 from manifests.exports.torch import ReIDDataset
 from manifests.format.schema import (
     QUALITY,
@@ -31,12 +32,14 @@ from manifests.format.schema import (
 )
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
+from manifests.reading.erasure_log import read_log
 from manifests.reading.rows import fetch_rows, index_rows
 from manifests.reading.runs import runs
+from manifests.storage.whole_files import open_storage
 from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun
-from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, sha, synthetic_rows
-from tests.manifests.write_version_fixture import FIXTURES
+from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, reject_rows, sha, synthetic_rows
+from tests.manifests.write_version_fixture import FIXTURES, RUN
 
 ROWS: dict[Kind, int] = {"source": 4, "annotation": 2, "synthetic": 3}
 WRITTEN = sorted(path.stem for path in FIXTURES.glob("version-*.zip"))
@@ -82,6 +85,85 @@ def test_older_synthetic_rows_keep_their_names_labels_and_rejects(written: Path)
 def test_commands_take_older_data_sets(command: str, kind: Kind, written: Path) -> None:
     assert main([command, str(written / kind)]) == 0
     assert validate(str(written / kind)).faults == []
+
+
+TABLES = {
+    "samples_meta.table": "samples_meta.parquet",
+    "erasures.table": "erasures.parquet",
+}
+"""What earlier versions called the tables beside the rows, where every opener of the folder took them for rows."""
+
+
+def tables(uri: str) -> set[str]:
+    return {name for pair in TABLES.items() for name in pair if Path(uri, name).exists()}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_describe_gives_older_tables_their_new_name(kind: Kind, written: Path) -> None:
+    uri = str(written / kind)
+    assert tables(uri) == {"samples_meta.parquet"}
+    assert main(["describe", uri]) == 0
+    assert tables(uri) == {"samples_meta.table"}
+    assert pl.read_parquet(f"{uri}/samples_meta.table").height == ROWS[kind]
+    assert validate(uri).faults == []
+
+
+def test_an_erasure_leaves_no_table_of_before(written: Path) -> None:
+    uri = str(written / "synthetic")
+    erase([uri], Request(frozenset({"0011"})))
+    assert tables(uri) == set(TABLES)
+    assert "0011" not in pl.read_parquet(f"{uri}/samples_meta.table")["identity"]
+
+
+def test_the_log_of_an_earlier_erasure_is_read_under_its_name(written: Path) -> None:
+    uri = str(written / "synthetic")
+    erase([uri], Request(frozenset({"0011"})))
+    for new, old in TABLES.items():
+        Path(uri, new).rename(Path(uri, old))
+    assert main(["describe", uri]) == 0  # digests of metadata go by the name
+    Path(uri, "erasures.table").rename(Path(uri, "erasures.parquet"))
+    assert validate(uri).faults == []
+    assert [entry.rows for entry in read_log(open_storage(uri))] == [1]
+    Path(uri, "erasures.parquet").write_bytes(b"PAR1")
+    assert [fault.file for fault in validate(uri).faults] == ["erasures.parquet"]
+    assert main(["describe", uri]) == 0
+    assert tables(uri) == set(TABLES)
+    assert validate(uri).faults == []
+
+
+def test_older_rejects_keep_their_name_until_the_rows_are_written_anew(written: Path, tmp_path: Path) -> None:
+    old, copy = str(written / "synthetic"), str(tmp_path / "hub")
+    export_huggingface(open_dataset(old), copy)
+    assert validate(copy).faults == []
+    other = str(tmp_path / "other")
+    run = DatasetRun.start(other, "synthetic", sha("later"), {0: 2}, footer=FOOTER)
+    run.sink.commit(0, synthetic_rows(1, 2, sha("later")))
+    run.close()
+    union = merge([old, other], str(tmp_path / "union"))
+    for dataset, suffix in ((open_dataset(copy), ".parquet"), (union, ".table")):
+        assert [Path(entry.path).suffix for entry in dataset.snapshot.rejects] == [suffix]
+        assert dataset.rejects().column("reason").to_pylist() == ["corrupt"]
+
+
+def test_older_rejects_that_are_gone_come_back_under_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(uri: str) -> Snapshot:
+        run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 4}, footer=FOOTER, run=RUN)
+        run.sink.commit(0, synthetic_rows(0, 3), reject_rows(1))
+        return run.close()
+
+    uri = str(tmp_path / "synthetic")
+    with monkeypatch.context() as earlier:
+        earlier.setitem(shards._SUFFIXES, "rejects", ".parquet")
+        (entry,) = make(uri).rejects
+    before = Path(uri, entry.path).read_bytes()
+    Path(uri, entry.path).unlink()
+    make(uri)
+    assert entry.path.endswith(".parquet")
+    assert Path(uri, entry.path).read_bytes() == before
+    assert len(list(Path(uri, "rejects").iterdir())) == 1
+    assert validate(uri).faults == []
 
 
 def append(uri: str) -> None:

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[str, Edit, str]] = {
     ),
     "no list of files": (CROISSANT, lambda value: value.pop("distribution"), "does not have the form"),
     "files that are none": (CROISSANT, lambda value: value.update(distribution=[None]), "does not have the form"),
-    "a subject too few": (STATEMENT, lambda value: value["subject"].pop(), "does not name samples_meta.parquet"),
+    "a subject too few": (STATEMENT, lambda value: value["subject"].pop(), "does not name samples_meta.table"),
     "a subject too many": (
         STATEMENT,
         lambda value: value["subject"].append({"name": "x", "digest": {"sha256": "0" * 64}}),

@@ -346,15 +346,15 @@ def test_a_missing_card_and_a_stale_index(dataset: Dataset) -> None:
     Path(dataset.uri, "README.md").unlink()
     assert the_fault(dataset.uri).file == "README.md"
     Path(dataset.uri, "README.md").write_text("# mine")
-    shutil.copy(dataset.files()[0], Path(dataset.uri, "samples_meta.parquet"))
+    shutil.copy(dataset.files()[0], Path(dataset.uri, "samples_meta.table"))
     faults = [str(fault) for fault in validate(dataset.uri).faults]
     assert faults == [
-        "rows: samples_meta.parquet: 7 rows, the data set has 12",
-        "metadata: croissant.json: its SHA-256 of samples_meta.parquet is not the file's",
-        "metadata: provenance.intoto.json: its SHA-256 of samples_meta.parquet is not the file's",
+        "rows: samples_meta.table: 7 rows, the data set has 12",
+        "metadata: croissant.json: its SHA-256 of samples_meta.table is not the file's",
+        "metadata: provenance.intoto.json: its SHA-256 of samples_meta.table is not the file's",
     ]
-    Path(dataset.uri, "samples_meta.parquet").unlink()
-    assert (the_fault(dataset.uri).check, the_fault(dataset.uri).file) == ("missing", "samples_meta.parquet")
+    Path(dataset.uri, "samples_meta.table").unlink()
+    assert (the_fault(dataset.uri).check, the_fault(dataset.uri).file) == ("missing", "samples_meta.table")
 
 
 def test_an_append_under_way_is_no_fault(dataset: Dataset) -> None:

@@ -118,7 +118,7 @@ def made(request: pytest.FixtureRequest, uri: str) -> Dataset:
 
 
 def test_the_subjects_are_the_data_sets_files(made: Dataset) -> None:
-    expected = {file.path: file.sha256 for file in products(made, ["samples_meta.parquet"])}
+    expected = {file.path: file.sha256 for file in products(made, ["samples_meta.table"])}
     assert {one["name"]: one["digest"]["sha256"] for one in statement(made)["subject"]} == expected
     assert len(expected) == 2
 
@@ -127,7 +127,7 @@ def test_rejects_are_subjects_too(dataset: Dataset) -> None:
     names = {one["name"] for one in statement(dataset)["subject"]}
     assert names == {
         *(entry.path for entry in (*dataset.snapshot.files, *dataset.snapshot.rejects)),
-        "samples_meta.parquet",
+        "samples_meta.table",
     }
 
 

@@ -145,7 +145,7 @@ def test_only_the_snapshots_files_are_read_wherever_they_lie(dataset: Dataset, t
 def test_every_file_is_named_with_its_digest_and_none_by_where_it_lies(dataset: Dataset) -> None:
     files = {one["contentUrl"]: one for one in metadata(dataset)["distribution"] if one["@type"] == "cr:FileObject"}
     entries = [*dataset.snapshot.files, *dataset.snapshot.rejects]
-    assert list(files) == [*(entry.path for entry in entries), "samples_meta.parquet"]
+    assert list(files) == [*(entry.path for entry in entries), "samples_meta.table"]
     assert all(files[entry.path]["sha256"] == entry.sha256 for entry in entries)
     assert all(files[entry.path]["contentSize"] == f"{entry.bytes} B" for entry in entries)
     assert dataset.uri not in Path(dataset.uri, CROISSANT).read_text()

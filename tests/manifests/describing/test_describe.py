@@ -26,7 +26,7 @@ def test_a_card_of_ours_is_written_anew(dataset: Dataset, card: Path, capsys: py
     Path(dataset.uri, "croissant.json").unlink()
     assert main(["describe", dataset.uri]) == 0
     assert [line.rpartition("/")[2] for line in capsys.readouterr().out.splitlines()] == [
-        *(DATASET_CARD, "samples_meta.parquet", "croissant.json", "provenance.intoto.json")
+        *(DATASET_CARD, "samples_meta.table", "croissant.json", "provenance.intoto.json")
     ]
     assert card.read_bytes() == before
     card.unlink()

@@ -54,7 +54,7 @@ def test_a_card_and_a_note_quote_what_strangers_call_their_data(uri: str, tmp_pa
         row |= {"dataset_id": STRANGE, "licence": STRANGE, "domain": STRANGE, "consent_basis": "| a | b |"}
 
     dataset = source_dataset(uri, strange)
-    write_note(tmp_path, dataset, "layout", [], chosen_rows(dataset))
+    write_note(tmp_path, dataset, "layout", [], chosen_rows(dataset), {"train": "train/*"})
     text = Path(uri, "README.md").read_text()
     assert DatasetCard(text).data.to_dict()["license"] == "other"
     for card in (text, (tmp_path / "README.md").read_text()):

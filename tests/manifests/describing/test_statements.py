@@ -31,7 +31,7 @@ def source_dataset(uri: str) -> Dataset:
 
 
 def test_every_shard_says_that_it_is_synthetic_and_by_which_system(dataset: Dataset) -> None:
-    for path in [*dataset.files(), str(Path(dataset.uri, "samples_meta.parquet"))]:
+    for path in [*dataset.files(), str(Path(dataset.uri, "samples_meta.table"))]:
         assert [footer(path)[key] for key in KEYS] == [SOURCE_TYPE, "reid-synth"]
 
 

@@ -29,7 +29,7 @@ from manifests.storage.whole_files import Storage, open_storage
 
 PLAN = RunPlan("a plan", "source", 3, {0: 4, 11: 2}, {"key": "value"})
 DATA = FileEntry("data/000003-0123456789abcdef.parquet", 90, "0" * 64, 4, 3)
-REJECTS = FileEntry("rejects/000003-0123456789abcdef.parquet", 80, "1" * 64, 1, 3)
+REJECTS = FileEntry("rejects/000003-0123456789abcdef.table", 80, "1" * 64, 1, 3)
 COMMIT = CommitRecord("a plan", 3, 5, DATA, REJECTS, {"corrupt": 1}, {"seconds": 0.5}, 0, ("another",))
 RECORD = {**resumed(begun(PLAN, {"seed": 7}), begun(PLAN, {"seed": 8})), "status": "complete"}
 SNAPSHOT = Snapshot(

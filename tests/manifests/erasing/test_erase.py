@@ -19,7 +19,7 @@ from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
-from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA, conform
+from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA, SYNTHETIC_SCHEMA, conform
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
 from manifests.reading.erasure_log import erasure_key, read_log
@@ -121,6 +121,35 @@ def test_a_receipt_cannot_be_had_from_the_log(family: Family) -> None:
     assert other.receipt != report.receipt
     keys = [entry.keys for entry in family.again().synthetic.snapshot.erasures]
     assert len(set(keys)) == 2
+
+
+def numbered(tmp_path: Path, identities: list[str]) -> str:
+    """A data set of people called by numbers; a reject of each, named as a tool that pads nothing does."""
+    rejects = [
+        {"item_id": name(f"reject {identity}"), "stage": "s", "reason": "corrupt", "message": "torn"}
+        | {"relative_path": f"train/{identity.lstrip('0')}_c1s1_000044_00.jpg"}
+        for identity in identities
+    ]
+    rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
+    source = people_source("market", identities, images=2)
+    return write(str(tmp_path / "numbered"), "source", source, rejected=rejected).uri
+
+
+@pytest.mark.parametrize("asked", ["1", "0001", "1.0", "market:01"])
+def test_a_person_goes_by_number_however_it_is_written(tmp_path: Path, asked: str) -> None:
+    uri = numbered(tmp_path, ["0001", "1", "0011"])
+    report = erase([uri], Request(frozenset({asked})))
+    assert [(one.rows, one.rejects) for one in report.datasets] == [(4, 2)]
+    assert set(report.also_written) == {"0001", "1"} - {asked}
+    assert report.not_found == ()
+    assert set(open_dataset(uri).read(["identity"]).column("identity").to_pylist()) == {"0011"}
+    (entry,) = open_dataset(uri).snapshot.erasures
+    assert erasure_key(report.receipt or "", "0001") in entry.keys
+
+
+def test_other_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    uri = numbered(tmp_path, ["a1", "a01"])
+    assert [one.rows for one in erase([uri], Request(frozenset({"a1"})), dry_run=True).datasets] == [2]
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(family: Family) -> None:

@@ -25,11 +25,11 @@ def retire(uri: str, identity: str) -> None:
 
 
 FAULTS: dict[str, tuple[str, str, Callable[[str], None]]] = {
-    "no log": ("erasure", "erasures.parquet", lambda uri: Path(uri, "erasures.parquet").unlink()),
+    "no log": ("erasure", "erasures.table", lambda uri: Path(uri, "erasures.table").unlink()),
     "a log that is none": (
         "log",
-        "erasures.parquet",
-        lambda uri: Path(uri, "erasures.parquet").write_bytes(b"PAR1"),
+        "erasures.table",
+        lambda uri: Path(uri, "erasures.table").write_bytes(b"PAR1"),
     ),
     "another count": (
         "conservation",

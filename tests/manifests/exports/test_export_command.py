@@ -18,7 +18,7 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "file"),
-    [("market1501", "labels.parquet"), ("webdataset", "train-000000.tar"), ("huggingface", "samples_meta.parquet")],
+    [("market1501", "labels.parquet"), ("webdataset", "train-000000.tar"), ("huggingface", "samples_meta.table")],
 )
 def test_every_form_is_written(
     uri: str, output: Path, capsys: pytest.CaptureFixture[str], form: str, file: str
@@ -60,6 +60,7 @@ def test_not_into_the_data_set_itself(uri: str, capsys: pytest.CaptureFixture[st
     [
         (["--to", "market1501", "--shard-mb", "8"], "--shard-mb is about tar shards: --to market1501 has none"),
         (["--to", "huggingface", "--where", "camera = 1"], "--to huggingface copies whole shards"),
+        (["--to", "webdataset", "--renumber-cameras"], "--renumber-cameras is about file names: --to webdataset keeps"),
         (["--to", "market1501", "--where", "camera ="], "--where 'camera =':"),
         (["--to", "webdataset", "--where", "height = 1"], "holds no row where height = 1: nothing to export"),
     ],

@@ -77,8 +77,8 @@ def test_a_shard_with_another_byte_is_not_handed_on(uri: str, tmp_path: Path, fo
 
 def test_metadata_of_other_files_is_not_handed_on(uri: str, tmp_path: Path) -> None:
     dataset = synthetic_dataset(uri)
-    Path(uri, "samples_meta.parquet").write_bytes(Path(dataset.files()[0]).read_bytes())
+    Path(uri, "samples_meta.table").write_bytes(Path(dataset.files()[0]).read_bytes())
     with pytest.raises(
-        UserError, match=r"SHA-256 of samples_meta\.parquet is not the file's; `describe` writes it again"
+        UserError, match=r"SHA-256 of samples_meta\.table is not the file's; `describe` writes it again"
     ):
         export_huggingface(dataset, str(tmp_path / "hub"))

@@ -8,19 +8,27 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from huggingface_hub import DatasetCard
 
 from manifests.checking.validate import validate
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
+from manifests.exports.market1501 import export_market1501
+from manifests.exports.webdataset import export_webdataset
+from manifests.format.schema import SOURCE_SCHEMA
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset
-from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset
+from tests.manifests.exports.export_rows import dataset_of, source_dataset, synthetic_dataset
+from tests.manifests.manifest_rows import source_rows
 
 LOAD = """
     import datasets, sys
 
+    for folder in sys.argv[2:]:
+        found = datasets.load_dataset(folder)
+        assert {split: len(rows) for split, rows in found.items()} == {"train": 4, "query": 2, "gallery": 4}, found
     rows = datasets.load_dataset(sys.argv[1], split="train")
     assert len(rows) == 12
     assert isinstance(rows.features["image"], datasets.Image)
@@ -35,10 +43,22 @@ def output(tmp_path: Path) -> Path:
 
 
 def test_datasets_loads_the_folder(dataset: Dataset, output: Path, tmp_path: Path) -> None:
+    """Of real images it shows the splits, in each form that it knows; none of the queries is lost."""
     export_huggingface(dataset, str(output))
+    rows = source_rows(10).to_pylist()
+    people, others = ([row for row in rows if (row["role"] == "person") is shown] for shown in (True, False))
+    tables = [
+        pa.Table.from_pylist([{**row, "split": split} for row in some], schema=SOURCE_SCHEMA)
+        for split, some in (("train", people[:4]), ("query", people[4:]), ("gallery", others))
+    ]
+    source = dataset_of(str(tmp_path / "source"), tables, "source")
+    exports = (export_huggingface, export_webdataset, export_market1501)
+    folders = [str(tmp_path / f"export-{number}") for number in range(3)]
+    for export, folder in zip(exports, folders, strict=True):
+        export(source, folder)
     offline = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(LOAD), str(output)],
+        [sys.executable, "-c", textwrap.dedent(LOAD), str(output), source.uri, *folders],
         env={**os.environ, **offline},
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ import pytest
 from PIL import Image
 
 from manifests.errors import UserError
-from manifests.exports.market1501 import export_market1501, number_identities
+from manifests.exports.market1501 import export_market1501
+from manifests.exports.market1501_names import number_identities
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import open_dataset
+from manifests.writing.merge import merge
 from manifests.writing.run import Dataset
 from pipeline.sources.files import SourceFile
 from pipeline.sources.ingest import ingest, make_plan
 from pipeline.sources.known_layouts import get_layout, scan
 from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
-from tests.manifests.exports.export_rows import nobody, source_dataset, synthetic_dataset, with_image
+from tests.manifests.exports.export_rows import Change, nobody, source_dataset, synthetic_dataset, with_image
 from tests.manifests.exports.test_marking import EXTENSION, SOURCE_TYPE, properties
-from tests.manifests.manifest_rows import CLASSES
+from tests.manifests.manifest_rows import CLASSES, name
 
 
 def read_back(folder: Path) -> dict[str, SourceFile]:
@@ -177,6 +180,99 @@ def test_other_formats_keep_their_names_and_a_note_says_so(uri: str, output: Pat
     assert Counter(Path(file).suffix for file in read_back(output)) == {".png": 5, ".jpg": 7}
 
 
+def test_two_data_sets_have_no_name_in_common_and_one_picture_has_one_name(uri: str, tmp_path: Path) -> None:
+    first, second = synthetic_dataset(f"{uri}-1"), synthetic_dataset(f"{uri}-2", another_run)
+    merge([first.uri, second.uri], f"{uri}-3")
+    names = []
+    for number, dataset in enumerate((first, second, open_dataset(f"{uri}-3"))):
+        export_market1501(dataset, str(tmp_path / f"market-{number}"))
+        names.append(set(labels(tmp_path / f"market-{number}").select("file", "sample_id").iter_rows()))
+    assert {file for file, _ in names[0]}.isdisjoint({file for file, _ in names[1]})
+    assert names[2] == names[0] | names[1]
+
+
+def another_run(number: int, row: dict[str, Any]) -> None:
+    """The same people by the same cameras in other pictures."""
+    row["sample_id"] = name(f"another run {number}")
+    with_image(row, 1000 + number, "JPEG")
+
+
+def test_files_keep_their_names_and_others_are_counted_from_there(uri: str, output: Path) -> None:
+    brought = [
+        "query/0004_c3s2_000077_00.jpg",
+        "query/0004_c3s2_000077_07.jpg",
+        "query/4_c3s2_77_01.jpg",
+        "query/0004_c1s2_000077_03.jpg",
+        "a/0004_c3s2_000077_05.jpg",
+        "b/0004_c3s2_000077_05.jpg",
+    ]
+    same = {"identity": "0004", "role": "person", "split": "query", "camera": 3, "sequence": 2, "frame": 77}
+    change = lambda number, row: row.update(same, relative_path=brought[number])  # noqa: E731
+    export_market1501(source_dataset(uri, change, rows=6), str(output))
+    table = labels(output)
+    assert table["relative_path"].to_list() == brought
+    boxes = ["00", "07", "08", "09", "10", "11"]
+    assert table["file"].to_list() == [f"query/0004_c3s2_000077_{box}.jpg" for box in boxes]
+
+
+def test_people_beyond_9999_leave_the_others_their_four_digits(uri: str, output: Path) -> None:
+    identities = ["0002", "12345"]
+    change = lambda number, row: row.update(identity=identities[number % 2], role="person")  # noqa: E731
+    exported = export_market1501(source_dataset(uri, change), str(output))
+    assert {Path(file).name.split("_")[0] for file in labels(output)["file"]} == {"0002", "12345"}
+    assert [note.partition(":")[0] for note in exported.notes] == ["person 12345"]
+
+
+def seen_by(cameras: Sequence[int]) -> Change:
+    """Rows of these cameras in turn."""
+
+    def change(number: int, row: dict[str, Any]) -> None:
+        numbered(number, row)
+        row["camera"] = cameras[number % len(cameras)]
+
+    return change
+
+
+def test_cameras_of_two_digits_are_told_and_renumbered(uri: str, output: Path) -> None:
+    cameras = [1, 10, 12]
+    dataset = source_dataset(uri, seen_by(cameras))
+    (note,) = export_market1501(dataset, str(output)).notes
+    assert note.startswith("camera 10 is read as camera 1 by torchreid's and fast-reid's own readers")
+    assert note.endswith("; --renumber-cameras calls the cameras 1 to 3")
+    assert not (output / "cameras.parquet").exists()
+    again = output.with_name("again")
+    assert export_market1501(dataset, str(again), "camera > 1", renumber_cameras=True).notes == ()
+    assert pl.read_parquet(again / "cameras.parquet").rows() == [(1, 1), (2, 10), (3, 12)]
+    told = {(Path(file).name.partition("_c")[2][0], camera) for file, camera in labels(again)["file", "camera"].rows()}
+    assert told == {("2", 10), ("3", 12)}
+
+
+@pytest.mark.parametrize(
+    ("cameras", "said"),
+    [
+        ([0, 1], "camera 0 is called c0, as one that is not known; --renumber-cameras calls the cameras 1 to 2"),
+        (
+            [1, 7],
+            "camera 7: torchreid's and fast-reid's own readers of Market-1501 stop at cameras above 6; --renumber",
+        ),
+        (range(1, 9), "stop at cameras above 6; `manifests.exports.torchreid.register` reads all"),
+        (range(4, 12), "camera 10 is read as camera 1 by"),
+    ],
+)
+def test_other_cameras_that_readers_do_not_take(uri: str, output: Path, cameras: Sequence[int], said: str) -> None:
+    (note,) = export_market1501(source_dataset(uri, seen_by(cameras)), str(output)).notes
+    assert said in note
+
+
+def test_a_camera_that_is_not_known_is_null_beside_the_files(uri: str, output: Path) -> None:
+    dataset = source_dataset(uri, lambda number, row: row.update(camera=None if number else 3, sequence=None))
+    export_market1501(dataset, str(output))
+    named = labels(output).sort("camera", nulls_last=True)
+    assert named["camera"].to_list() == [3] + [None] * 7
+    assert named["file"].str.extract("_(c[0-9]+s[0-9]+)_").to_list() == ["c3s0"] + ["c0s0"] * 7
+    assert named["sequence"].null_count() == 8
+
+
 def test_the_note_says_that_it_is_synthetic(uri: str, output: Path) -> None:
     export_market1501(synthetic_dataset(uri), str(output))
     note = (output / "README.md").read_text()
@@ -203,5 +299,6 @@ def test_people_whose_rows_have_no_class_are_not_called_nobody(uri: str, output:
         nobody(row)
         row |= {"identity": identity, "camera": 1}
 
-    assert export_market1501(synthetic_dataset(uri, unnumbered), str(output)).notes == ()
+    (note,) = export_market1501(synthetic_dataset(uri, unnumbered), str(output)).notes
+    assert note.startswith("3 people are numbered anew, 'market:0002' as 0001")
     assert {file.identity for file in read_back(output).values()} == {"0001", "0002", "0003"}

@@ -122,6 +122,21 @@ def test_all_splits_together_are_trained_on_without_distractors(torchreid: Modul
     assert data.num_train_pids == 4
 
 
+def test_torchreids_own_reader_needs_cameras_of_one_digit(torchreid: ModuleType, tmp_path: Path) -> None:
+    def change(number: int, row: dict[str, Any]) -> None:
+        market(number, row)
+        row["camera"] = (1, 10, 12)[number % 3]
+
+    dataset = source_dataset(str(tmp_path / "source"), change, rows=16)
+    seen = []
+    for renumber in (False, True):
+        root = tmp_path / str(renumber)
+        export_market1501(dataset, str(root / "market1501" / "Market-1501-v15.09.15"), renumber_cameras=renumber)
+        reader = torchreid.data.datasets.image.market1501.Market1501(root=str(root), verbose=False)
+        seen.append({camera for items in (reader.train, reader.query, reader.gallery) for _, _, camera, *_ in items})
+    assert seen == [{0}, {0, 1, 2}]
+
+
 def test_other_folders_and_taken_names_are_refused(torchreid: ModuleType, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no Market-1501 export"):
         register(next(_names), tmp_path)

@@ -55,6 +55,8 @@ def test_a_file_that_changed_is_named(damage: str, tmp_path: Path) -> None:
             check_shards(dataset, numbers)
     path.write_bytes(data)
     check_shards(dataset)
+    with pytest.raises(UserError, match=r"has 2 files of rows, and the plan reads number 3: it is not the data set"):
+        check_shards(dataset, [0, 3])
 
 
 def test_a_file_is_read_once_in_a_process(tmp_path: Path) -> None:

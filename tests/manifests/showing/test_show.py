@@ -48,6 +48,15 @@ def test_show_for_programs(dataset: Dataset, capsys: pytest.CaptureFixture[str])
     assert len(value["sample"]) == 2
 
 
+@pytest.mark.parametrize("asked", ["7", "0007", "007"])
+def test_rows_of_one_person_by_number(dataset: Dataset, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", dataset.uri, "--json", "--rows", "9", "--identity", asked]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["matching"], {row["identity"] for row in value["sample"]}) == (4, {"0007"})
+    assert main(["show", dataset.uri, "--json", "--identity", "70"]) == 0
+    assert json.loads(capsys.readouterr().out)["matching"] == 0
+
+
 @pytest.mark.parametrize("kind", ["source", "annotation"])
 def test_show_and_validate_take_every_kind(kind: str, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = DatasetRun.start(uri, kind, PLAN_ID, {0: 8})  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def make_older(uri: str, hours: float) -> None:
 
 def lose(uri: str) -> None:
     storage = open_storage(uri)
-    for path in (LOST, TORN, ".README.md.77.tmp", "rejects/000009-0123456789abcdef.parquet"):
+    for path in (LOST, TORN, ".README.md.77.tmp", "rejects/000009-0123456789abcdef.table"):
         storage.write(path, b"lost")
 
 

@@ -307,7 +307,7 @@ def test_source_and_annotation_rows(tmp_path: Path) -> None:
 
 
 def test_samples_meta_says_where_each_row_lies(dataset: Dataset) -> None:
-    meta = pq.read_table(Path(dataset.uri, "samples_meta.parquet"))
+    meta = pq.read_table(Path(dataset.uri, "samples_meta.table"))
     assert meta.column_names[:2] == ["file", "row"]
     assert not {"image", "mask"} & set(meta.column_names)
     last = meta.to_pylist()[-1]

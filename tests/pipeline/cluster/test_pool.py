@@ -57,16 +57,14 @@ def run(folder: Path, count: int, workers: int | None = None, **faults: int) -> 
         return run_shards(work, where, progress)
 
 
-def test_every_shard_once(local_ray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(tmp_path, 5) == 2
-    assert written(tmp_path) == [f"shard-{number}" for number in range(5)]
-    assert "test: 20/20" in "".join(capsys.readouterr())
-
-
-def test_a_worker_that_dies_costs_nothing(local_ray: str, tmp_path: Path) -> None:
+def test_every_shard_once_and_a_worker_that_dies_costs_nothing(
+    local_ray: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # More workers than fit: those that wait for a place must not keep it from the one that comes back.
-    run(tmp_path, 4, workers=4, fatal=3, deaths=1)
-    assert written(tmp_path) == [f"shard-{number}" for number in range(4)]
+    assert run(tmp_path, 5, workers=4, fatal=3, deaths=1) == 4
+    assert written(tmp_path) == [f"shard-{number}" for number in range(5)]
+    assert len(list(tmp_path.glob("died-*"))) == 1
+    assert "test: 20/20" in "".join(capsys.readouterr())
 
 
 def test_a_worker_that_keeps_dying_ends_the_run_in_one_line(

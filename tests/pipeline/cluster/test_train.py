@@ -20,33 +20,23 @@ def started(folder: Path, workers: Workers) -> int:
     return len(list(folder.glob(f"{workers.rank}-*")))
 
 
-def dies_once(folder: Path) -> Callable[[Workers, str], None]:
+def dies_once_then_refuses(folder: Path) -> Callable[[Workers, str], None]:
+    """Worker 1 dies in its first life; in their second both meet, and what the user did wrong is found."""
+
     def train(workers: Workers, device: str) -> None:
         if started(folder, workers) == 1 and workers.rank == 1:
             time.sleep(5)  # Ray Train gives up where one dies while it still starts the others
             os._exit(1)
         assert workers.gather(workers.rank) == [0, 1]
-        (folder / f"done-{workers.rank}-of-{workers.count}-on-{device}").touch()
-
-    return train
-
-
-def refuses(folder: Path) -> Callable[[Workers, str], None]:
-    def train(workers: Workers, device: str) -> None:
-        started(folder, workers)
+        (folder / f"met-{workers.rank}-of-{workers.count}-on-{device}").touch()
         raise UserError("no such weights")
 
     return train
 
 
 @pytest.mark.ray
-def test_a_worker_that_dies_is_brought_back(tmp_path: Path, local_ray: str) -> None:
-    train_on_workers(dies_once(tmp_path), 2, "cpu", tmp_path / "out")
-    assert sorted(path.name for path in tmp_path.glob("done-*")) == ["done-0-of-2-on-cpu", "done-1-of-2-on-cpu"]
-
-
-@pytest.mark.ray
-def test_a_mistake_is_not_tried_again(tmp_path: Path, local_ray: str) -> None:
+def test_a_worker_that_dies_is_brought_back_and_a_mistake_is_not_tried_again(tmp_path: Path, local_ray: str) -> None:
     with pytest.raises(UserError, match=r"^no such weights$"):
-        train_on_workers(refuses(tmp_path), 2, "cpu", tmp_path / "out")
-    assert len(list(tmp_path.glob("0-*"))) == 1
+        train_on_workers(dies_once_then_refuses(tmp_path), 2, "cpu", tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.glob("met-*")) == ["met-0-of-2-on-cpu", "met-1-of-2-on-cpu"]
+    assert len(list(tmp_path.glob("1-*"))) == 2

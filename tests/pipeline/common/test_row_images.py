@@ -25,6 +25,9 @@ from tests.conftest import ToySources
 from tests.pipeline.edited_sets import Rows, edited, flip_last_byte
 from tests.pipeline.tiny_synthesis import Trained, settings_of
 
+TRAINING_FILE = 1
+"""Files of rows come by split, in the order of the folders: gallery, training, query."""
+
 
 def people_of(rows: Rows) -> Rows:
     return [row for row in rows if (row["split"], row["role"]) == ("train", "person")]
@@ -101,7 +104,7 @@ def test_a_file_that_is_not_the_snapshots_stops_driver_and_worker(
     for name in ("before", "after"):
         shutil.copytree(toy_sources.market, tmp_path / name)
     settings = settings_of("cyclegan")
-    changed = flip_last_byte(open_dataset(str(tmp_path / "before")))
+    changed = flip_last_byte(open_dataset(str(tmp_path / "before")), TRAINING_FILE)
     said = rf"^{changed} is not the file that was written: [^\n]*put the right file back[^\n]*$"
     with pytest.raises(UserError, match=said):
         prepare_synthesis(str(tmp_path / "before"), None, trained("cyclegan"), settings, annotations_uri=None)
@@ -109,7 +112,7 @@ def test_a_file_that_is_not_the_snapshots_stops_driver_and_worker(
         load_domain(str(tmp_path / "before"), None, 64, 32)
     # A worker in another place has read nothing yet.
     job = prepare_synthesis(toy_sources.market, None, trained("cyclegan"), settings, annotations_uri=None)
-    changed = flip_last_byte(open_dataset(str(tmp_path / "after")))
+    changed = flip_last_byte(open_dataset(str(tmp_path / "after")), TRAINING_FILE)
     elsewhere = replace(job, inputs=replace(job.inputs, source_uri=str(tmp_path / "after")))
     with pytest.raises(UserError, match=rf"^{changed} is not the file that was written"):
         synthesize(elsewhere, str(tmp_path / "set"), runner=run_shards_here)

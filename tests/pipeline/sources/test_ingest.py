@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from huggingface_hub import DatasetCard
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
@@ -18,6 +19,7 @@ from pipeline.common import images
 from pipeline.sources import ingest as ingest_module
 from pipeline.sources.ingest import Plan, ingest, make_plan, summarize
 from pipeline.sources.known_layouts import get_layout
+from pipeline.sources.layout_base import ScanOptions
 from pipeline.sources.reading import Provenance
 
 Put = Callable[..., Path]
@@ -41,7 +43,7 @@ def test_rows_hold_the_files_bytes_and_what_is_known_of_them(put: Put, root: Pat
     plan = make_plan(root, MARKET, OURS, shard_size=4)
     dataset = ingest(root, plan, OURS, str(tmp_path / "set"))
     rows = dataset.read().to_pylist()
-    assert [len(shard) for shard in plan.shards] == [4, 4, 3]
+    assert [len(shard) for shard in plan.shards] == [1, 4, 4, 2]  # a split each
     assert len({row["image_id"] for row in rows}) == 11
     for row in rows:
         data = (root / row["relative_path"]).read_bytes()
@@ -176,6 +178,23 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
         return commit(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ShardSink, "commit", dying)
+
+
+def test_a_shard_holds_rows_of_one_split(put: Put, root: Path, tmp_path: Path) -> None:
+    """However the splits lie among each other in the list of files."""
+    table = ["path,identity,camera,split"]
+    for number, split in enumerate(["train", "query", "train", "gallery", "query", "train"]):
+        put(f"{number}.jpg")
+        table.append(f"{number}.jpg,{number % 2 + 1},{number % 3 + 1},{split}")
+    labels = root.parent / "labels.csv"
+    labels.write_text("\n".join(table))
+    plan = make_plan(root, get_layout("folder"), OURS, ScanOptions(labels=labels), shard_size=2)
+    assert [[Path(file.relative_path).stem for file in shard] for shard in plan.shards] == [
+        *(["0", "2"], ["5"], ["1", "4"], ["3"])
+    ]
+    card = Path(ingest(root, plan, OURS, str(tmp_path / "set")).uri, "README.md").read_text()
+    splits = {one["split"]: len(one["path"]) for one in DatasetCard(card).data.configs[0]["data_files"]}
+    assert splits == {"train": 2, "query": 1, "gallery": 1}
 
 
 def test_a_stopped_run_reads_only_what_is_left(

@@ -15,7 +15,7 @@ from manifests.errors import UserError
 from manifests.format.terms import laxer, strictest
 from pipeline.sources import dukemtmc, market1501
 from pipeline.sources.files import Fault, SourceFile
-from pipeline.sources.known_layouts import LAYOUTS, get_layout, scan
+from pipeline.sources.known_layouts import LAYOUTS, get_layout, scan, scan_and_remark
 from pipeline.sources.layout_base import ScanOptions
 
 Put = Callable[..., Path]
@@ -58,6 +58,19 @@ def test_market1501(put: Put, root: Path) -> None:
     assert facts(files[f"{gallery}/0000_c2s1_000151_01.jpg"]) == ("gallery", "distractor", None, 2, 1, 151)
     assert reasons(files) == {f"{gallery}/holiday.jpg": "unparsable_name"}
     assert len(files) == 7
+
+
+def test_market1501_as_cvat_and_datumaro_number_people(put: Put, root: Path) -> None:
+    """Without zeros before the number; CVAT's own copies of Market-1501 keep them."""
+    train = "bounding_box_train"
+    for name in ("1_c1s1_000000_00", "1_c2s1_000001_00", "0001_c3s1_000090_00", "12345_c1s1_000004_00"):
+        put(f"{train}/{name}.jpg")
+    files = read("market1501", root)
+    assert {file.identity for file in files.values()} == {"0001", "12345"}
+    _, (remark,) = scan_and_remark(get_layout("market1501"), root, ScanOptions())
+    assert remark == (
+        "people whose number is written in more than one way: 1; the first: 0001 and 1 are one person, 0001"
+    )
 
 
 @given(
