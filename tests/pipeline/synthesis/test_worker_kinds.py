@@ -164,6 +164,12 @@ def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Tr
         assert [source["role"] for source in row["sources"]] == ["content"]
 
 
+def test_sizes_that_a_generator_cannot_make_are_refused(toy_sources: ToySources, trained: Trained) -> None:
+    inputs, size = (toy_sources.market, None, trained("pix2pix")), {"height": 68, "width": 36}
+    with pytest.raises(UserError, match="sides are multiples of 16, not 68 x 36: see --height and --width"):
+        prepare_synthesis(*inputs, settings_of("pix2pix", **size), annotations_uri=None)
+
+
 def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
     for changes, message in (({"label_rule": "lsr"}, "show nobody"), ({"height": 128}, "makes 64 x 32 images")):
         settings = settings_of("gan_lsro", **changes)
