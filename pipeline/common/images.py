@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 
 from manifests.common.pictures import PictureError, decode_picture
 
+JPEG_QUALITY = 96
+"""The least for which simplejpeg has the accurate DCT computed. Below, its JPEGs are coarser than those of Pillow or
+OpenCV, by 0.7 to 1.1 dB at 95; with ``fastdct=False`` too, which changes nothing (1.9.0). Those two take 1.4 to 2 times
+as long. Figures: `benchmarks/jpeg_encoders.py`."""
 LARGEST_SIDE = 4096
 """Of the images that networks learn from and make, pixels."""
 
@@ -44,7 +48,7 @@ def decode(data: bytes) -> RgbImage:
         raise ImageError(error.reason, str(error)) from None
 
 
-def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = 95) -> bytes:
+def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = JPEG_QUALITY) -> bytes:
     """Encode ``(H, W, 3)`` uint8 RGB; JPEG without chroma subsampling (4:4:4), PNG and WebP as OpenCV does.
 
     ``quality`` is 0-100 for JPEG and WebP (101 is lossless WebP) and unused for PNG.
