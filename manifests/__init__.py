@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from manifests.erasing.erase import erase
     from manifests.erasing.traces import Request
     from manifests.errors import UserError
+    from manifests.exports.coco import export_coco
     from manifests.exports.huggingface import export_huggingface
     from manifests.exports.market1501 import export_market1501
     from manifests.exports.webdataset import export_webdataset
@@ -40,6 +41,7 @@ __all__ = [
     "diff",
     "erase",
     "expand",
+    "export_coco",
     "export_huggingface",
     "export_market1501",
     "export_webdataset",
@@ -63,6 +65,7 @@ _HOME = {
     "diff": "showing.diff",
     "erase": "erasing.erase",
     "expand": "format.soft_labels",
+    "export_coco": "exports.coco",
     "export_huggingface": "exports.huggingface",
     "export_market1501": "exports.market1501",
     "export_webdataset": "exports.webdataset",

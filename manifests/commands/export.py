@@ -1,6 +1,7 @@
 """`python -m manifests export URI --to FORMAT --output FOLDER`: a data set in the form that another tool reads.
 
   market1501    Market-1501 folders, soft labels beside them as Parquet; torchreid reads them too
+  coco          images with masks, joints, identity and camera, for CVAT, FiftyOne, Datumaro, pycocotools
   webdataset    tar shards of images and JSON
   huggingface   a copy of the newest state with its card, ready for the Hub
 
@@ -16,14 +17,15 @@ from pathlib import Path
 from manifests.commands.arguments import add_json, add_uri, positive
 from manifests.common.json_text import lenient_json
 from manifests.errors import UserError
+from manifests.exports.coco import export_coco
 from manifests.exports.folder import Exported
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501
 from manifests.exports.webdataset import SHARD_BYTES, export_webdataset
 from manifests.reading.dataset import Dataset, open_dataset
 
-HELP = "write Market-1501 folders, tar shards, or a folder for the Hugging Face Hub"
-_FORMATS = ("market1501", "webdataset", "huggingface")
+HELP = "write Market-1501 folders, COCO, tar shards, or a folder for the Hugging Face Hub"
+_FORMATS = ("market1501", "coco", "webdataset", "huggingface")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="call the cameras 1 to N in file names of market1501, with a table of which is which",
     )
+    parser.add_argument("--annotations", metavar="URI", help="masks and poses of source images, for coco")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,17 +65,27 @@ def _check_outside(dataset: Dataset, output: str) -> None:
         raise UserError(f"{output} is inside the data set: choose a folder beside it")
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse what the form would not look at."""
+    form = options.form
+    if options.shard_mb is not None and form != "webdataset":
+        raise UserError(f"--shard-mb is about tar shards: --to {form} has none")
+    if options.renumber_cameras and form != "market1501":
+        raise UserError(f"--renumber-cameras is about file names: --to {form} keeps the cameras in columns")
+    if options.annotations is not None and form != "coco":
+        raise UserError(f"--annotations goes with --to coco: --to {form} writes what the rows hold")
+    if options.where is not None and form == "huggingface":
+        raise UserError("--to huggingface copies whole shards: --where goes with market1501, coco and webdataset")
+
+
 def _export(dataset: Dataset, options: argparse.Namespace) -> Exported:
-    if options.shard_mb is not None and options.form != "webdataset":
-        raise UserError(f"--shard-mb is about tar shards: --to {options.form} has none")
-    if options.renumber_cameras and options.form != "market1501":
-        raise UserError(f"--renumber-cameras is about file names: --to {options.form} keeps the cameras in columns")
+    _check_options(options)
     _check_outside(dataset, options.output)
     if options.form == "huggingface":
-        if options.where is not None:
-            raise UserError("--to huggingface copies whole shards: --where goes with market1501 and webdataset")
         return export_huggingface(dataset, options.output)
     if options.form == "market1501":
         return export_market1501(dataset, options.output, options.where, options.renumber_cameras)
+    if options.form == "coco":
+        return export_coco(dataset, options.output, options.where, options.annotations)
     shard_bytes = SHARD_BYTES if options.shard_mb is None else options.shard_mb << 20
     return export_webdataset(dataset, options.output, options.where, shard_bytes)

@@ -7,7 +7,7 @@ import argparse
 from manifests.commands.arguments import add_json, add_uri, natural
 from manifests.common.json_text import lenient_json
 from manifests.reading.dataset import open_dataset
-from manifests.showing.report import write_report
+from manifests.showing.report import PICTURES, write_report
 
 HELP = "a self-contained page: pictures, counts, scores, provenance"
 
@@ -19,12 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="URI", help="the source images; by default those that run.json names")
     parser.add_argument("--annotations", metavar="URI", help="their masks and poses; by default those of run.json")
     parser.add_argument("--samples", type=natural, default=9, metavar="N", help="rows a contact sheet (default 9)")
+    parser.add_argument(
+        "--pictures",
+        type=natural,
+        default=PICTURES,
+        metavar="N",
+        help=f"rows that the list of all shows with their pictures (default {PICTURES}; each takes some 4 kB)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.uri)
     place = write_report(
-        dataset, options.output, source=options.source, annotations=options.annotations, samples=options.samples
+        dataset,
+        options.output,
+        source=options.source,
+        annotations=options.annotations,
+        samples=options.samples,
+        pictures=options.pictures,
     )
     print(lenient_json({"output": place, "rows": dataset.snapshot.rows}) if options.json else f"report: {place}")
     return 0

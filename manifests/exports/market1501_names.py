@@ -5,8 +5,8 @@
   four digits, more from 10000 on.
 - A camera keeps its number, or all are numbered from 1. One that is not known is c0.
 - Sequence and frame are the row's own. Where there is no sequence it is s0, which no real one is called; where there is
-  no frame, as on all synthetic rows, it is a number of twelve digits out of the row's id: of two data sets, however
-  alike, no two pictures are called the same.
+  no frame, as on all synthetic rows, it is a number of twelve digits out of the row's id, the first of them no 0:
+  of two data sets, however alike, no two pictures are called the same.
 - The box is that of the file that the image was brought as, where that was named in this way; others are counted.
 """
 
@@ -21,7 +21,8 @@ from manifests.reading.query import metadata
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 NOBODY, JUNK = 0, -1
 UNKNOWN_CAMERA = 0
-_FRAME_DIGITS = 12
+_FIRST_FRAME = 10**11
+"""Of frames out of ids; above that are 9e11, and no tool that reads a frame as a number writes fewer digits."""
 
 
 def number_identities(dataset: Dataset) -> pl.DataFrame:
@@ -64,7 +65,7 @@ def file_stems(rows: pl.DataFrame, dataset: Dataset, people: pl.DataFrame, camer
     named = rows.with_columns(
         number=pl.when(pl.col("role") == "junk").then(JUNK).otherwise(person),
         _camera=pl.col("camera").replace_strict(in_names, default=UNKNOWN_CAMERA, return_dtype=pl.Int32),
-        _frame=pl.coalesce(_text("frame", 6), (of_id % 10**_FRAME_DIGITS).cast(pl.String).str.zfill(_FRAME_DIGITS)),
+        _frame=pl.coalesce(_text("frame", 6), (_FIRST_FRAME + of_id % (9 * _FIRST_FRAME)).cast(pl.String)),
     ).with_columns(_before=_before_box("_camera"), _own=_own_box())
     box = pl.coalesce("_own", _counted())
     stem = pl.concat_str("_before", box, separator="_")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-KEYPOINTS = 17
+KEYPOINT_NAMES = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+"""In COCO's order; left and right are the person's own."""
+KEYPOINTS = len(KEYPOINT_NAMES)
 
 LEAST_SCORE = 0.3
 """Joints under this score are not drawn, do not prompt a segmenter and are not compared."""

@@ -133,6 +133,11 @@ def firmer(basis: str, than: str) -> bool:
     return _leaves_out(basis, than, _rests)
 
 
+def shows_nobody(basis: str) -> bool:
+    """Whether ``basis`` says that the image shows no real person, and nothing else."""
+    return not any(map(_rests, apart(basis)))
+
+
 def _leaves_out(stated: str, than: str, burden: Callable[[str], Burden]) -> bool:
     carried = [burden(part) for part in apart(stated)]
     return not all(any(burden(part) <= one for one in carried) for part in apart(than))

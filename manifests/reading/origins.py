@@ -35,7 +35,7 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
         UserError: one that is given is not there, or of another kind.
     """
     if source and annotations:
-        return Origins((_given(source, "source"),), (_given(annotations, "annotation"),), ())
+        return Origins((given_dataset(source, "source"),), (given_dataset(annotations, "annotation"),), ())
     missing: list[str] = []
     kinds: dict[Kind, list[Dataset]] = {"source": [], "annotation": [], "synthetic": []}
     for uri in dict.fromkeys(one.uri for run in runs(dataset) for one in run.inputs if one.uri):
@@ -45,8 +45,8 @@ def find_origins(dataset: Dataset, source: str | None, annotations: str | None) 
             missing.append(uri)
         else:
             kinds[found.kind].append(found)
-    sources = [_given(source, "source")] if source else kinds["source"]
-    known = [_given(annotations, "annotation")] if annotations else kinds["annotation"]
+    sources = [given_dataset(source, "source")] if source else kinds["source"]
+    known = [given_dataset(annotations, "annotation")] if annotations else kinds["annotation"]
     return Origins(tuple(sources), tuple(known), tuple(missing))
 
 
@@ -64,7 +64,12 @@ def find_images(datasets: Sequence[Dataset], digests: Collection[str], columns: 
     return found
 
 
-def _given(uri: str, kind: Kind) -> Dataset:
+def given_dataset(uri: str, kind: Kind) -> Dataset:
+    """The data set that an option names.
+
+    Raises:
+        UserError: it is not there, or of another kind.
+    """
     dataset = open_dataset(uri)
     if dataset.kind != kind:
         option = {"source": "--source", "annotation": "--annotations"}[kind]

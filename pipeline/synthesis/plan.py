@@ -27,6 +27,7 @@ from pipeline.common.images import JPEG_QUALITY, LARGEST_SIDE, ImageFormat
 from pipeline.common.precision import Precision
 from pipeline.generators.trained_set import SINGLE, GeneratorSet
 from pipeline.sources.files import Split
+from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 
 RECIPE_VERSION = "1.1"
@@ -61,8 +62,13 @@ class SynthesisSettings(LabelSettings):
     precision: Precision = Field("auto", description="arithmetic of the generator")
     image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
     quality: int = Field(JPEG_QUALITY, ge=1, le=101, description="JPEG or WebP quality; JPEGs below 96 are coarser")
+    reject_below: Conditions = Field(
+        [],
+        description="rows to reject by their own scores, as 'quality.style_shift < 0'; < or >, repeatable; a row "
+        "without the score is rejected too",
+    )
 
-    selecting: ClassVar[frozenset[str]] = frozenset({"shard_size"})
+    selecting: ClassVar[frozenset[str]] = frozenset({"shard_size", "reject_below"})
     """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
 
     def size(self, generators: GeneratorSet) -> tuple[int, int]:
@@ -176,6 +182,7 @@ def make_plan(
         [(name, "ascending") for name in ("generator", "identity", "sample_id")]
     )
     names = ["shard_size", str(settings.shard_size), *rows.column("sample_id").to_pylist()]
+    names += [f"rejected: {condition}" for condition in settings.reject_below]
     names += [f"{member}: {licence}, {basis}" for member, (licence, basis) in sorted(terms.items())]
     return SynthesisPlan(plan_digest("synthesize", {"rows": digest}, names), digest, rows, classes, settings.shard_size)
 

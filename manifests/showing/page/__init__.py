@@ -1,14 +1,16 @@
-"""Pages for people: one HTML file that holds all it shows, asks nobody for anything, and runs no script.
+"""Pages for people: one HTML file that holds all it shows, asks nobody for anything, and runs no script but its own.
 
 A template extends ``page.html``, which brings the style sheet, light and dark, and a content security policy under
-which a browser fetches nothing. Every value is escaped: names come from whoever made the data.
+which a browser fetches nothing, and runs nothing but the page's one script, known by its digest. Every value is
+escaped: names come from whoever made the data.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -25,15 +27,24 @@ from manifests.storage.whole_files import open_storage
 _HERE = resources.files(__name__)
 
 
-def render_page(template: Traversable, **values: Any) -> str:
-    """The page that ``template`` makes of ``values``."""
-    texts = {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "page.html", template)}
+def render_page(
+    template: Traversable, parts: Sequence[Traversable] = (), script: Traversable | None = None, /, **values: Any
+) -> str:
+    """The page that ``template``, which may include ``parts``, makes of ``values``; ``script`` runs at its end."""
+    texts = {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "page.html", template, *parts)}
     jinja = Environment(
         loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
-    return jinja.get_template(template.name).render(style=style, **values)
+    code = script.read_text(encoding="utf-8") if script else ""
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    values |= {
+        "style": style,
+        "script": Markup(code),
+        "script_source": Markup(f"'sha256-{digest}'") if code else "'none'",
+    }
+    return jinja.get_template(template.name).render(values)
 
 
 def write_page(output: str, text: str) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 
 from manifests.describing.statements import INTENDED_USE
 from manifests.format.schema import SCHEMAS, Kind
+from manifests.format.terms import shows_nobody
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.origins import Origins, find_origins
@@ -18,34 +19,47 @@ from manifests.reading.runs import runs
 from manifests.reading.summary import summarize
 from manifests.showing.page import render_page, write_page
 from manifests.showing.report import tables
+from manifests.showing.report.browse import all_rows
 from manifests.showing.report.samples import make_sheets
 from manifests.showing.report.scores import Histogram, Score, histogram, known_scores
+from manifests.showing.report.title import title
 
-_TEMPLATE = resources.files(__name__) / "report.html"
+_HERE = resources.files(__name__)
+_TEMPLATE, _PARTS, _SCRIPT = _HERE / "report.html", (_HERE / "browse.html", _HERE / "browse.css"), _HERE / "browse.js"
 _INDEXED: dict[Kind, tuple[str, ...]] = {
-    "source": ("identity", "camera"),
-    "annotation": ("mask_quality",),
+    "source": ("image_id", "identity", "camera", "consent_basis"),
+    "annotation": ("image_id", "mask_quality"),
     "synthetic": (
-        *("identity", "camera", "label_rule", "label_epsilon", "num_classes", "hard_label"),
-        *("quality", "sources"),
+        *("sample_id", "identity", "camera", "label_rule", "label_epsilon", "num_classes", "hard_label"),
+        *("quality", "sources", "target", "consent_basis", "digital_source_type"),
     ),
 }
+PICTURES = 2000
+"""So many rows are shown with their pictures by default."""
 
 
 def write_report(
-    dataset: Dataset, output: str, *, source: str | None = None, annotations: str | None = None, samples: int = 9
+    dataset: Dataset,
+    output: str,
+    *,
+    source: str | None = None,
+    annotations: str | None = None,
+    samples: int = 9,
+    pictures: int = PICTURES,
 ) -> str:
     """Write the report to the path or URI ``output``, with up to ``samples`` rows a contact sheet; returns its place.
+
+    All rows are listed, up to ``pictures`` of them with their pictures.
 
     The data sets of sources and annotations are those that the run's record names, unless they are given.
 
     Raises:
         UserError: a data set that is given is not there or of another kind, or the page cannot be written.
     """
-    return write_page(output, report_page(dataset, find_origins(dataset, source, annotations), samples))
+    return write_page(output, report_page(dataset, find_origins(dataset, source, annotations), samples, pictures))
 
 
-def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
+def report_page(dataset: Dataset, origins: Origins, samples: int, pictures: int = PICTURES) -> str:
     """The page: the same data sets give the same text."""
     frame, names = _index(dataset, origins)
     scores = known_scores(frame, names)
@@ -53,6 +67,10 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
     summary = summarize(dataset)
     values: dict[str, object] = {
         "summary": summary,
+        "heading": title(dataset),
+        "drawn": _drawn(frame),
+        "sources": _source_types(frame),
+        "rows": all_rows(dataset, frame, scores, origins, pictures) if frame.height else None,
         "snapshot": dataset.snapshot,
         "records": [run for run in runs(dataset) if run.settings or run.inputs or run.checkpoints],
         "intended_use": INTENDED_USE,
@@ -64,7 +82,19 @@ def report_page(dataset: Dataset, origins: Origins, samples: int) -> str:
         **vars(_by_camera(frame)),
         "labels": tables.label_lines(frame) if "label_rule" in frame.columns else [],
     }
-    return render_page(_TEMPLATE, **values)
+    return render_page(_TEMPLATE, _PARTS, _SCRIPT, **values)
+
+
+def _drawn(frame: pl.DataFrame) -> bool:
+    """Whether no row shows, or was made from images of, a real person."""
+    bases = frame.get_column("consent_basis").unique().to_list() if "consent_basis" in frame.columns else []
+    return bool(bases) and all(basis is not None and shows_nobody(basis) for basis in bases)
+
+
+def _source_types(frame: pl.DataFrame) -> list[str]:
+    """What IPTC calls the images, by the rows' own words."""
+    known = "digital_source_type" in frame.columns
+    return frame.get_column("digital_source_type").unique().sort().to_list() if known else []
 
 
 @dataclass(frozen=True)

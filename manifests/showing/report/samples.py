@@ -21,6 +21,7 @@ from manifests.reading.rows import fetch_rows
 from manifests.showing.page import figure
 from manifests.showing.report.pictures import Keypoints, Limb, cut_out, encode, limbs, open_image
 from manifests.showing.report.scores import Score
+from manifests.showing.report.targets import Target, TargetImages
 
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
     "source": ("image_id", "image_sha256", "image", "identity", "camera", "role"),
@@ -30,7 +31,7 @@ _COLUMNS: dict[Kind, tuple[str, ...]] = {
         *("sources", "draw", "target", "mask", "keypoints"),
     ),
 }
-_ORDER = ("source", "mask", "pose", "asked pose", "generated")
+_ORDER = ("source", "mask", "pose", "asked pose", "generated", "target")
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,14 @@ class _Row:
     found: _Found | None
     draw: int
     asks_pose: bool
+    target: Target
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> _Row:
         role = values.get("role")
         return cls(
             name=str(values["sample_id"] if "sample_id" in values else values["image_id"]),
-            source=_source_digest(values),
+            source=source_digest(values),
             image=_bytes(values),
             identity=values.get("identity"),
             camera=values.get("camera"),
@@ -158,10 +160,12 @@ class _Row:
             found=_Found.of(values) if "mask" in values else None,
             draw=values.get("draw", 0),
             asks_pose=(values.get("target") or {}).get("pose") is not None,
+            target=Target.of(values.get("target")),
         )
 
 
-def _source_digest(values: Mapping[str, Any]) -> str | None:
+def source_digest(values: Mapping[str, Any]) -> str | None:
+    """The image that a row shows, annotates or was made from."""
     if "sources" not in values:
         return str(values["image_sha256"])
     return next((str(source["sha256"]) for source in values["sources"] if source["role"] == "content"), None)
@@ -177,6 +181,7 @@ class _Known:
 
     images: Mapping[str, bytes | None]
     found: Mapping[str, _Found]
+    targets: TargetImages
 
     @classmethod
     def of(cls, rows: Sequence[_Row], dataset: Dataset, origins: Origins) -> _Known:
@@ -188,6 +193,7 @@ class _Known:
         return cls(
             {digest: _bytes(values) for digest, values in images.items()},
             {digest: _Found.of(values) for digest, values in found.items()},
+            TargetImages(origins, [row.target for row in rows]),
         )
 
 
@@ -203,6 +209,8 @@ def _sample(kind: Kind, row: _Row, facts: list[str], known: _Known) -> Sample:
     cells = [Cell("source", f"Source image, {who}", encode(original))] if original else []
     if kind == "synthetic":
         cells += _made(row, original, found, who)
+        aim = open_image(known.targets.images.get(known.targets.digest(row.target, row.name) or ""))
+        cells += [Cell("target", f"An image of the target, {row.target.named()}", encode(aim))] if aim else []
     elif found:
         cells += _annotated(found, original)
     return Sample(row.name, row.identity, facts, cells)

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-from pipeline.sources.toyworld.people.gait import COCO as COCO_KEYPOINTS
 from pipeline.sources.toyworld.render import ToySample, render_sample, render_variety
 from pipeline.sources.toyworld.settings import CAMERAS, VERSION, DomainName, ToyWorldSettings
 from pipeline.sources.toyworld.world import TRUTH_SCHEMA, make_toyworld
 
 __all__ = [
     "CAMERAS",
-    "COCO_KEYPOINTS",
     "TRUTH_SCHEMA",
     "VERSION",
     "DomainName",

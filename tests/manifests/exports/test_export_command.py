@@ -18,7 +18,12 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "file"),
-    [("market1501", "labels.parquet"), ("webdataset", "train-000000.tar"), ("huggingface", "samples_meta.table")],
+    [
+        ("market1501", "labels.parquet"),
+        ("coco", "annotations/instances_train.json"),
+        ("webdataset", "train-000000.tar"),
+        ("huggingface", "samples_meta.table"),
+    ],
 )
 def test_every_form_is_written(
     uri: str, output: Path, capsys: pytest.CaptureFixture[str], form: str, file: str
@@ -49,7 +54,7 @@ def test_where_and_shard_size(uri: str, output: Path) -> None:
 
 def test_not_into_the_data_set_itself(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     synthetic_dataset(uri)
-    for form in ("market1501", "webdataset", "huggingface"):
+    for form in ("market1501", "coco", "webdataset", "huggingface"):
         assert main(["export", uri, "--to", form, "--output", f"{uri}/inside"]) == 2
         assert "is inside the data set: choose a folder beside it" in capsys.readouterr().err
     assert not (Path(uri) / "inside").exists()
@@ -61,6 +66,8 @@ def test_not_into_the_data_set_itself(uri: str, capsys: pytest.CaptureFixture[st
         (["--to", "market1501", "--shard-mb", "8"], "--shard-mb is about tar shards: --to market1501 has none"),
         (["--to", "huggingface", "--where", "camera = 1"], "--to huggingface copies whole shards"),
         (["--to", "webdataset", "--renumber-cameras"], "--renumber-cameras is about file names: --to webdataset keeps"),
+        (["--to", "market1501", "--annotations", "a"], "--annotations goes with --to coco"),
+        (["--to", "coco", "--annotations", "nowhere"], "synthetic rows have masks and poses of their own"),
         (["--to", "market1501", "--where", "camera ="], "--where 'camera =':"),
         (["--to", "webdataset", "--where", "height = 1"], "holds no row where height = 1: nothing to export"),
     ],

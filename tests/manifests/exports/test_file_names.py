@@ -12,6 +12,7 @@ import pytest
 
 from manifests.disk.snapshots import BrokenDatasetError
 from manifests.errors import UserError
+from manifests.exports.coco import export_coco
 from manifests.exports.huggingface import export_huggingface
 from manifests.exports.market1501 import export_market1501
 from manifests.exports.webdataset import export_webdataset
@@ -19,6 +20,7 @@ from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset
 
 EXPORTS: dict[str, Callable[[Dataset, str], Any]] = {
+    "coco": export_coco,
     "market1501": export_market1501,
     "webdataset": export_webdataset,
     "huggingface": export_huggingface,
@@ -48,8 +50,12 @@ def test_a_picture_is_named_by_what_it_is(uri: str, tmp_path: Path, path: str | 
 @pytest.mark.parametrize(
     ("form", "values"),
     [
-        *(("webdataset", {"image_id": name}) for name in ("../../x", "/x", "a\0b", "a\nb", "", "A" * 32)),
-        *((form, {"split": "../y"}) for form in ("webdataset", "market1501")),
+        *(
+            (form, {"image_id": name})
+            for form in ("webdataset", "coco")
+            for name in ("../../x", "/x", "a\0b", "a\nb", "", "A" * 32)
+        ),
+        *((form, {"split": "../y"}) for form in ("webdataset", "coco", "market1501")),
         *(("market1501", values) for values in ({"camera": -1}, {"sequence": -2}, {"frame": -3})),
     ],
 )

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.format.terms import UNSTATED, Terms, apart, combined, firmer, laxer, of_model, strictest, weakest
+from manifests.format.terms import (
+    UNSTATED,
+    Terms,
+    apart,
+    combined,
+    firmer,
+    laxer,
+    of_model,
+    shows_nobody,
+    strictest,
+    weakest,
+)
 
 BY_STRICTNESS = (
     ("CC0-1.0", "public domain", "MIT", "Apache-2.0", "CDLA-Permissive-2.0", "drawn by this project, Apache-2.0"),
@@ -114,6 +125,20 @@ def test_the_weaker_basis_stands_alone() -> None:
                 assert weakest([one, other]) == other
                 assert firmer(one, other)
                 assert not firmer(other, one)
+
+
+@pytest.mark.parametrize(
+    ("basis", "nobody"),
+    [
+        ("drawn by a program; shows nobody", True),
+        ("no real person", True),
+        (weakest(["drawn by a program; shows nobody", "consent"]), False),
+        ("shows nobody but me", False),
+        (UNSTATED, False),
+    ],
+)
+def test_whether_nobody_is_shown(basis: str, nobody: bool) -> None:
+    assert shows_nobody(basis) == nobody
 
 
 def test_where_nobody_is_shown_one_way_to_say_so_is_enough() -> None:

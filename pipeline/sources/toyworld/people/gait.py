@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.format.skeleton import KEYPOINT_NAMES as COCO
 from pipeline.sources.toyworld.mesh import cross
 from pipeline.sources.toyworld.people.wardrobe import Person
 from pipeline.sources.toyworld.randomness import choose
@@ -19,13 +20,6 @@ from pipeline.sources.toyworld.randomness import choose
 Vector = NDArray[np.floating[Any]]
 Joints = dict[str, Vector]
 """positions and axes by name"""
-
-COCO = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-"""The 17 keypoints of COCO in their order; left and right are the person's own."""
 
 _PHASE = np.array([0, 10, 25, 40, 50, 60, 72, 85, 95, 100]) / 100
 _HIP = np.radians([28, 24, 8, -6, -11, -5, 17, 31, 30, 28])

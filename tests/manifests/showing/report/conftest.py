@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,21 +75,28 @@ def family(tmp_path: Path) -> Family:
 
 
 class Page(HTMLParser):
-    """A page's tags in order, its pictures, and its text by the section that it stands in."""
+    """A page's tags in order, its pictures, its scripts, and its text by the section that it stands in."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.images: list[dict[str, str]] = []
         self.sections: dict[str, str] = {"": ""}
+        self.scripts: list[str] = []
+        self.policy = ""
         self._section = ""
-        self._hidden = False
+        self._hidden = self._in_script = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
-        self._hidden = tag in ("style", "title")
+        self._hidden = tag in ("style", "title", "script")
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = values["content"]
         if tag == "section":
             self._section = values["id"]
             self.sections[self._section] = ""
@@ -96,13 +104,21 @@ class Page(HTMLParser):
             self.images.append(values)
 
     def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
+        self._hidden = self._in_script = False
         if tag == "section":
             self._section = ""
 
     def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
         if not self._hidden:
             self.sections[self._section] = " ".join(f"{self.sections[self._section]} {data}".split())
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """What the script is given of the rows."""
+        rows: dict[str, Any] = json.loads(self.scripts[0])
+        return rows
 
     @property
     def text(self) -> str:

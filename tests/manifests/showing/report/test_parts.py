@@ -17,7 +17,16 @@ from manifests.format.skeleton import LIMB_HUES
 from manifests.showing.report import tables
 from manifests.showing.report.pictures import cut_out, encode, limbs, open_image
 from manifests.showing.report.scores import histogram, known_scores
+from manifests.showing.report.title import listed
 from tests.manifests.showing.report.conftest import keypoints
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(["a"], "a"), (["a", 2], "a and 2"), (["a", "b", "c"], "a, b and c"), (list("abcde"), "a, b, c and 2 more")],
+)
+def test_names_are_listed(names: list[object], told: str) -> None:
+    assert listed(names) == told
 
 
 def test_scores_that_tell_most_come_first() -> None:
