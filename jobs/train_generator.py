@@ -75,7 +75,7 @@ def main(settings: TrainJob) -> int:
     use_threads(settings.threads)
     model = find_recipe(settings.recipe)
     if settings.cameras and model is not CamStyle:
-        raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: it learns all cameras of its source")
+        raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: {_cameras_of_recipe(model)}")
     if settings.cameras and settings.target is not None:
         raise UserError("--cameras means nothing with --target: each of the two sets is one camera's")
     if settings.fid_model is not None:
@@ -127,6 +127,16 @@ def _cameras_of(uri: str) -> list[int]:
     """The cameras of the training split's people."""
     rows = open_dataset(uri).scan().filter((pl.col("split") == "train") & (pl.col("role") == "person"))
     return [int(camera) for camera in rows.select("camera").unique().collect()["camera"].drop_nulls().sort()]
+
+
+def _cameras_of_recipe(model: type[Recipe]) -> str:
+    """What a recipe does with cameras, other than to learn every two of those named."""
+    known = model.settings_model.model_fields
+    if "cameras" in known:
+        return "it learns all cameras of its source"
+    if "source_camera" in known:
+        return "its two are --source-camera and --target-camera"
+    return "it does not tell cameras apart; choose rows of the source with prepare_source"
 
 
 def _manifests(settings: TrainJob) -> dict[str, tuple[str, str | None]]:

@@ -9,8 +9,10 @@ import argparse
 
 from manifests.commands.arguments import add_json
 from manifests.common.json_text import lenient_json
+from manifests.reading.summary import summarize
 from manifests.writing.merge import DUPLICATE, merge
 
+_SIZES_SHOWN = 3
 HELP = "one data set out of several of a kind"
 
 
@@ -24,8 +26,10 @@ def run(options: argparse.Namespace) -> int:
     dataset = merge(options.uris, options.output)
     classes = dataset.classes
     counts = dataset.snapshot.counts
+    sizes = summarize(dataset).sizes
     if options.json:
-        print(lenient_json({"uri": dataset.uri, **counts, "classes": len(classes) if classes is not None else None}))
+        labelled = {"classes": len(classes) if classes is not None else None, "sizes": sizes}
+        print(lenient_json({"uri": dataset.uri, **counts, **labelled}))
         return 0
     twins = dataset.snapshot.reasons.get(DUPLICATE, 0)
     numbered = f", {len(classes)} classes" if classes is not None else ""
@@ -33,4 +37,10 @@ def run(options: argparse.Namespace) -> int:
         f"{dataset.uri}: {counts['written']} {dataset.kind} rows of {len(options.uris)} data sets{numbered}; "
         f"{twins} duplicates left out, {counts['rejected'] - twins} rejected before"
     )
+    if len(sizes) > 1 and dataset.kind != "annotation":
+        shown = ", ".join(f"{size}: {rows}" for size, rows in list(sizes.items())[:_SIZES_SHOWN])
+        print(
+            f"note: images of {len(sizes)} sizes ({shown}{', ...' if len(sizes) > _SIZES_SHOWN else ''}): "
+            "whoever trains on them needs a transform= that resizes"
+        )
     return 0

@@ -61,7 +61,8 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
             ``where`` (SQL, as for `manifests.reading.query.rows_where`) makes no sense or chooses no row.
         ValueError: a column is not there.
 
-    Reading a row raises UserError where its picture is not the one that its digest names.
+    Reading a row raises UserError where its picture is not the one that its digest names; reading a batch, as a
+    DataLoader does, also where its pictures are of several sizes and no ``transform`` is given.
     """
 
     def __init__(
@@ -107,6 +108,18 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
                 value = table.column(name)[row].as_py()
                 item[name] = {"camera": -1, "identity": ""}.get(name) if value is None else value
         return item
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of a batch, before they are collated."""
+        items = [self[index] for index in indices]
+        sizes = {tuple(item["image"].shape[1:]) for item in items if self.transform is None and "image" in item}
+        if len(sizes) > 1:
+            shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes)[:3])
+            raise UserError(
+                f"{self._uri} has images of several sizes ({shown}), which do not stack: give ReIDDataset a transform= "
+                "that resizes them, or one that leaves them as they are for a collate_fn of your own"
+            )
+        return items
 
     def _pixels(self, table: pa.Table, row: int) -> torch.Tensor:
         """The picture of a row, uint8 ``(3, H, W)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -24,17 +24,6 @@ class _Encoded:
 
     record: CommitRecord
     data: tuple[memoryview, ...]
-
-    def named_as(self, entries: Iterable[FileEntry]) -> _Encoded:
-        """The same under the names that ``entries`` give the same bytes: earlier versions named rejects otherwise."""
-        names = {entry.sha256: entry for entry in entries}
-        data, rejects = self.record.data, self.record.rejects
-        record = replace(
-            self.record,
-            data=names.get(data.sha256, data),
-            rejects=names.get(rejects.sha256, rejects) if rejects is not None else None,
-        )
-        return _Encoded(record, self.data)
 
     def write(self, storage: Storage) -> None:
         for entry, data in zip(self.record.files, self.data, strict=True):
@@ -167,12 +156,10 @@ class ShardSink:
 
     def _restore(self, storage: Storage, encoded: _Encoded) -> CommitRecord:
         """Put files back that are gone from a closed data set; nothing but the bytes that its snapshot names."""
-        snapshot = self._closed(storage)
-        number = encoded.record.shard
-        named = [entry for entry in snapshot.named.values() if entry.shard == number] if snapshot is not None else []
-        encoded = encoded.named_as(named)
         record = encoded.record
-        missing = absent(storage, named)
+        snapshot = self._closed(storage)
+        named = snapshot.named.values() if snapshot is not None else ()
+        missing = absent(storage, [entry for entry in named if entry.shard == record.shard])
         if not set(missing) <= set(record.files):
             raise UserError(
                 f"a file of shard {record.shard} is gone from {self.uri}, and made again it has other bytes (other "

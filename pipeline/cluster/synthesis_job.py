@@ -6,24 +6,31 @@ here; the rest is here.
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from manifests.reading.inputs import open_input
+from manifests.storage.whole_files import open_storage
 from manifests.writing.run import Dataset
 from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
+from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
+from pipeline.common.devices import check_device
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
+from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
 from pipeline.synthesis.lineage_sending import LineageSettings
 from pipeline.synthesis.plan import SynthesisSettings, select_people
 from pipeline.synthesis.plan_kinds import Kind, check_kind
@@ -67,6 +74,8 @@ def run_synthesis_job(
     # A wrong path or name ends here, before anything is drawn and before Ray is started.
     named, origin = _named(settings, kind, embedded)
     generators = _check(settings, chosen, kind, target, named)
+    if settings.source is not None:
+        _warn(doubts_of_inputs(generators, open_dataset(settings.source)))
     annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
 
     def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
@@ -83,8 +92,10 @@ def run_synthesis_job(
 
     if settings.dry_run:
         with tempfile.TemporaryDirectory() as scratch:
-            sources = _sources(origin, target, Path(scratch))
-            print("\n".join(prepare(*sources, annotated.annotations if annotated else None).dry_run_lines()))
+            job = prepare(*_sources(origin, target, Path(scratch)), annotated.annotations if annotated else None)
+            lines = job.dry_run_lines() + _annotation_lines(annotated, chosen, kind, job)
+        check_run(settings, job)
+        print("\n".join(lines))
         return
     source, target = _sources(origin, target, _beside(settings.output))
     with ray_session(settings.ray_address, device=settings.device):
@@ -123,6 +134,44 @@ def _check(
     return generators
 
 
+def _warn(doubts: Iterable[str]) -> None:
+    """What nobody should overlook: in the job's own words, and in a line of its own."""
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr, flush=True)
+
+
+def check_run(settings: SynthesisJobSettings, job: Synthesis) -> None:
+    """What else a run would refuse, and a dry run says too.
+
+    Raises:
+        UserError: the device is not here, where no cluster is named; a model that is not there is to annotate; another
+            plan's data set lies at the output.
+    """
+    if not (settings.ray_address or os.environ.get("RAY_ADDRESS")):
+        check_device(settings.device)
+    if isinstance(settings, AnnotatedJobSettings):
+        for name in {settings.segmenter, settings.pose} - CHECKPOINTS.keys():
+            resolve(name)
+    there = Snapshot.newest(open_storage(settings.output))
+    if there is not None and job.plan.plan_id not in there.plan_ids:
+        raise UserError(f"{settings.output} holds a finished data set of another plan: choose another --output")
+
+
+def _annotation_lines(
+    settings: AnnotatedJobSettings | None, chosen: SynthesisSettings, kind: Kind, job: Synthesis
+) -> list[str]:
+    """How many of the images whose masks and poses are needed have them."""
+    needed = kind.annotated(select_people(job.source, chosen), chosen, job.inputs.generators)
+    if settings is None or not needed:
+        return []
+    known: set[str] = set()
+    if settings.annotations is not None and (found := open_annotations(settings.annotations)) is not None:
+        known = set(found.read(["image_sha256"]).column(0).to_pylist())
+    there = sum(person.image_sha256 in known for person in needed)
+    rest = "" if there == len(needed) else f", the others by {settings.segmenter} and {settings.pose}"
+    return [f"annotations: of {there} of {len(needed)} images{rest}"]
+
+
 def _beside(output: str) -> Path:
     """Where what stands in for a source is drawn: beside the data set, so that whoever makes it again finds it, in
     another working folder too (that of a submitted job is new each time)."""
@@ -159,6 +208,7 @@ def _report(dataset: Dataset, job: Synthesis, kind: Kind) -> None:
     for name, value in means.items():
         if value is not None:
             print(f"  mean {name}: {value:.3f}")
+    _warn(doubts_of_images(dataset, [one for one in (job.source, job.target) if one is not None]))
     print(f"data set: {dataset.uri}")
     if "://" not in dataset.uri and snapshot.rows:
         path = Path(f"{dataset.uri.rstrip('/')}-contact-sheet.png")

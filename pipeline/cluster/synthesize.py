@@ -26,6 +26,8 @@ from pipeline.common.environment import environment
 from pipeline.common.images import encode, resize
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
+from pipeline.generators.networks.unet import sides_divide_by
+from pipeline.generators.recipes.pix2pix import Pix2Pix
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.labelling import check_label_rule
 from pipeline.synthesis.lineage_events import LineageRun
@@ -173,6 +175,12 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str
     asked = settings.size(generators)
     if "noise" in generators.recipe.inputs and asked != trained:
         raise UserError(f"{generators.name} makes {trained[0]} x {trained[1]} images: leave out --height and --width")
+    divisor = sides_divide_by(trained) if isinstance(generators.recipe, Pix2Pix) else 1
+    if any(side % divisor for side in asked):
+        raise UserError(
+            f"{generators.name} makes images whose sides are multiples of {divisor}, not {asked[0]} x {asked[1]}: see "
+            "--height and --width"
+        )
     return settings.model_copy(
         update={
             "height": asked[0],

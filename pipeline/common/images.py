@@ -20,6 +20,10 @@ from PIL import Image
 
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 24
+JPEG_QUALITY = 96
+"""The least for which simplejpeg has the accurate DCT computed. Below, its JPEGs are coarser than those of Pillow or
+OpenCV, by 0.7 to 1.1 dB at 95; with ``fastdct=False`` too, which changes nothing (1.9.0). Those two take 1.4 to 2 times
+as long. Figures: `benchmarks/jpeg_encoders.py`."""
 LARGEST_SIDE = 4096
 """Of the images that networks learn from and make, pixels."""
 
@@ -94,7 +98,7 @@ def decode(data: bytes, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
     return rgb
 
 
-def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = 95) -> bytes:
+def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = JPEG_QUALITY) -> bytes:
     """Encode ``(H, W, 3)`` uint8 RGB; JPEG without chroma subsampling (4:4:4), PNG and WebP as OpenCV does.
 
     ``quality`` is 0-100 for JPEG and WebP (101 is lossless WebP) and unused for PNG.

@@ -23,10 +23,11 @@ from manifests.format.terms import Terms, combined
 from manifests.reading.dataset import Dataset
 from manifests.reading.rows import index_rows
 from pipeline.common.digests import content_id, content_seed, plan_digest, settings_sha256
-from pipeline.common.images import LARGEST_SIDE, ImageFormat
+from pipeline.common.images import JPEG_QUALITY, LARGEST_SIDE, ImageFormat
 from pipeline.common.precision import Precision
 from pipeline.generators.trained_set import SINGLE, GeneratorSet
 from pipeline.sources.files import Split
+from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 
 RECIPE_VERSION = "1.1"
@@ -60,9 +61,14 @@ class SynthesisSettings(LabelSettings):
     )
     precision: Precision = Field("auto", description="arithmetic of the generator")
     image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
-    quality: int = Field(95, ge=1, le=101, description="JPEG or WebP quality")
+    quality: int = Field(JPEG_QUALITY, ge=1, le=101, description="JPEG or WebP quality; JPEGs below 96 are coarser")
+    reject_below: Conditions = Field(
+        [],
+        description="rows to reject by their own scores, as 'quality.style_shift < 0'; < or >, repeatable; a row "
+        "without the score is rejected too",
+    )
 
-    selecting: ClassVar[frozenset[str]] = frozenset({"shard_size"})
+    selecting: ClassVar[frozenset[str]] = frozenset({"shard_size", "reject_below"})
     """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
 
     def size(self, generators: GeneratorSet) -> tuple[int, int]:
@@ -176,6 +182,7 @@ def make_plan(
         [(name, "ascending") for name in ("generator", "identity", "sample_id")]
     )
     names = ["shard_size", str(settings.shard_size), *rows.column("sample_id").to_pylist()]
+    names += [f"rejected: {condition}" for condition in settings.reject_below]
     names += [f"{member}: {licence}, {basis}" for member, (licence, basis) in sorted(terms.items())]
     return SynthesisPlan(plan_digest("synthesize", {"rows": digest}, names), digest, rows, classes, settings.shard_size)
 

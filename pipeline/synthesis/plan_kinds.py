@@ -38,7 +38,9 @@ class CameraSettings(TranslationSettings):
     """Images of labelled people as other cameras of the same place would show them."""
 
     cameras: list[int] | None = Field(None, description="target cameras; by default all that the generator knows")
-    source_cameras: list[int] | None = Field(None, description="use only images by these cameras; by default all")
+    source_cameras: list[int] | None = Field(
+        None, description="use only images by these cameras; by default all that the generator reads"
+    )
 
     selecting: ClassVar[frozenset[str]] = TranslationSettings.selecting | {"cameras", "source_cameras"}
 
@@ -81,7 +83,8 @@ def translations(inputs: PlanInputs, settings: TranslationSettings) -> Iterator[
 
 
 def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Iterator[Sample]:
-    """Every image into every asked camera but its own, ``per_image`` times.
+    """Every image into every asked camera but its own, ``per_image`` times; by default of cameras that some generator
+    reads.
 
     Raises:
         UserError: a camera that the generators do not know, or an image without one.
@@ -92,7 +95,7 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Iterator[Samp
     if unknown:
         known = ", ".join(map(str, generators.cameras))
         raise UserError(f"{generators.name} was not trained for camera {unknown[0]}; it knows {known}: see --cameras")
-    for person in _by_cameras(inputs.people, settings):
+    for person in _by_cameras(_read_by(generators, inputs.people, settings), settings):
         if person.camera is None:
             raise UserError(f"image {person.image_sha256[:12]} of {inputs.source} has no camera to change the style of")
         for target in targets:
@@ -100,6 +103,14 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Iterator[Samp
                 member = _camera_member(generators, person.camera, target)
                 for draw in range(settings.per_image):
                     yield Sample(draw, person, target_camera=target, generator=member)
+
+
+def _read_by(generators: GeneratorSet, people: Sequence[Person], settings: CameraSettings) -> Sequence[Person]:
+    """Those of ``people`` by cameras whose images some generator reads, unless others were asked for."""
+    if settings.source_cameras is not None or not generators.pairs:
+        return people
+    read = {int(name.partition("->")[0]) for name in generators.members}
+    return [person for person in people if person.camera is None or person.camera in read]
 
 
 def _by_cameras(people: Sequence[Person], settings: CameraSettings) -> Sequence[Person]:

@@ -86,7 +86,8 @@ class RecordedInputs:
         if not self.run.settings:
             raise UserError(f"the run record of plan {self.run.plan_id} has no settings: its rows cannot be made again")
         try:
-            return kind.settings.model_validate({**self.run.settings, "label_rule": "lsro", "teacher": None})
+            unasked: dict[str, object] = {"label_rule": "lsro", "teacher": None, "reject_below": []}
+            return kind.settings.model_validate({**self.run.settings, **unasked})
         except ValidationError as error:
             first = error.errors()[0]
             fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -35,6 +35,7 @@ from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
+from pipeline.synthesis.gates import rejected_by
 from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
@@ -204,7 +205,7 @@ class SynthesisWorker:
     def _make_batch(
         self, views: list[View], generator: Generator, clock: StageClock, each: Each, rejects: Rejects
     ) -> pa.Table:
-        """The finished rows of one batch; what has no finite pixels goes to ``rejects``."""
+        """The finished rows of one batch; what has no finite pixels, or too low scores, goes to ``rejects``."""
         with clock.measure("generate"):
             views, images = self._generate(views, generator, rejects)
         with clock.measure("score"):
@@ -214,7 +215,17 @@ class SynthesisWorker:
             labels = self.labeller.columns([view.plan["hard_label"] for view in views], images)
         with clock.measure("encode"):
             rows = list(each(lambda *one: self._row(generator, *one), views, images, scores))
-            return _table(rows, labels)
+            table = _table(rows, labels)
+            return table.filter(self._kept(views, scores, rejects)) if self.settings.reject_below else table
+
+    def _kept(self, views: list[View], scores: list[dict[str, float | None]], rejects: Rejects) -> pa.Array:
+        """Which of ``views`` pass the conditions on their scores; the others go to ``rejects``."""
+        reasons = [rejected_by(self.settings.reject_below, one) for one in scores]
+        for view, reason in zip(views, reasons, strict=True):
+            if reason is not None:
+                error = ImageError("low_quality", reason)
+                rejects.append(reject_row(view.source, view.plan["sample_id"], "score", error))
+        return pa.array([reason is None for reason in reasons], pa.bool_())
 
     def _score(self, view: View, image: RgbImage) -> dict[str, float | None]:
         return score(view, image, self.inputs.styles.get(view.plan["target_camera"]))

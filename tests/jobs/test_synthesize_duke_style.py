@@ -93,12 +93,13 @@ def test_lineage_events_tell_of_both_jobs(finished: Path, toy_sources: ToySource
 
 
 def test_killed_half_way_and_with_two_workers_it_gives_the_same_bytes(
-    finished: Path, toy_sources: ToySources, annotations: str, tmp_path: Path
+    finished: Path, toy_sources: ToySources, annotations: str, tmp_path: Path, local_ray: str
 ) -> None:
     output = tmp_path / "set"
-    arguments = synthesis(toy_sources, annotations, output, "--workers", "2")
-    command = [sys.executable, str(JOBS / "synthesize_duke_style.py"), *arguments]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # with a Ray of its own
+    arguments = synthesis(toy_sources, annotations, output)
+    command = [sys.executable, str(JOBS / "synthesize_duke_style.py"), *arguments, "--workers", "1"]
+    there = {**os.environ, "RAY_ADDRESS": local_ray}
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=there)
     deadline = time.monotonic() + 600
     while len(list(output.glob("_commits/*.json"))) < 2:
         assert driver.poll() is None, "the job ended before it could be killed"
@@ -107,7 +108,7 @@ def test_killed_half_way_and_with_two_workers_it_gives_the_same_bytes(
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     assert not list(output.glob("_snapshots/*.json"))
-    done = run("synthesize_duke_style.py", *arguments)
+    done = run("synthesize_duke_style.py", *arguments, "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert "shards done before" in done.stdout
     assert digests(output) == digests(finished)

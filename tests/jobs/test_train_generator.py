@@ -148,8 +148,15 @@ def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, s
         run(arguments("biggan", toy_sources, tmp_path))
     with pytest.raises(UserError, match="unrecognized arguments: --identity-weight"):
         run(arguments("cyclegan", toy_sources, tmp_path, "--identity-weight", "3"))
-    with pytest.raises(UserError, match="--cameras means nothing to --recipe cyclegan"):
-        run(arguments("cyclegan", toy_sources, tmp_path, "--cameras", "1,2"))
+    for recipe, does in (
+        ("spgan", "it does not tell cameras apart"),
+        ("camstyle_multidomain", "it learns all cameras of its source"),
+        ("pix2pix_cameras", "its two are --source-camera and --target-camera"),
+    ):
+        given = arguments(recipe, toy_sources, tmp_path, "--cameras", "1,2")
+        known = given[: given.index("--blocks")] + given[given.index("--blocks") + 2 :]
+        with pytest.raises(UserError, match=f"--cameras means nothing to --recipe {recipe}: {does}"):
+            run(known)
     with pytest.raises(UserError, match="--cameras means nothing with --target"):
         run(arguments("camstyle", toy_sources, tmp_path, "--cameras", "1,2", "--target", toy_sources.duke))
     with pytest.raises(UserError, match="--workers shares the batches of one training"):

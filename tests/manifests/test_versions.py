@@ -13,9 +13,9 @@ import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.disk import run_record, shards
+from manifests.disk import run_record
 from manifests.disk.claims import claim_path
-from manifests.disk.snapshots import Snapshot, snapshot_path
+from manifests.disk.snapshots import snapshot_path
 from manifests.erasing.erase import Request, erase
 from manifests.errors import UserError
 from manifests.exports.huggingface import export_huggingface
@@ -38,8 +38,8 @@ from manifests.reading.runs import runs
 from manifests.storage.whole_files import open_storage
 from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun
-from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, reject_rows, sha, synthetic_rows
-from tests.manifests.write_version_fixture import FIXTURES, RUN
+from tests.manifests.manifest_rows import FOOTER, PLAN_ID, annotation_rows, name, sha, synthetic_rows
+from tests.manifests.write_version_fixture import FIXTURES
 
 ROWS: dict[Kind, int] = {"source": 4, "annotation": 2, "synthetic": 3}
 WRITTEN = sorted(path.stem for path in FIXTURES.glob("version-*.zip"))
@@ -91,7 +91,9 @@ TABLES = {
     "samples_meta.table": "samples_meta.parquet",
     "erasures.table": "erasures.parquet",
 }
-"""What earlier versions called the tables beside the rows, where every opener of the folder took them for rows."""
+"""What versions before 1.5 called the tables beside the rows, where every opener of the folder took them for rows."""
+NAMED_SO = [version for version in WRITTEN if version < "version-1.5"]
+"""The versions that did."""
 
 
 def tables(uri: str) -> set[str]:
@@ -99,6 +101,7 @@ def tables(uri: str) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("written", NAMED_SO, indirect=True)
 def test_describe_gives_older_tables_their_new_name(kind: Kind, written: Path) -> None:
     uri = str(written / kind)
     assert tables(uri) == {"samples_meta.parquet"}
@@ -131,6 +134,7 @@ def test_the_log_of_an_earlier_erasure_is_read_under_its_name(written: Path) -> 
     assert validate(uri).faults == []
 
 
+@pytest.mark.parametrize("written", NAMED_SO, indirect=True)
 def test_older_rejects_keep_their_name_until_the_rows_are_written_anew(written: Path, tmp_path: Path) -> None:
     old, copy = str(written / "synthetic"), str(tmp_path / "hub")
     export_huggingface(open_dataset(old), copy)
@@ -143,27 +147,6 @@ def test_older_rejects_keep_their_name_until_the_rows_are_written_anew(written: 
     for dataset, suffix in ((open_dataset(copy), ".parquet"), (union, ".table")):
         assert [Path(entry.path).suffix for entry in dataset.snapshot.rejects] == [suffix]
         assert dataset.rejects().column("reason").to_pylist() == ["corrupt"]
-
-
-def test_older_rejects_that_are_gone_come_back_under_their_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def make(uri: str) -> Snapshot:
-        run = DatasetRun.start(uri, "synthetic", PLAN_ID, {0: 4}, footer=FOOTER, run=RUN)
-        run.sink.commit(0, synthetic_rows(0, 3), reject_rows(1))
-        return run.close()
-
-    uri = str(tmp_path / "synthetic")
-    with monkeypatch.context() as earlier:
-        earlier.setitem(shards._SUFFIXES, "rejects", ".parquet")
-        (entry,) = make(uri).rejects
-    before = Path(uri, entry.path).read_bytes()
-    Path(uri, entry.path).unlink()
-    make(uri)
-    assert entry.path.endswith(".parquet")
-    assert Path(uri, entry.path).read_bytes() == before
-    assert len(list(Path(uri, "rejects").iterdir())) == 1
-    assert validate(uri).faults == []
 
 
 def append(uri: str) -> None:

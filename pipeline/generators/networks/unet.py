@@ -46,6 +46,11 @@ class UNet(nn.Module):
         return torch.tanh(self.to_image(self.last(made)))
 
 
+def sides_divide_by(size: tuple[int, int]) -> int:
+    """What the sides of images must be multiples of, for a network that was built for ``size``."""
+    return 2 ** _halvings(size)
+
+
 def _halvings(size: tuple[int, int]) -> int:
     height, width = size
     count = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 from pathlib import Path
@@ -19,7 +20,7 @@ from manifests.exports.torch import IdentitySampler, ReIDDataset, RowGroupSample
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.writing.run import Dataset
 from tests.manifests.exports.export_rows import nobody, source_dataset, synthetic_dataset
-from tests.manifests.manifest_rows import CLASSES
+from tests.manifests.manifest_rows import CLASSES, picture
 
 
 def mixed(number: int, row: dict[str, Any]) -> None:
@@ -160,6 +161,21 @@ def test_labels_over_other_classes_are_refused(uri: str) -> None:
     assert len(ReIDDataset(uri, classes=CLASSES)) == 12
     with pytest.raises(UserError, match="labelled over classes of its own"):
         ReIDDataset(uri, classes=ClassMap.of(["0002", "0007", "0012"]))
+
+
+def test_images_that_do_not_stack_name_the_way_out(uri: str) -> None:
+    def change(number: int, row: dict[str, Any]) -> None:
+        if number == 5:
+            data, _ = picture(number, 6, 20, "JPEG")
+            row["image"]["bytes"], row["width"], row["height"] = data, 6, 20
+            row["image_sha256"] = hashlib.sha256(data).hexdigest()
+
+    synthetic_dataset(uri, change)
+    with pytest.raises(UserError, match=r"several sizes \(8 x 16, 6 x 20\), which do not stack: [^\n]* transform="):
+        list(DataLoader(ReIDDataset(uri), batch_size=12))
+    assert len(list(DataLoader(ReIDDataset(uri), batch_size=1))) == 12
+    stacked = next(iter(DataLoader(ReIDDataset(uri, transform=lambda image: image[:, :16, :6]), batch_size=12)))
+    assert stacked["image"].shape == (12, 3, 16, 6)
 
 
 def test_a_fault_in_a_worker_is_told(grouped: Dataset) -> None:

@@ -16,6 +16,7 @@ from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
+from manifests.format.schema import SOURCE_SCHEMA
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.runs import runs
@@ -339,6 +340,20 @@ def test_the_command(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 synthetic rows of 2 data sets, 5 classes; 0 duplicates left out" in capsys.readouterr().out
     assert main(["merge", *uris(a, b), "--output", f"{root}/merged", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == 5
+
+
+def test_the_command_tells_of_images_of_other_sizes(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    places = []
+    for place, width in (("near", 64), ("far", 8), ("again", 8)):
+        rows = [{**row, "width": width} for row in people_source(place, DUKE, 2).to_pylist()]
+        table = pa.Table.from_pylist(rows, schema=SOURCE_SCHEMA)
+        places.append(write(f"{root}/{place}", "source", table, plan=place).uri)
+    assert main(["merge", *places[1:], "--output", f"{root}/alike"]) == 0
+    assert "note" not in capsys.readouterr().out
+    assert main(["merge", *places, "--output", f"{root}/merged"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("note: images of 2 sizes (64x16: 4, 8x16: 8): ")
+    assert "transform=" in said
 
 
 def test_what_all_shards_say_of_themselves_stands_on_those_of_the_union(tmp_path: Path) -> None:

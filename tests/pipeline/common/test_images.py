@@ -10,6 +10,7 @@ from PIL import Image
 
 from manifests.format.annotation_values import read_mask
 from pipeline.common.images import (
+    JPEG_QUALITY,
     ImageError,
     decode,
     draw_contact_sheet,
@@ -44,6 +45,17 @@ def test_jpeg_keeps_full_colour_resolution() -> None:
     image[:, ::2] = (255, 0, 0)
     image[:, 1::2] = (0, 0, 255)
     assert np.abs(decode(encode(image)).astype(int) - image).max() < 40
+
+
+def test_jpeg_is_as_near_as_pillows_of_the_same_quality() -> None:
+    """Below 96, simplejpeg's is coarser than it says, with ``fastdct=False`` too."""
+    image = picture()
+    buffer = saved(Image.fromarray(image), "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    ours, theirs = (np.square(decode(data).astype(float) - image).mean() for data in (encode(image), buffer))
+    assert ours == pytest.approx(theirs, rel=0.02)
+    coarse, fine = (encode(image, quality=quality) for quality in (JPEG_QUALITY - 1, JPEG_QUALITY))
+    assert np.square(decode(coarse).astype(float) - image).mean() > 1.2 * ours
+    assert len(coarse) < len(fine)
 
 
 def test_truncated_jpeg_is_refused() -> None:

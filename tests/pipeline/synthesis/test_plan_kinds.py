@@ -78,7 +78,12 @@ def test_cameras_that_no_generator_knows_are_refused() -> None:
         list(camera_styles(PlanInputs("a", people(3), known), CameraSettings(cameras=[9])))
     four = PlanInputs("a", people(8, cameras=4), known)
     with pytest.raises(UserError, match="no generator for cameras 4->1"):
-        list(camera_styles(four, CameraSettings()))
+        list(camera_styles(four, CameraSettings(source_cameras=[1, 4])))
+    read = list(camera_styles(four, CameraSettings()))
+    assert Counter(sample.content.camera for sample in read if sample.content) == {1: 4, 2: 4, 3: 4}
+    one_way = {pair_name(2, 1): Member("a", "b" * 64)}
+    paired = PlanInputs("a", people(8, cameras=4), generators("pix2pix_cameras", (1,), one_way))
+    assert [sample.content and sample.content.camera for sample in camera_styles(paired, CameraSettings())] == [2, 2]
     assert len(list(camera_styles(four, CameraSettings(source_cameras=[1, 2])))) == 4 * 2
     nowhere = [Person("i", "d", "0001", None, "train", "set", 0, 0)]
     with pytest.raises(UserError, match="no camera"):

@@ -26,7 +26,8 @@ from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
 
 KINDS = {
     "cyclegan": {},
-    "camstyle": {},
+    "camstyle": {"quality": 95},  # the default of earlier versions
+    "cyclegan, under a condition": {"reject_below": ["quality.foreground_fidelity < -1"]},
     "camstyle_multidomain": {"image_format": "webp"},
     "pix2pix_cameras": {},
     "gan_lsro": {},

@@ -141,9 +141,12 @@ def test_one_camera_to_another(
     save_tiny(tmp_path / "g", "pix2pix_cameras", source_camera=first, target_camera=second)
     inputs = toy_sources.market, None, str(tmp_path / "g")
     with pytest.raises(UserError, match=f"->{second}: train that pair, or leave the camera out"):
-        prepare_synthesis(*inputs, CameraSettings(), annotations_uri=None)
-    settings = settings_of("camstyle", source_cameras=[first])
-    job = prepare_synthesis(*inputs, settings, annotations_uri=toy_annotations)
+        prepare_synthesis(*inputs, CameraSettings(source_cameras=list(cameras)), annotations_uri=None)
+    job, asked = (
+        prepare_synthesis(*inputs, settings_of("camstyle", source_cameras=some), annotations_uri=toy_annotations)
+        for some in (None, [first])
+    )
+    assert job.plan.plan_id == asked.plan.plan_id, "by default the images that the generator reads"
     rows = made(job, tmp_path / "set").read().to_pylist()
     assert {row["camera"] for row in rows} == {second}
     # Its pairs are of near poses only: where the person stands is not known.
@@ -159,6 +162,12 @@ def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Tr
         expected = np.array(standing_poses()[number]) * (row["width"], row["height"])
         assert np.allclose(keypoint_array(row["keypoints"])[:, :2], expected, atol=1e-3)
         assert [source["role"] for source in row["sources"]] == ["content"]
+
+
+def test_sizes_that_a_generator_cannot_make_are_refused(toy_sources: ToySources, trained: Trained) -> None:
+    inputs, size = (toy_sources.market, None, trained("pix2pix")), {"height": 68, "width": 36}
+    with pytest.raises(UserError, match="sides are multiples of 16, not 68 x 36: see --height and --width"):
+        prepare_synthesis(*inputs, settings_of("pix2pix", **size), annotations_uri=None)
 
 
 def test_what_noise_cannot_have_is_refused(toy_sources: ToySources, trained: Trained) -> None:
