@@ -78,7 +78,8 @@ def _line(one: Remade) -> str:
     if one.psnr is not None:
         said.append(f"PSNR {one.psnr:.1f} dB")
     if not one.same_environment:
-        said.append("in another environment than the run's")
+        others = f" ({', '.join(one.libraries)})" if one.libraries else ""
+        said.append(f"in another environment than the run's{others}")
     return f"{one.sample_id}: {', '.join(said)}"
 
 

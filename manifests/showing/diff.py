@@ -86,6 +86,7 @@ def diff(first: Dataset, second: Dataset) -> Difference:
         classes=_compare_classes(first.classes, second.classes),
         rejected=reasons if reasons[0] != reasons[1] else None,
         environments=(_fingerprints(runs_before), _fingerprints(runs_after)),
+        libraries=_compare_libraries(runs_before, runs_after),
     )
 
 
@@ -181,6 +182,22 @@ def _compare_classes(first: ClassMap | None, second: ClassMap | None) -> Classes
     agree = first is not None and second is not None and (first.agrees_with(second) or second.agrees_with(first))
     before, after = (None if one is None else len(one.named) for one in (first, second))
     return ClassesDiffer((before, after), not agree)
+
+
+def _compare_libraries(before: Sequence[Run], after: Sequence[Run]) -> dict[str, Values]:
+    """Of libraries that runs of both name."""
+    found = _libraries(before), _libraries(after)
+    both = sorted(found[0].keys() & found[1].keys())
+    return {name: (found[0][name], found[1][name]) for name in both if found[0][name] != found[1][name]}
+
+
+def _libraries(found: Sequence[Run]) -> dict[str, str]:
+    """Versions by library; all of them where runs of one data set had several."""
+    versions: dict[str, set[str]] = {}
+    for run in found:
+        for name, version in run.environment.libraries.items():
+            versions.setdefault(name, set()).add(str(version))
+    return {name: ", ".join(sorted(some)) for name, some in versions.items()}
 
 
 def _fingerprints(found: Sequence[Run]) -> tuple[str, ...]:

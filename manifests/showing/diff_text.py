@@ -45,6 +45,8 @@ def _of_runs(difference: Difference) -> Iterator[str]:
     before, after = difference.environments
     if before != after:
         yield f"environment: {_change((', '.join(before) or None, ', '.join(after) or None))}"
+    for library, versions in difference.libraries.items():
+        yield f"made with {library}: {_change(versions)}"
 
 
 def _change(values: Values) -> str:

@@ -91,6 +91,8 @@ class Difference:
     """Rejected rows by reason."""
     environments: tuple[tuple[str, ...], tuple[str, ...]]
     """Fingerprints of what the runs ran on: told, and without a say in `same`."""
+    libraries: Mapping[str, Values]
+    """Versions that differ, by library: a picture may hang on them. Told likewise."""
 
     @property
     def same(self) -> bool:
@@ -117,6 +119,7 @@ class Difference:
             "rejected": self.rejected or (),
             "examples": dict(self._examples()),
             "environments": self.environments,
+            "libraries": self.libraries,
         }
 
     def _examples(self) -> Iterator[tuple[str, object]]:

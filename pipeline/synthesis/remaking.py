@@ -41,6 +41,8 @@ class Remade:
     outcome: Outcome
     same_environment: bool
     """Whether the fingerprint here is that of the run: only then is ``identical`` promised."""
+    libraries: tuple[str, ...] = ()
+    """Those of other versions here than in the run, with both versions."""
     image: Mapping[str, Any] | None = None
     """``bytes`` and ``path`` of the second image."""
     psnr: float | None = None
@@ -111,8 +113,13 @@ class _Maker:
         plan = SynthesisPlan(inputs.run.plan_id, "", self.lines[:0], ClassMap(("somebody",)), AT_A_TIME)
         self.kept = _Kept()
         self.worker = SynthesisWorker(synthesis, plan, inputs.settings(generators), self.kept)
-        fingerprint = environment(inputs.device, inputs.threads)["fingerprint"]
-        self.same_environment = fingerprint == inputs.run.environment.fingerprint
+        here, ran_on = environment(inputs.device, inputs.threads), inputs.run.environment
+        self.same_environment = here["fingerprint"] == ran_on.fingerprint
+        self.libraries = tuple(
+            f"{name} {ran_on.libraries[name]} -> {version}"
+            for name, version in here["libraries"].items()
+            if name in ran_on.libraries and ran_on.libraries[name] != version
+        )
 
     def compare(self, start: int, firsts: list[dict[str, Any]], pixels: list[RgbImage]) -> Iterator[Remade]:
         """The planned rows from ``start`` on, made now, against ``firsts`` with those ``pixels``."""
@@ -123,7 +130,8 @@ class _Maker:
             if name in self.kept.rows:
                 yield self._compared(first, image, self.kept.rows[name])
             else:
-                yield Remade(name, "not made", self.same_environment, reason=self.kept.reasons[name])
+                reason = self.kept.reasons[name]
+                yield Remade(name, "not made", self.same_environment, self.libraries, reason=reason)
 
     def _compared(self, first: dict[str, Any], image: RgbImage, second: dict[str, Any]) -> Remade:
         outcome: Outcome = "identical"
@@ -134,7 +142,7 @@ class _Maker:
         psnr = None
         if outcome != "identical":
             psnr = peak_signal_to_noise(image, decode_row(second))
-        return Remade(first["sample_id"], outcome, self.same_environment, second["image"], psnr)
+        return Remade(first["sample_id"], outcome, self.same_environment, self.libraries, second["image"], psnr)
 
 
 class _Kept:

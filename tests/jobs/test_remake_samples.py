@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars
 import pytest
 
 from manifests.reading.dataset import Dataset
@@ -31,6 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def _run(*arguments: str) -> tuple[int, list[str], str]:
         """Exit status, the lines of stdout after the settings, stderr."""
         monkeypatch.setattr(sys, "argv", [str(JOB), *arguments])
+        monkeypatch.syspath_prepend(str(JOB.parent))  # as Python does for a script
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(str(JOB), run_name="__main__")
         said = capsys.readouterr()
@@ -67,6 +69,9 @@ def test_another_environment_may_be_near(dataset: Dataset, run: Run) -> None:
         assert status == expected
         assert lines[0].endswith("in another environment than the run's")
         assert lines[1].startswith("1 rows made again: 1 other pixels, PSNR ")
+    rewrite_record(dataset.uri, lambda state: state["run"]["environment"]["libraries"].update(polars="0.1"))
+    _, lines, _ = run(dataset.uri, "--random", "1")
+    assert lines[0].endswith(f"in another environment than the run's (polars 0.1 -> {polars.__version__})")
 
 
 def test_mistakes_are_one_line(dataset: Dataset, run: Run) -> None:

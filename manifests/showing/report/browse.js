@@ -40,14 +40,16 @@
   const person = row => rows.person[row] < 0 ? "" : rows.people[rows.person[row]];
   const camera = row => rows.camera[row] === null ? "" : `camera ${rows.camera[row]}`;
   const written = value => value === null || value === undefined ? "" : String(value).replace("-", "−");
-  const score = () => field.score.value === "" ? null : rows.scores[field.score.value];
+  const score = () => rows.scores[field.score.value];
 
   const option = (text, value) => make("option", { value }, text);
   const known = [...new Set(rows.camera)].filter(one => one !== null).sort((a, b) => a - b);
   field.camera.append(option("any", ""), ...known.map(one => option(one, one)));
   if (rows.camera.includes(null) && known.length) field.camera.append(option("not known", "null"));
   field.score.append(...rows.scores.map((one, place) => option(one.title, place)));
-  if (!rows.scores.length) field.score.append(option("none", ""));
+  const has = { person: rows.people.length, camera: known.length, score: rows.scores.length };
+  const asks = { person: ["person"], camera: ["camera"], score: ["score", "least", "most", "order"] };
+  for (const [what, names] of Object.entries(asks)) for (const name of names) field[name].parentElement.hidden = !has[what];
   byId("people").append(...rows.people.slice(0, 2000).map(name => option(name, name)));
 
   const choose = () => {
@@ -78,7 +80,9 @@
       rows.own in known ? picture(row, rows.own) : make("span", {}, "no picture here"));
     shot.addEventListener("click", () => enlarge(
       Object.keys(known).map(label => [label, make("div", { className: "cell" }, picture(row, label))]), [
-        [rows.key, rows.id[row]], ["identity", person(row) || "nobody in particular"], ["camera", written(rows.camera[row]) || "not known"],
+        [rows.key, rows.id[row]],
+        ...(has.person ? [["identity", person(row) || "nobody in particular"]] : []),
+        ...(has.camera ? [["camera", written(rows.camera[row]) || "not known"]] : []),
         ...rows.scores.map(score => [score.title, written(score.values[row]) || "–"])]));
     const box = make("input", { type: "checkbox", checked: ticked.has(row) });
     const said = [person(row), camera(row), one && written(one.values[row])].filter(Boolean).join(" · ");

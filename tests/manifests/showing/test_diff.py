@@ -129,6 +129,7 @@ def test_the_difference_as_json(write: Write, capsys: pytest.CaptureFixture[str]
             },
         ),
         ("environments", [[], []]),
+        ("libraries", {}),
     ]
 
 
@@ -152,7 +153,7 @@ def record(batch_size: int, generator: str, market: str, uri: str = "here", fing
         "settings": {"batch_size": batch_size, "seed": 0},
         "checkpoints": [{"role": "generator", "name": "night", "sha256": generator * 64}],
         "inputs": [{"role": "source", "id": "market", "digest": market * 64, "uri": uri}],
-        "environment": {"fingerprint": fingerprint},
+        "environment": {"fingerprint": fingerprint, "libraries": {"opencv-python": "5.0.0", "numpy": fingerprint}},
     }
 
 
@@ -163,7 +164,8 @@ def test_what_differs_between_the_runs(write: Write, capsys: pytest.CaptureFixtu
     found = diff(first, moved)
     assert found.same
     assert found.environments == (("same",), ("another",))
-    assert 'environment: "same" -> "another"' in as_text(found)
+    assert found.libraries == {"numpy": ("same", "another")}
+    assert 'environment: "same" -> "another"\nmade with numpy: "same" -> "another"' in as_text(found)
     second = write(rows, run=record(8, "b", "d"), classes=CLASSES.without(["0007"]), rejected=2)
     assert main(["diff", first.uri, second.uri]) == 1
     text = capsys.readouterr().out

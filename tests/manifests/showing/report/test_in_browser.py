@@ -127,6 +127,8 @@ def test_pages_are_turned(chromium: Browser, tmp_path: Path) -> None:
         counts.append(len(shown(tab)))
         tab.get_by_role("button", name="Next").first.click(force=True)
     assert counts == [48, 48, 4]
+    assert tab.locator("#filters [name=person]").is_visible()
+    assert not tab.locator("#filters [name=score]").is_visible(), "rows of a source have no scores"
     assert tab.get_by_role("button", name="Next").first.is_disabled()
     context.close()
 
