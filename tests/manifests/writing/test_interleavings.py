@@ -99,7 +99,7 @@ def read(dataset: Dataset, entry: FileEntry, columns: object = None, filter: obj
 
 
 def found(request: Request) -> SimpleNamespace:
-    return SimpleNamespace(people=frozenset(), subjects=frozenset(), found=request.images)
+    return SimpleNamespace(people=frozenset(), subjects=frozenset(), found=request.images, written=frozenset())
 
 
 def removal(dataset: Dataset, traces: object, request: Request) -> Removal:
