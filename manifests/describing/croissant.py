@@ -250,7 +250,7 @@ def _responsibility(kind: Kind) -> Json:
         "digitalSourceType": {"@id": "sc:TrainedAlgorithmicMediaDigitalSource"},
         "rai:dataCollection": "No image was recorded: generative models made them. Column `sources` names the images "
         "that each was made from.",
-        "rai:personalSensitiveInformation": "People on source images lent their appearance, pose or style. Column "
-        "`subject_keys` names them by pseudonymous keys; `identity` is the name that the source gave.",
+        "rai:personalSensitiveInformation": "People on source images, real or drawn, lent their appearance, pose or "
+        "style. Column `subject_keys` names them by pseudonymous keys; `identity` is the name that the source gave.",
         "rai:dataLimitations": "An image may not show the person that its label names: see its soft label and scores.",
     }

@@ -20,8 +20,8 @@ FOOTERS: dict[Kind, dict[str, str]] = {
 STATEMENTS: dict[Kind, str] = {
     "synthetic": (
         f"**Every image here is synthetic**: made by {SOFTWARE} with trained generative models, not recorded by a "
-        f"camera (IPTC digital source type `{TRAINED_ALGORITHMIC_MEDIA}`, on every row). People on source images lent "
-        "their appearance, pose or style: `sources` and `subject_keys` say whose."
+        f"camera (IPTC digital source type `{TRAINED_ALGORITHMIC_MEDIA}`, on every row). People on source images, real "
+        "or drawn, lent their appearance, pose or style: `sources` and `subject_keys` say whose."
     ),
     "source": "Images of people as they were brought, with what is known of their licence and consent on every row.",
     "annotation": "Masks and keypoints of images of another data set, joined by `image_sha256`; no image is held here.",
