@@ -48,6 +48,14 @@ def join(address: str, **options: Any) -> None:
         ray.init(address=address, **options)
 
 
+def end_processes() -> None:
+    """End the processes of the Ray that `start_local` started, and of none that was joined; the connection stays."""
+    from ray._private import worker
+
+    if worker._global_node is not None:
+        worker._global_node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """What this process does at SIGTERM is its own business again, and Ray's processes hear no signal of a group's.

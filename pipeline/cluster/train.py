@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ from manifests.format.names import GENERATOR_CARD
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
+from pipeline.cluster.starting import end_processes
 from pipeline.cluster.stop_bell import STOPPED, StopBell, wait_for_tasks, wait_for_thread
 from pipeline.training.workers import Workers
 
@@ -75,11 +78,25 @@ def _fit(trainer: Any, bell: StopBell) -> str | None:
 
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
-    wait_for_thread(thread, bell)
+    try:
+        wait_for_thread(thread, bell)
+    except Stopped as stopped:
+        if thread.is_alive():
+            _leave(stopped)
+        raise
     if "error" in ended:
         raise as_user_error(ended["error"], STAGE) from None
     said: str | None = ended["result"].return_value
     return said
+
+
+def _leave(stopped: Stopped) -> None:
+    """End this process with the signal's line and status. Not by ``ray.shutdown``: where a thread asks a Ray that is
+    being shut down, Ray 2.60 ends the process with a line and a status of its own."""
+    end_processes()
+    print(stopped, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(stopped.status)
 
 
 def _as_worker(train: TrainOne, device: str, bell: StopBell) -> str | None:
