@@ -180,6 +180,8 @@ class Summary:
     identities: int
     cameras: list[int]
     rejects: dict[str, int]
+    first_rejects: dict[str, str]
+    """By reason what is wrong with the first image that has it, and where."""
     repeated: int
     contradicting: int
     generated: int
@@ -191,6 +193,7 @@ class Summary:
             f"images: {sum(self.images.values())} ({_counts(self.images)}); {_counts(self.roles)}",
             f"identities: {self.identities}; cameras: {len(self.cameras)} ({_ranges(self.cameras)})",
             f"rejects: {sum(self.rejects.values())} ({_counts(self.rejects)})",
+            *(f"  {reason}, the first: {said}" for reason, said in self.first_rejects.items()),
         ]
         if self.repeated:
             twins = f"{self.contradicting} of them under another identity"
@@ -217,10 +220,18 @@ def summarize(dataset: Dataset, accepted_generated: bool = False) -> Summary:
         identities=rows["identity"].drop_nulls().n_unique(),
         cameras=sorted(rows["camera"].drop_nulls().unique()),
         rejects=dict(dataset.snapshot.reasons),
+        first_rejects=_first_rejects(dataset),
         repeated=int(repeated["images"].sum()),
         contradicting=int(repeated.filter(pl.col("identities") > 1)["images"].sum()),
         generated=generated,
     )
+
+
+def _first_rejects(dataset: Dataset) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for reject in dataset.rejects().select(["reason", "message", "relative_path"]).to_pylist():
+        found.setdefault(reject["reason"], f"{reject['relative_path']}: {reject['message']}")
+    return found
 
 
 def _generated(shard: pa.Table) -> int:

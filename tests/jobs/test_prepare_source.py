@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from manifests.errors import UserError
+from manifests.reading.dataset import open_dataset
 from pipeline.common import images
 from pipeline.common.settings import parse_settings
 from pipeline.sources.known_layouts import LAYOUTS
@@ -58,12 +59,11 @@ def test_the_job_writes_a_data_set_and_says_what_is_in_it(duke: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "withdrawn by its authors in 2019" in done.stdout
-    assert done.stdout.splitlines()[-4:] == [
-        "images: 6 (train 6); person 6",
-        "identities: 2; cameras: 6 (1-6)",
-        "rejects: 1 (corrupt 1)",
-        f"source data set: {output}",
-    ]
+    *said, reject, last = done.stdout.splitlines()[-5:]
+    assert said == ["images: 6 (train 6); person 6", "identities: 2; cameras: 6 (1-6)", "rejects: 1 (corrupt 1)"]
+    (row,) = open_dataset(str(output)).rejects().to_pylist()
+    assert reject == f"  corrupt, the first: {row['relative_path']}: {row['message']}"
+    assert last == f"source data set: {output}"
     frame = pl.scan_parquet(f"{output}/data/*.parquet").collect()
     assert frame["dataset_id"].to_list() == ["duke-mini"] * 6
     assert frame["consent_basis"].to_list() == ["no person"] * 6

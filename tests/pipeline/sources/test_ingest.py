@@ -303,7 +303,9 @@ def test_summary_counts_what_there_is(put: Put, root: Path, tmp_path: Path) -> N
     assert summary.rejects["corrupt"] == 4
     assert (summary.repeated, summary.contradicting) == (4, 2)
     assert summary.lines()[1] == "identities: 3; cameras: 5 (1-4, 7)"
-    assert "4, 2 of them under another identity" in summary.lines()[3]
+    rejects = [line.split(",")[0].strip() for line in summary.lines()[3 : 3 + len(summary.rejects)]]
+    assert rejects == list(summary.first_rejects)
+    assert "4, 2 of them under another identity" in summary.lines()[3 + len(rejects)]
 
 
 @pytest.mark.real
