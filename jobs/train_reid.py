@@ -101,7 +101,7 @@ def main(settings: Settings) -> int:
         min_reliability=settings.min_reliability,
         pretrained=absolute(settings.pretrained) if settings.pretrained is not None else None,
         start_from=absolute(settings.start_from) if settings.start_from is not None else None,
-        measured_on=with_queries(settings.eval, "--eval", settings.count_same_camera) if settings.eval else None,
+        measured_on=_measured_on(settings),
         count_same_camera=settings.count_same_camera,
     )
     if settings.workers == 1:
@@ -112,6 +112,12 @@ def main(settings: Settings) -> int:
             train_on_workers(run.train, settings.workers, settings.device, settings.output)
     print(f"network: {settings.output / FILE_NAME}\ncard: {settings.output / CARD}")
     return 0
+
+
+def _measured_on(settings: Settings) -> str | None:
+    if settings.eval is None:
+        return None
+    return with_queries(settings.eval, "--eval", settings.count_same_camera)
 
 
 if __name__ == "__main__":

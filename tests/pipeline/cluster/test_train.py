@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from manifests.errors import UserError
-from pipeline.cluster.train import train_on_workers
+from pipeline.cluster import stop_bell
+from pipeline.cluster.train import _fit, train_on_workers
 from pipeline.training.workers import Workers
 
 
@@ -32,6 +38,35 @@ def dies_once_then_refuses(folder: Path) -> Callable[[Workers, str], None]:
         raise UserError("no such weights")
 
     return train
+
+
+class EndlessTrainer:
+    def fit(self) -> None:
+        time.sleep(600)
+
+
+class Rung:
+    """In place of the bell that Ray carries."""
+
+    def ring(self, signum: int) -> None:
+        print(f"rung for {signum}", file=sys.stderr, flush=True)
+
+
+def stopped_while_ray_starts(said: Path) -> None:
+    """A signal comes, and Ray Train does not end in the time that there is to save."""
+    with said.open("w") as sys.stderr, mock.patch.object(stop_bell, "SAVE_SECONDS", 0.1):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        _fit(EndlessTrainer(), Rung())  # type: ignore[arg-type]
+
+
+def test_a_signal_ends_the_job_though_ray_train_goes_on(tmp_path: Path, forkserver: ForkServerContext) -> None:
+    process = forkserver.Process(target=stopped_while_ray_starts, args=(tmp_path / "said",))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 128 + signal.SIGTERM
+    rung, line = (tmp_path / "said").read_text().splitlines()
+    assert rung == f"rung for {signal.SIGTERM.value}"
+    assert line.startswith("stopped by SIGTERM; the workers were told to save")
 
 
 @pytest.mark.ray
