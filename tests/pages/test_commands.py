@@ -13,7 +13,7 @@ from tests.manifests.exports.export_rows import synthetic_dataset
 from tests.pages.commands import JOBS, fault, job_model, lines_of
 from tests.pages.markdown import PAGES, ROOT, blocks, docstring_lines, inline_code
 
-LANGUAGES = {"sh", "python", "text", "yaml", "toml"}
+LANGUAGES = {"sh", "python", "text", "yaml", "toml", "{toctree}", "{eval-rst}"}
 SCRIPTS = [path for folder in ("jobs", "examples") for path in sorted((ROOT / folder).glob("[a-z]*.py"))]
 _COMMAND = re.compile(r"(python (jobs/|-m manifests )|reid-synth )")
 _FOLDERS = ("jobs", "pipeline", "manifests", "tests", "docs", "benchmarks", "examples", "findings", ".ci")
