@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from manifests.writing.merge import merge
     from manifests.writing.run import DatasetRun
 
+__version__ = "0.1.0"
+"""Of the whole distribution: the build reads it here."""
+
 __all__ = [
     "SCHEMAS",
     "ClassMap",

@@ -22,6 +22,7 @@ from manifests.reading.inputs import open_input
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import Dataset
 from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
+from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
@@ -77,6 +78,8 @@ def run_synthesis_job(
     if settings.source is not None:
         _warn(doubts_of_inputs(generators, open_dataset(settings.source)))
     annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
+    if annotated and settings.source is None:
+        check_mmpose()  # what is drawn is always annotated
 
     def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
         pose_model = annotated.pose if annotated else None
