@@ -22,7 +22,7 @@ rm -f .venv/.ready-*
 echo $(TORCH) > .venv/.torch
 endef
 
-.PHONY: setup tools demo test test-ray test-manifests test-rest test-portable chaos fuzz lint types bench lock clean
+.PHONY: setup tools demo test test-ray test-manifests test-rest test-portable chaos fuzz lint types docs bench lock clean
 
 setup: $(READY)
 
@@ -83,6 +83,11 @@ lint: tools
 
 types: tools
 	$(BIN)/mypy
+
+# The pages of docs/ as a site in build/docs; a link to nowhere ends it.
+docs: tools
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@echo "pages: build/docs/index.html"
 
 bench: tools
 	$(BIN)/python benchmarks/main_job.py

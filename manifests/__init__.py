@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from manifests.reading.query import query, rows_where
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
+    from manifests.signing.certificate import load_certificate
+    from manifests.signing.claims import Signer
     from manifests.writing.gc import collect_garbage
     from manifests.writing.merge import merge
     from manifests.writing.run import DatasetRun
@@ -38,6 +40,7 @@ __all__ = [
     "Dataset",
     "DatasetRun",
     "Request",
+    "Signer",
     "UserError",
     "collect_garbage",
     "content_id",
@@ -48,6 +51,7 @@ __all__ = [
     "export_huggingface",
     "export_market1501",
     "export_webdataset",
+    "load_certificate",
     "merge",
     "open_dataset",
     "query",
@@ -67,6 +71,8 @@ _HOME = {
     "content_id": "format.names",
     "diff": "showing.diff",
     "erase": "erasing.erase",
+    "load_certificate": "signing.certificate",
+    "Signer": "signing.claims",
     "expand": "format.soft_labels",
     "export_coco": "exports.coco",
     "export_huggingface": "exports.huggingface",
