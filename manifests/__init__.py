@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from manifests.format.soft_labels import ClassMap, expand
     from manifests.reading.dataset import Dataset, open_dataset
     from manifests.reading.query import query, rows_where
+    from manifests.reading.selection import Selection
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
     from manifests.writing.gc import collect_garbage
@@ -35,6 +36,7 @@ __all__ = [
     "Dataset",
     "DatasetRun",
     "Request",
+    "Selection",
     "UserError",
     "collect_garbage",
     "content_id",
@@ -59,6 +61,7 @@ _HOME = {
     "Dataset": "reading.dataset",
     "DatasetRun": "writing.run",
     "Request": "erasing.traces",
+    "Selection": "reading.selection",
     "UserError": "errors",
     "collect_garbage": "writing.gc",
     "content_id": "format.names",
