@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.checking.validate import validate
+from manifests.common.thumbnails import encode, open_image
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
@@ -25,7 +26,6 @@ from manifests.reading.dataset import open_dataset
 from manifests.reading.erasure_log import erasure_key, read_log
 from manifests.reading.origins import find_origins
 from manifests.showing.report import report_page
-from manifests.showing.report.pictures import encode, open_image
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import DatasetRun
 from tests.manifests.erasing.family import CLASSES, GONE, Family, erase_gone

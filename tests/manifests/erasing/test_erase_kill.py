@@ -76,9 +76,7 @@ def copied(uris: list[str], folder: Path) -> list[str]:
     return [str(shutil.copytree(uri, folder / Path(uri).name)) for uri in uris]
 
 
-def test_a_kill_leaves_the_old_or_the_new_state(
-    forkserver: ForkServerContext, uris: list[str], tmp_path: Path
-) -> None:
+def test_a_kill_leaves_the_old_or_the_new_state(forkserver: ForkServerContext, uris: list[str], tmp_path: Path) -> None:
     synthetic = uris[2:]
     steps = count_steps(forkserver, copied(synthetic, tmp_path / "whole"))
     assert steps > 30
