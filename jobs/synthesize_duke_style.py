@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from pipeline.cluster.embedded_default import prepare_embedded_sources
 from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, OutputUri, run_synthesis_job
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Input, run_job
 from pipeline.synthesis.plan_kinds import TRANSLATION, TranslationSettings
 
 
@@ -21,7 +21,9 @@ class Settings(AnnotatedJobSettings, TranslationSettings):
     """Make the images of a labelled source domain in the style of an unlabelled target domain, labels kept."""
 
     source: str | None = Field(None, description="URI of the labelled source manifest; without it, the toy world")
-    target: str | None = Field(None, description="URI of the target's manifest: its style is what is measured against")
+    target: Input[str | None] = Field(
+        None, description="URI of the target's manifest: its style is what is measured against"
+    )
     generator: str = Field(
         "ptgan_market_like_to_duke_like", description="shipped name, or what train_generator.py wrote"
     )

@@ -30,9 +30,12 @@ _FORMATS = ("market1501", "coco", "webdataset", "huggingface")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_uri(parser)
-    add_json(parser)
-    parser.add_argument("--to", required=True, choices=_FORMATS, dest="form", help="the form")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk")
+    parser.add_argument(
+        "--to", required=True, choices=_FORMATS, dest="form", metavar="FORMAT", help=f"{', '.join(_FORMATS)} [required]"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk [required]"
+    )
     parser.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
     parser.add_argument(
         "--shard-mb", type=positive, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
@@ -43,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="call the cameras 1 to N in file names of market1501, with a table of which is which",
     )
     parser.add_argument("--annotations", metavar="URI", help="masks and poses of source images, for coco")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
