@@ -17,15 +17,15 @@ if __name__ == "__main__":
     stop_quietly()  # what follows takes a second to import
 
 from manifests.commands import COMMANDS
-from manifests.common.command_line import Parser, program_name, wrapped
+from manifests.common.command_line import Parser, wrapped
 from manifests.errors import UserError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+def main(arguments: Sequence[str] | None = None, program: str = "python -m manifests") -> int:
+    """Run one command of ``program`` and return its exit status."""
     try:
         with stop_raises():
-            options = _parser().parse_args(arguments)
+            options = make_parser(program).parse_args(arguments)
             return COMMANDS[options.command].run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_stop(stop)
 
 
-def _parser() -> argparse.ArgumentParser:
-    program = program_name()
+def make_parser(program: str) -> argparse.ArgumentParser:
+    """The command line of every command; help calls it ``program``."""
     parser = Parser(
         prog=program,
         description="Look at a data set, check it, change what is in it, hand it on.",

@@ -9,21 +9,12 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import groupby
-from pathlib import Path
 from typing import Any, NoReturn
 
 from manifests.errors import UserError
 
 _FLAG_COLUMNS = 30
 """Flags as wide as this have their help beside them; wider ones have it below."""
-
-
-def program_name() -> str:
-    """What a user types to start this program: ``python jobs/train_reid.py``, ``python -m manifests``."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return f"python -m {called.parent.name}"
-    return f"python {called.absolute().parent.name}/{called.name}" if called.suffix == ".py" else called.name
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -28,7 +28,8 @@ from pipeline.common.settings.model import (
     Positional,
     Run,
 )
-from pipeline.common.settings.parser import argument_parser
+from pipeline.common.settings.options import options_of
+from pipeline.common.settings.parser import add_options, argument_parser
 from pipeline.common.settings.reading import faults, parse_settings
 from pipeline.common.settings.running import run_job
 
@@ -42,8 +43,10 @@ __all__ = [
     "Output",
     "Positional",
     "Run",
+    "add_options",
     "argument_parser",
     "faults",
+    "options_of",
     "parse_settings",
     "run_job",
 ]

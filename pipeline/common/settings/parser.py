@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from inspect import cleandoc
 from itertools import groupby
-from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -17,26 +15,32 @@ from manifests.common.command_line import Parser, Switch, columns, plain, wrappe
 from pipeline.common.settings.options import Option, options_of
 
 
-def argument_parser(model: type[BaseModel], program: str, everything: bool = True) -> Parser:
+def argument_parser(model: type[BaseModel], program: str, doc: str = "", everything: bool = True) -> Parser:
     """The parser of ``program``, whose settings are ``model``; it requires nothing, for a file may give it.
 
-    What was not given is not in the namespace. Help leaves advanced options out without ``everything``.
+    Help ends with the examples of ``doc``, the job's docstring, and leaves advanced options out without ``everything``.
+    What was not given is not in the namespace.
     """
-    options = options_of(model)
     parser = Parser(
         prog=program,
-        usage=_usage(program, options),
+        usage=_usage(program, options_of(model)),
         description=wrapped(cleandoc(model.__doc__ or "")),
-        epilog="\n".join(_epilog(model, program)),
+        epilog="\n".join(_epilog(doc, program)),
         add_help=False,
         argument_default=argparse.SUPPRESS,
     )
+    add_options(parser, model, everything)
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser, model: type[BaseModel], everything: bool = True) -> None:
+    """The options of `argument_parser` for any ``parser`` that has no ``--help`` yet."""
+    options = options_of(model)
     for group, members in groupby(options, key=lambda option: option.group):
         place = parser.add_argument_group(group)
         for option in members:
             _add(place, option, everything)
     _add_general(parser.add_argument_group("settings and help"), sum(option.advanced for option in options))
-    return parser
 
 
 def _add(place: argparse._ArgumentGroup, option: Option, everything: bool) -> None:
@@ -70,28 +74,23 @@ def _needed(option: Option) -> str:
     return option.metavar if option.required else f"[{option.metavar} ...]"
 
 
-def _epilog(model: type[BaseModel], program: str) -> Iterator[str]:
+def _epilog(doc: str, program: str) -> Iterator[str]:
     """Of the job's docstring: the commands in it, each with its comment above; then what is said after them."""
-    module = sys.modules.get(model.__module__)
-    _, *others = (getattr(module, "__doc__", None) or "").strip().split("\n\n")
-    script = f"python jobs/{Path(getattr(module, '__file__', None) or '').name}"
-    for part in others:
+    for part in doc.strip().split("\n\n")[1:]:
         yield ""
         if part.startswith("python "):
             yield "examples:"
             for command in part.replace("\\\n", " ").splitlines():
-                yield from _example(command, script, program)
+                yield from _example(command, program)
         else:
             yield wrapped(part)
 
 
-def _example(command: str, script: str, program: str) -> Iterator[str]:
+def _example(command: str, program: str) -> Iterator[str]:
     text, _, comment = command.partition(" # ")
     if comment:
         yield plain(f"  # {comment.strip()}")
-    words = " ".join(text.split())
-    if words.startswith(script):
-        words = program + words.removeprefix(script)
+    words = re.sub(r"^python \S+\.py", program, " ".join(text.split()))
     yield plain(_command(f"  {words}", columns() - 2, " " * 6, " \\"))
 
 

@@ -16,15 +16,16 @@ from pipeline.common.settings.options import flag_of, options_of
 from pipeline.common.settings.parser import argument_parser
 
 
-def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: str = "job") -> SettingsT:
+def parse_settings(model: type[SettingsT], arguments: Sequence[str], program: str = "job", doc: str = "") -> SettingsT:
     """Settings from command-line ``arguments`` (without the program's name) and an optional ``--config``.
 
-    ``--help``, ``--help-all`` and ``--print-config`` print and end the program by SystemExit.
+    Help shows the examples of ``doc``, the job's docstring. ``--help``, ``--help-all`` and ``--print-config`` print and
+    end the program by SystemExit.
 
     Raises:
         UserError: an unknown flag or key, a missing or bad value, an unreadable YAML file.
     """
-    parser = argument_parser(model, program, everything="--help-all" in arguments)
+    parser = argument_parser(model, program, doc, everything="--help-all" in arguments)
     given = vars(parser.parse_args(arguments))
     file, printed = given.pop("config", None), given.pop("print_config", False)
     options = {option.name: option for option in options_of(model)}

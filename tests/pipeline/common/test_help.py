@@ -77,7 +77,7 @@ class Job(Labels):
 
 def shown(columns: int, monkeypatch: pytest.MonkeyPatch, everything: bool = False) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
-    return argument_parser(Job, "reid-synth make images", everything).format_help()
+    return argument_parser(Job, "reid-synth make images", everything=everything).format_help()
 
 
 def test_help_has_groups_with_what_is_required_first_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,8 @@ def test_help_all_has_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_examples_are_those_of_the_docstring_under_the_programs_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = argument_parser(MODELS["synthesize_duke_style"], "reid-synth synthesize duke-style").format_help()
+    job = jobs.synthesize_duke_style
+    text = argument_parser(job.Settings, "reid-synth synthesize duke-style", job.__doc__ or "").format_help()
     assert text.endswith(
         """
 examples:
