@@ -20,13 +20,14 @@ from manifests.reading.summary import summarize
 from manifests.showing.page import render_page, write_page
 from manifests.showing.report import tables
 from manifests.showing.report.browse import all_rows
+from manifests.showing.report.coverage import coverages
 from manifests.showing.report.samples import make_sheets
 from manifests.showing.report.scores import Histogram, Score, histogram, known_scores
 from manifests.showing.report.title import title
 
 _HERE = resources.files(__name__)
 _TEMPLATE = _HERE / "report.html"
-_PARTS = tuple(_HERE / name for name in ("browse.html", "browse.css", "map.html", "map.css"))
+_PARTS = tuple(_HERE / name for name in ("browse.html", "browse.css", "map.html", "map.css", "coverage.html"))
 _SCRIPTS = (_HERE / "browse.js", _HERE / "map.js")
 _INDEXED: dict[Kind, tuple[str, ...]] = {
     "source": ("image_id", "identity", "camera", "consent_basis"),
@@ -82,6 +83,7 @@ def report_page(dataset: Dataset, origins: Origins, samples: int, pictures: int 
         "histograms": [histogram(frame, score) for score in scores],
         "rejects": tables.rejects(dataset),
         **vars(_by_camera(frame)),
+        "coverages": coverages(dataset, origins) if dataset.kind == "synthetic" else [],
         "labels": tables.label_lines(frame) if "label_rule" in frame.columns else [],
     }
     return render_page(_TEMPLATE, _PARTS, _SCRIPTS, **values)
