@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test test-ray test-manifests test-rest test-portable chaos fuzz lint types bench lock clean
+.PHONY: setup demo test test-ray test-manifests test-rest test-portable chaos fuzz lint types docs bench lock clean
 
 setup: $(READY)
 
@@ -58,6 +58,11 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+# The pages of docs/ as a site in build/docs; a link to nowhere ends it.
+docs: setup
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@echo "pages: build/docs/index.html"
 
 bench: setup
 	$(BIN)/python benchmarks/main_job.py

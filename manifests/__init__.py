@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from manifests.reading.selection import Selection
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
+    from manifests.signing.certificate import load_certificate
+    from manifests.signing.claims import Signer
     from manifests.writing.gc import collect_garbage
     from manifests.writing.merge import merge
     from manifests.writing.run import DatasetRun
+
+__version__ = "0.1.0"
+"""Of the whole distribution: the build reads it here."""
 
 __all__ = [
     "SCHEMAS",
@@ -37,6 +42,7 @@ __all__ = [
     "DatasetRun",
     "Request",
     "Selection",
+    "Signer",
     "UserError",
     "collect_garbage",
     "content_id",
@@ -47,6 +53,7 @@ __all__ = [
     "export_huggingface",
     "export_market1501",
     "export_webdataset",
+    "load_certificate",
     "merge",
     "open_dataset",
     "query",
@@ -67,6 +74,8 @@ _HOME = {
     "content_id": "format.names",
     "diff": "showing.diff",
     "erase": "erasing.erase",
+    "load_certificate": "signing.certificate",
+    "Signer": "signing.claims",
     "expand": "format.soft_labels",
     "export_coco": "exports.coco",
     "export_huggingface": "exports.huggingface",

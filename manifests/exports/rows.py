@@ -18,6 +18,7 @@ from manifests.format.schema import ROW_ID
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers
 from manifests.reading.selection import Selection
+from manifests.signing.claims import Signer, facts_of
 
 _BATCH = 100
 
@@ -76,8 +77,10 @@ def _of_file(shard: Shard, rows: RowNumbers, columns: Sequence[str] | None) -> I
         start += size
 
 
-def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
+def image_file(dataset: Dataset, row: Mapping[str, Any], signer: Signer | None = None) -> tuple[bytes, str]:
     """A row's image as the bytes of a file, marked if the row is synthetic, and the file name's suffix.
+
+    A ``signer`` of each image signs it, marks included.
 
     Raises:
         UserError: the image is not the one that its row names, is no picture, or is a synthetic one in a format that
@@ -95,4 +98,6 @@ def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
             data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])
         except ValueError as error:
             raise UserError(f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} is broken: {error}") from None
+        if signer is not None and signer.each:
+            data = signer.image(data, facts_of(row["sample_id"], [row["recipe"]], [row["plan_id"]]))
     return data, suffix_of(dataset, row[ROW_ID[dataset.kind]], data)

@@ -22,6 +22,7 @@ from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.storage.whole_files import open_storage
 from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
+from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
@@ -169,6 +170,8 @@ def _check(settings: SynthesisJobSettings) -> GeneratorSet:
             if annotations is not None:
                 check_belonging(annotations, source)
         _warn(doubts_of_inputs(generators, source))
+    elif isinstance(settings, AnnotatedJobSettings):
+        check_mmpose()  # what is drawn is always annotated
     return generators
 
 
