@@ -70,6 +70,15 @@ def settings_for(recipe: type[Recipe]) -> type[TrainJob]:
     return create_model("Settings", __base__=bases, __doc__=TrainJob.__doc__)
 
 
+_OF_ALL: dict[str, Any] = {
+    name: (field.annotation, field)
+    for recipe in RECIPES.values()
+    for name, field in recipe.settings_model.model_fields.items()
+}
+Settings = create_model("Settings", __base__=TrainJob, **_OF_ALL)
+"""What any of the recipes takes: all that the completion of the command line offers."""
+
+
 def main(settings: TrainJob) -> int:
     """Train (or go on training) and write the result."""
     use_threads(settings.threads)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from manifests.format.soft_labels import ClassMap, expand
     from manifests.reading.dataset import Dataset, open_dataset
     from manifests.reading.query import query, rows_where
+    from manifests.reading.selection import Selection
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
     from manifests.signing.certificate import load_certificate
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from manifests.writing.merge import merge
     from manifests.writing.run import DatasetRun
 
+__version__ = "0.1.0"
+"""Of the whole distribution: the build reads it here."""
+
 __all__ = [
     "SCHEMAS",
     "ClassMap",
     "Dataset",
     "DatasetRun",
     "Request",
+    "Selection",
     "Signer",
     "UserError",
     "collect_garbage",
@@ -63,6 +68,7 @@ _HOME = {
     "Dataset": "reading.dataset",
     "DatasetRun": "writing.run",
     "Request": "erasing.traces",
+    "Selection": "reading.selection",
     "UserError": "errors",
     "collect_garbage": "writing.gc",
     "content_id": "format.names",

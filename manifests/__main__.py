@@ -20,9 +20,9 @@ from manifests.commands import COMMANDS
 from manifests.errors import UserError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, program: str = "python -m manifests") -> int:
+    """Run one command of ``program`` and return its exit status."""
+    options = make_parser(program).parse_args(arguments)
     try:
         with stop_raises():
             return COMMANDS[options.command].run(options)
@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_stop(stop)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m manifests", description="Look at and check a data set.")
+def make_parser(program: str) -> argparse.ArgumentParser:
+    """The command line of every command; help calls it ``program``."""
+    parser = argparse.ArgumentParser(prog=program, description="Look at and check a data set.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
         form = argparse.RawDescriptionHelpFormatter

@@ -17,9 +17,14 @@ import manifests
 from manifests import ClassMap
 from tests.manifests.people_rows import people_source, people_synthetic, write
 
-_NO_TOOLS = ("SCHEMAS", "Dataset", "Request", "UserError")
+_NO_TOOLS = ("SCHEMAS", "Dataset", "Request", "Selection", "UserError")
 """What others return, take and raise, or a table: their examples show these."""
-SHOWN = [*(name for name in manifests.__all__ if name not in _NO_TOOLS), "Dataset.read", "Dataset.scan"]
+SHOWN = [
+    *(name for name in manifests.__all__ if name not in _NO_TOOLS),
+    "Dataset.read",
+    "Dataset.scan",
+    "Dataset.where",
+]
 
 
 @pytest.fixture(scope="module")

@@ -61,11 +61,6 @@ def write_page(output: str, text: str) -> str:
     return storage.locate(name)
 
 
-def data_uri(data: bytes, media_type: str) -> str:
-    """``data`` as an address that holds it."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-
-
 def amount(value: int) -> str:
     """A count, its thousands set apart."""
     return f"{value:,}"

@@ -10,13 +10,13 @@ import polars as pl
 from markupsafe import Markup
 
 from manifests.common.json_text import lenient_json
+from manifests.common.thumbnails import encode, open_image
 from manifests.format.schema import ROW_ID, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.origins import Origins, Row, find_images
 from manifests.reading.rows import fetch_rows
 from manifests.reading.summary import spread_places
-from manifests.showing.report.pictures import encode, open_image
 from manifests.showing.report.samples import source_digest
 from manifests.showing.report.scores import Score
 from manifests.showing.report.targets import Target, TargetImages

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from manifests.__main__ import main
+from manifests.common.thumbnails import encode, open_image
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.format.schema import SOURCE_SCHEMA
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.showing.report import write_report
-from manifests.showing.report.pictures import encode, open_image
 from manifests.storage.whole_files import open_storage
 from tests.manifests.manifest_rows import annotation_rows, sha, source_rows, synthetic_rows
 from tests.manifests.people_rows import noise_rows, write

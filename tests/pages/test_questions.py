@@ -1,8 +1,7 @@
-"""The questions that the README asks of a data set, run as they stand there."""
+"""The questions that docs/looking.md asks of a data set, run as they stand there."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,18 @@ from manifests.format.soft_labels import expand
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, PLAN_ID, sha, source_rows, synthetic_rows
+from tests.pages.markdown import DOCS, blocks
 
-README = Path(__file__).resolve().parents[3] / "README.md"
-HEADING = "## Ask it questions"
+PAGE = DOCS / "looking.md"
+
 Row = dict[str, Any]
 
 
 def code_blocks() -> list[str]:
-    section = README.read_text(encoding="utf-8").partition(f"\n{HEADING}\n")[2].partition("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    """Those below the page's second heading."""
+    text = PAGE.read_text(encoding="utf-8")
+    head = text[: text.index("\n## Ask it questions\n")].count("\n")
+    return [block.text for block in blocks(PAGE) if block.language == "python" and block.line > head]
 
 
 def write(uri: str, kind: Any, rows: list[Row], schema: pa.Schema) -> Dataset:
@@ -37,7 +39,7 @@ def write(uri: str, kind: Any, rows: list[Row], schema: pa.Schema) -> Dataset:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> list[Row]:
-    """Eight source images, where the README looks for them."""
+    """Eight source images, where the page looks for them."""
     rows = source_rows(8)
     return (
         write(f"{tmp_path}/runs/demo/sources/market-like", "source", rows.to_pylist(), rows.schema).read().to_pylist()
@@ -62,10 +64,9 @@ def rows(tmp_path: Path, sources: list[Row]) -> list[Row]:
 def answers(rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[pl.DataFrame]:
     """What the section prints, block after block."""
     monkeypatch.chdir(tmp_path)
-    blocks = code_blocks()
     printed: list[pl.DataFrame] = []
     known: dict[str, Any] = {"print": printed.append}
-    for block in blocks:
+    for block in code_blocks():
         assert len(block.strip().splitlines()) <= 4
         exec(block, known)
     assert len(printed) == 5

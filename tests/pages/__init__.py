@@ -1,0 +1,1 @@
+"""What the pages say must hold: commands that are understood, code that runs, links that lead somewhere."""
