@@ -3,8 +3,8 @@
 A claim says how its asset came to be (action ``c2pa.created`` with IPTC's or C2PA's digital source type) and of what
 it is, in the terms of XMP (assertion ``cawg.metadata``), so that no vocabulary of our own has to be known.
 
-C2PA, "Technical Specification", version 2.2: claims (section 10), embedding in JPEG, PNG and WebP (A.3), manifests
-beside their asset (11.4), digital source types (18.15.2). Two signatures of one thing differ: both have a name of their
+C2PA, "Technical Specification", version 2.2: on claims, on embedding in JPEG, PNG and WebP, on manifests that stand
+beside their asset, on digital source types. Two signatures of one thing differ: both have a name of their
 own, and signatures on curves are made with a random number.
 """
 
@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from manifests import __version__
 from manifests.errors import UserError, first_line
 from manifests.format.schema import DIGITAL_SOURCE_TYPE
 from manifests.reading.runs import SOFTWARE
@@ -52,7 +52,7 @@ class Signer:
         import c2pa
 
         self.name, self.each = certificate.name, each
-        self._generator = {"name": SOFTWARE, "version": __version__}
+        self._generator = {"name": SOFTWARE, "version": _version()}
         self._context = context()
         # What it raises is no public type of the library's but its common base.
         self._error = c2pa.C2paError
@@ -123,6 +123,13 @@ def facts_of(identifier: str, recipes: Sequence[str], plans: Sequence[str]) -> d
         "Iptc4xmpExt:DigitalSourceType": DIGITAL_SOURCE_TYPE,
         "Iptc4xmpExt:AISystemUsed": f"{SOFTWARE}, recipe {', '.join(recipes)}",
     }
+
+
+def _version() -> str:
+    try:
+        return version(SOFTWARE)
+    except PackageNotFoundError:  # run from its source
+        return "0"
 
 
 def _digest(path: Path) -> str:
