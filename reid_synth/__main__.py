@@ -55,7 +55,7 @@ def _run(verb: Verb, arguments: list[str]) -> int:
     if verb.kind == "command":
         from manifests.__main__ import main as run_command
 
-        return run_command([verb.name, *arguments])
+        return run_command([verb.name, *arguments], _PROGRAM)
     _run_script(verb, arguments)
     return 0
 

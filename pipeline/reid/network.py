@@ -17,7 +17,7 @@ from torchvision.models.resnet import BasicBlock, resnet50
 from manifests.errors import UserError, one_line
 from pipeline.checkpoints import resolve
 from pipeline.checkpoints.state import load_state
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 
 PARTS = 6
 """Horizontal stripes of local max pooling."""
@@ -27,13 +27,16 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class NetworkSettings(JobSettings):
     """Which network is built."""
 
+    group = "network"
     backbone: Literal["resnet18", "resnet50"] = Field(
         default="resnet18", description="resnet18: small, for CPUs; resnet50: the published baselines'"
     )
-    channels: int = Field(
+    channels: Advanced[int] = Field(
         default=32, ge=4, le=1024, multiple_of=4, description="of resnet18's first stage (64 in He et al., CVPR 2016)"
     )
-    last_stride: Literal[1, 2] = Field(default=1, description="stride of the last stage (Luo et al., section 3.4)")
+    last_stride: Advanced[Literal[1, 2]] = Field(
+        default=1, description="stride of the last stage (Luo et al., section 3.4)"
+    )
 
 
 class ReidNetwork(nn.Module):

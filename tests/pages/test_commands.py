@@ -73,8 +73,14 @@ def test_faults_are_found(line: str, said: str | None) -> None:
 def known_flags() -> set[str]:
     """The flags of all jobs, recipes and commands."""
     models = [job_model(job, []) for job in JOBS] + [recipe.settings_model for recipe in RECIPES.values()]
-    fields = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    flags = {"--" + name.replace("_", "-") for name in fields} | {"--help", "--help-all", "--config", "--print-config"}
+    fields = {(field.alias or name, field.annotation) for model in models for name, field in model.model_fields.items()}
+    flags = {"--" + name.replace("_", "-") for name, _ in fields} | {
+        "--help",
+        "--help-all",
+        "--config",
+        "--print-config",
+    }
+    flags |= {"--no-" + name.replace("_", "-") for name, kind in fields if kind is bool}
     for path in (ROOT / "manifests/commands").glob("*.py"):
         flags |= set(re.findall(r'"(--[a-z][a-z-]*)"', path.read_text(encoding="utf-8")))
     return flags

@@ -44,10 +44,13 @@ def test_a_part_has_the_other_models_settings_and_no_more() -> None:
     [
         ([], "--source is required"),
         (["--source", "a", "--per-image", "0"], "--per-image: Input should be greater than or equal to 1"),
-        (["--source", "a", "--nonsense", "1"], "unrecognized arguments: --nonsense"),
-        (["--source", "a", "--recipe", "dcgan"], "ptgan"),
+        (["--source", "a", "--nonsense", "1"], "unknown option --nonsense"),
+        (["--source", "a", "--recipe", "cyclegna"], "(got 'cyclegna') (did you mean cyclegan?)"),
+        (["--sorce", "a", "--camera", "1", "--xyz"], "unknown options --sorce (did you mean --source?), --xyz"),
+        (["--source", "a", "b"], "unexpected argument 'b'"),
+        (["--per-image", "x", "--no-dry-run=1"], "--no-dry-run: ignored explicit argument '1'"),
         (["--config", "/nowhere.yaml"], "cannot read the configuration file /nowhere.yaml"),
-        (["--config"], "--config needs a value"),
+        (["--config"], "--config: expected one argument"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], expected: str) -> None:
