@@ -4,8 +4,8 @@ python benchmarks/detection.py --photographs FOLDER
 
 1,000 pictures that the shipped generator makes of drawn people are at hand. Asked are copies of each by five
 distortions, and, as false alarms: 1,000 other pictures of the same generator (other drawn people), the drawn images
-that the 1,000 were made from, and, where FOLDER names some, photographs. Written is how many copies are found, as whose,
-and the differences in between which the threshold lies.
+that the 1,000 were made from, and, where FOLDER names some, photographs. Written is how many copies are found, as
+whose, and the differences in between which the threshold lies.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sign-cert", metavar="FILE", help="sign as C2PA has it, with this chain of certificates (PEM)"
     )
     parser.add_argument("--sign-key", metavar="FILE", help="the private key of its first certificate (PEM)")
+    parser.add_argument("--sign-time-authority", metavar="URL", help="one that stamps the time of signing (RFC 3161)")
     parser.add_argument("--sign-each", action="store_true", help="sign every image, too: some 4 kB more a file")
     add_json(parser)
 
@@ -92,6 +93,8 @@ def _check_options(options: argparse.Namespace) -> None:
         raise UserError(f"--annotations goes with --to coco: --to {form} writes what the rows hold")
     if (options.sign_cert is None) != (options.sign_key is None):
         raise UserError("--sign-cert FILE and --sign-key FILE go together")
+    if options.sign_time_authority is not None and options.sign_cert is None:
+        raise UserError("--sign-time-authority goes with --sign-cert FILE and --sign-key FILE")
     if options.sign_each and (options.sign_cert is None or form == "huggingface"):
         raise UserError("--sign-each goes with --sign-cert and a form that has image files: huggingface has shards")
     if options.where is not None and form == "huggingface":
@@ -116,4 +119,5 @@ def _signer(options: argparse.Namespace) -> Signer | None:
     if options.sign_cert is None:
         return None
     password = os.environ.get(PASSWORD)
-    return Signer(load_certificate(options.sign_cert, options.sign_key, password), options.sign_each)
+    certificate = load_certificate(options.sign_cert, options.sign_key, password)
+    return Signer(certificate, options.sign_each, options.sign_time_authority)

@@ -34,7 +34,7 @@ def load_certificate(chain: str, key: str, password: str | None = None) -> Certi
     """The PEM chain (signer's certificate first, with or without the root) and the PEM key of the files so called.
 
     Raises:
-        UserError: a file cannot be read or holds none, the key is of a kind that C2PA 2.2 (section 13.2.1) does not
+        UserError: a file cannot be read or holds none, the key is of a kind that C2PA 2.2 does not
             allow, encrypted by another ``password``, or not the certificate's; the certificate's time is over or has
             not come; the extra is missing.
 

@@ -3,8 +3,8 @@
 A claim says how its asset came to be (action ``c2pa.created`` with IPTC's or C2PA's digital source type) and of what
 it is, in the terms of XMP (assertion ``cawg.metadata``), so that no vocabulary of our own has to be known.
 
-C2PA, "Technical Specification", version 2.2: claims (section 10), embedding in JPEG, PNG and WebP (A.3), manifests
-beside their asset (11.4), digital source types (18.15.2). Two signatures of one thing differ: both have a name of their
+C2PA, "Technical Specification", version 2.2: on claims, on embedding in JPEG, PNG and WebP, on manifests that stand
+beside their asset, on digital source types. Two signatures of one thing differ: both have a name of their
 own, and signatures on curves are made with a random number.
 """
 
@@ -39,12 +39,16 @@ _ANY = "application/octet-stream"
 class Signer:
     """Signs with one certificate: a list of all files of an export, and with ``each`` every image too.
 
+    ``time_authority`` is the http address of one that stamps the list's signature (RFC 3161), so that it holds when the
+    certificate is over; images are not stamped, each would ask it.
+
     Raises:
-        UserError: the library does not take the certificate (it is self-signed, or for another use), or is missing.
+        UserError: the library does not take the certificate (it is self-signed, or for another use) or is missing, or
+            the authority does not answer.
     """
 
     @needs_extra
-    def __init__(self, certificate: Certificate, each: bool = False) -> None:
+    def __init__(self, certificate: Certificate, each: bool = False, time_authority: str | None = None) -> None:
         import c2pa
 
         self.name, self.each = certificate.name, each
@@ -52,11 +56,13 @@ class Signer:
         self._context = context()
         # What it raises is no public type of the library's but its common base.
         self._error = c2pa.C2paError
-        info = c2pa.C2paSignerInfo(certificate.algorithm, certificate.chain, certificate.key, None)
+        self._authority = time_authority
+        own = certificate.algorithm, certificate.chain, certificate.key
         try:
-            self._signer = c2pa.Signer.from_info(info)
+            self._plain = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*own, None))
+            self._stamped = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*own, time_authority))
         except self._error as error:
-            raise _refused(error) from None
+            raise self._refused(error) from None
         self._sign(b"trial", _ANY, DIGITAL_SOURCE_TYPE, {}, embed=False)
 
     def image(self, data: bytes, facts: Mapping[str, Any]) -> bytes:
@@ -81,10 +87,17 @@ class Signer:
             builder = c2pa.Builder(claim, context=self._context)
             if not embed:
                 builder.set_no_embed()
-            manifest: bytes = builder.sign(self._signer, kind, io.BytesIO(data), signed)
+            signer = self._plain if embed else self._stamped
+            manifest: bytes = builder.sign(signer, kind, io.BytesIO(data), signed)
         except self._error as error:
-            raise _refused(error) from None
+            raise self._refused(error) from None
         return signed.getvalue() if embed else manifest
+
+    def _refused(self, error: Exception) -> UserError:
+        said = first_line(error)
+        if self._authority is not None and ("http" in said or "time stamp" in said):
+            return UserError(f"the time authority {self._authority} gives no stamp: {said}")
+        return UserError(f"the certificate cannot sign: {said}; C2PA asks for one of a certificate authority")
 
 
 def sign_folder(signer: Signer, folder: Path, facts: Mapping[str, Any]) -> None:
@@ -122,7 +135,3 @@ def _version() -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _refused(error: Exception) -> UserError:
-    return UserError(f"the certificate cannot sign: {first_line(error)}; C2PA asks for one of a certificate authority")

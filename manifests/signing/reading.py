@@ -48,10 +48,12 @@ def signature_beside(picture: Path, data: bytes, trust: str | None = None) -> Si
     digest = hashlib.sha256(data).hexdigest()
     for folder in picture.absolute().parents[:_ABOVE]:
         sums, manifest = folder / SUMS, folder / (SUMS + SIDECAR)
-        if sums.is_file() and manifest.is_file():
-            content = sums.read_bytes()
-            if digest in listed(content):
-                return _read(content, "text/plain", manifest.read_bytes(), trust, f"of the list {sums}")
+        try:
+            content, claim = sums.read_bytes(), manifest.read_bytes()
+        except OSError:  # none is there, or none for us
+            continue
+        if digest in listed(content):
+            return _read(content, "text/plain", claim, trust, f"of the list {sums}")
     return None
 
 
@@ -68,7 +70,7 @@ def _read(data: bytes, kind: str, manifest: bytes | None, trust: str | None, fou
             return None
         return Signature(False, first_line(error), "nobody", False, False, None, found)
     wrong = sorted({one["code"] for one in failures} - {"signingCredential.untrusted"})
-    said = {one["label"].partition("__")[0]: one["data"] for one in active.get("assertions", ())}
+    said = {one["label"].partition("__")[0]: one.get("data") for one in active.get("assertions", ())}
     holds = state in ("Valid", "Trusted")
     return Signature(
         holds,

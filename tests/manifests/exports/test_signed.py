@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from manifests.__main__ import main
 from manifests.checking.validate import validate
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset, with_image
 from tests.manifests.manifest_rows import PLAN_ID
-from tests.manifests.signing.authority import write_chain
+from tests.manifests.signing.authority import TimeAuthority, write_chain
 
 c2pa = pytest.importorskip("c2pa")
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -133,6 +135,24 @@ def test_a_key_with_a_password(
     assert main(command) == 0
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl stamps the time here")
+def test_the_time_of_signing_is_stamped(
+    uri: str, output: Path, signing: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic_dataset(uri, sizes=(1,))
+    command = ["export", uri, "--to", "market1501", "--output", str(output), *signing, "--sign-time-authority"]
+    with TimeAuthority(tmp_path / "time") as authority:
+        assert main([*command, authority.url]) == 0
+    manifest = (output / "SHA256SUMS.c2pa").read_bytes()
+    with c2pa.Reader("text/plain", io.BytesIO((output / "SHA256SUMS").read_bytes()), manifest) as reader:
+        assert datetime.fromisoformat(reader.get_active_manifest()["signature_info"]["time"]) <= datetime.now(UTC)
+        said = [one["code"] for one in reader.get_validation_results()["activeManifest"]["success"]]
+    assert "timeStamp.validated" in said
+    capsys.readouterr()
+    assert main([*command[:-1], "--output", f"{output}-2", "--sign-time-authority", authority.url]) == 2
+    assert f"error: the time authority {authority.url} gives no stamp: " in capsys.readouterr().err
+
+
 def test_certificates_that_cannot_sign_are_one_line(
     uri: str, tmp_path: Path, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +170,7 @@ def test_certificates_that_cannot_sign_are_one_line(
         (["--sign-cert", str(text), *good[2:]], "text holds no certificate in PEM form"),
         (good[:2], "--sign-cert FILE and --sign-key FILE go together"),
         (["--sign-each"], "--sign-each goes with --sign-cert"),
+        (["--sign-time-authority", "http://localhost"], "--sign-time-authority goes with --sign-cert"),
         (write_chain(tmp_path / "small", rsa.generate_private_key(65537, 1024)), "of a kind that C2PA does not sign"),
         (write_chain(tmp_path / "dsa", dsa.generate_private_key(2048)), "of a kind that C2PA does not sign"),  # type: ignore[arg-type]
     ):
