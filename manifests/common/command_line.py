@@ -19,7 +19,7 @@ _FLAG_COLUMNS = 30
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`` (did you mean X?)``, where one of the ``known`` is near to ``name``; else nothing."""
-    near = get_close_matches(name, [str(one) for one in known], n=1)
+    near = get_close_matches(name, [str(one) for one in known], n=1, cutoff=0.7)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

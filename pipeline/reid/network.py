@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, resnet50
 
 from manifests.errors import UserError, one_line
 from pipeline.checkpoints import resolve
@@ -142,6 +141,8 @@ class _NarrowShortcut(nn.Conv2d):
 
 
 def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock  # seconds to import, for which --help need not wait
+
     shortcut = None
     if stride != 1 or channels_in != channels_out:
         kind = _NarrowShortcut if channels_in < 16 else nn.Conv2d
@@ -152,6 +153,8 @@ def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
 
 
 def _resnet50(settings: NetworkSettings) -> tuple[nn.Sequential, nn.ModuleList, int]:
+    from torchvision.models.resnet import resnet50
+
     whole = resnet50(weights=None)
     first = whole.layer4[0]
     first.conv2.stride = first.downsample[0].stride = (settings.last_stride, settings.last_stride)
