@@ -8,21 +8,12 @@ Generators: the folder of a camstyle training (one generator for each pair of ca
 
 from __future__ import annotations
 
-from functools import partial
-
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
+from pipeline.cluster.synthesis_job import run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.plan_kinds import CAMERAS, CameraSettings
-
-
-class Settings(AnnotatedJobSettings, CameraSettings):
-    """Make each image of a labelled source as its other cameras would show it, labels kept."""
-
-    output: OutputUri = "runs/camera-styles"
-
+from pipeline.synthesize import CameraStylesSettings as Settings
 
 if __name__ == "__main__":
-    run_job(Settings, partial(run_synthesis_job, CAMERAS))
+    run_job(Settings, run_synthesis_job)

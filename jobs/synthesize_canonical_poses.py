@@ -8,21 +8,12 @@ Generators: pngan; pix2pix, which reads no image and makes its people up out of 
 
 from __future__ import annotations
 
-from functools import partial
-
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pipeline.cluster.synthesis_job import AnnotatedJobSettings, OutputUri, run_synthesis_job
+from pipeline.cluster.synthesis_job import run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.plan_kinds import POSES, PoseSettings
-
-
-class Settings(AnnotatedJobSettings, PoseSettings):
-    """Make each person of a labelled source in other poses, labels kept."""
-
-    output: OutputUri = "runs/canonical-poses"
-
+from pipeline.synthesize import CanonicalPosesSettings as Settings
 
 if __name__ == "__main__":
-    run_job(Settings, partial(run_synthesis_job, POSES))
+    run_job(Settings, run_synthesis_job)

@@ -8,21 +8,12 @@ Generators: gan_lsro (anyone), cgan (anyone, as each camera sees them in turn). 
 
 from __future__ import annotations
 
-from functools import partial
-
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pipeline.cluster.synthesis_job import OutputUri, SynthesisJobSettings, run_synthesis_job
+from pipeline.cluster.synthesis_job import run_synthesis_job
 from pipeline.common.settings import run_job
-from pipeline.synthesis.plan_kinds import PEOPLE, PeopleSettings
-
-
-class Settings(SynthesisJobSettings, PeopleSettings):
-    """Make images of people who do not exist, with labels over the people of a labelled source."""
-
-    output: OutputUri = "runs/random-people"
-
+from pipeline.synthesize import RandomPeopleSettings as Settings
 
 if __name__ == "__main__":
-    run_job(Settings, partial(run_synthesis_job, PEOPLE))
+    run_job(Settings, run_synthesis_job)

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from manifests.format.soft_labels import ClassMap, expand
     from manifests.reading.dataset import Dataset, open_dataset
     from manifests.reading.query import query, rows_where
+    from manifests.reading.selection import Selection
     from manifests.showing.diff import diff
     from manifests.showing.trace import trace
+    from manifests.signing.certificate import load_certificate
+    from manifests.signing.claims import Signer
     from manifests.writing.gc import collect_garbage
     from manifests.writing.merge import merge
     from manifests.writing.run import DatasetRun
+
+__version__ = "0.1.0"
+"""Of the whole distribution: the build reads it here."""
 
 __all__ = [
     "SCHEMAS",
@@ -35,6 +41,8 @@ __all__ = [
     "Dataset",
     "DatasetRun",
     "Request",
+    "Selection",
+    "Signer",
     "UserError",
     "collect_garbage",
     "content_id",
@@ -45,6 +53,7 @@ __all__ = [
     "export_huggingface",
     "export_market1501",
     "export_webdataset",
+    "load_certificate",
     "merge",
     "open_dataset",
     "query",
@@ -59,11 +68,14 @@ _HOME = {
     "Dataset": "reading.dataset",
     "DatasetRun": "writing.run",
     "Request": "erasing.traces",
+    "Selection": "reading.selection",
     "UserError": "errors",
     "collect_garbage": "writing.gc",
     "content_id": "format.names",
     "diff": "showing.diff",
     "erase": "erasing.erase",
+    "load_certificate": "signing.certificate",
+    "Signer": "signing.claims",
     "expand": "format.soft_labels",
     "export_coco": "exports.coco",
     "export_huggingface": "exports.huggingface",

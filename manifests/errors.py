@@ -9,6 +9,10 @@ class UserError(Exception):
     Command-line entry points print it as ``error: ...`` on stderr and exit with status 2.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback, which would bury the line."""
+        return [f"error: {self}"]
+
 
 class PassingError(UserError):
     """A fault of the world outside that may be over by now (a store that did not answer): worth another try."""

@@ -7,12 +7,17 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
+import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
+from traitlets.config import Config
 
 from manifests import open_dataset
 from manifests.reading.dataset import Dataset
@@ -101,3 +106,49 @@ def test_questions_are_answered(tmp_path: Path, dataset: Dataset) -> None:
     assert "12 synthetic rows in 2 files" in said
     assert "ptgan" in said
     assert "soft labels (12, 3), mean entropy 0.291 nats; the surest row says" in said
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """What a notebook's kernel runs cells by, in this process: no second start of Python and torch."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    config = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    yield InteractiveShell(config=config, user_module=ModuleType("notebook"))
+    sys.modules.pop("notebook")
+
+
+def test_the_notebook_makes_shows_filters_and_loads(
+    tmp_path: Path,
+    shell: InteractiveShell,
+    toy_sources: ToySources,
+    toy_annotations: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo = {"sources/market-like": toy_sources.market, "sources/duke-like": toy_sources.duke}
+    for place, uri in {**demo, "dataset-annotations": toy_annotations}.items():
+        path = tmp_path / "runs/demo" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(uri)
+    notebook = nbformat.read(ROOT / "examples/five_lines.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs for cell in cells), "outputs say what was so once"
+    shown = []
+    for cell in cells:
+        done = shell.run_cell(cell.source)
+        done.raise_error()
+        shown.append(shell.display_formatter.format(done.result)[0])
+    whole, some, batch = shown[-3:]
+    data = open_dataset("runs/mine")
+    assert whole["text/plain"] == repr(data) == f"<Dataset {data.uri}: {data.snapshot.rows} synthetic rows in 1 file>"
+    assert whole["text/html"].count("data:image/webp;base64,") == min(24, data.snapshot.rows)
+    good = data.where("quality.foreground_fidelity > 0.5")
+    assert some["text/html"].count("data:image/webp;base64,") == len(good) > 4
+    assert "torch.Size([4, 3, 128, 64])" in batch["text/plain"]
+    capsys.readouterr()
+    shell.run_cell("data.where('nothing > 1')")
+    said = capsys.readouterr()
+    assert (said.out + said.err).startswith("error: --where 'nothing > 1': ")
+    assert "Traceback" not in said.out + said.err

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "torchvision", "ray", "mmpose", "mmengine", "mmcv", "segment_anything")
 WITHOUT_TORCH = (
+    "reid_synth.__main__",
+    "manifests.commands",
     "manifests.writing.run",
     "pipeline.checkpoints",
     "pipeline.cluster.pool",

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from manifests import __version__
 from manifests.reading.dataset import Dataset
 from tests.manifests.people_rows import people_source, write
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("manifests", "pipeline", "reid_synth", "jobs")
 COMPARISON = """
 from pathlib import Path
 from pipeline.experiments.comparison.page import write_comparison
@@ -46,15 +48,22 @@ for name, checkpoint in sorted(CHECKPOINTS.items()):
         load[checkpoint.format](name)
         print(name)
 """
+JOB = """
+import sys
+from reid_synth.__main__ import main
+world = "--identities 2 --images-per-camera 1 --distractors 0 --junk 0 --domains market-like --workers 1 --output world"
+sys.argv = ["reid-synth", "make", "toyworld", *world.split()]
+main()
+"""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of this tree, so that no build lies about in it."""
     copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("built")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in ("manifests", "pipeline"):
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     _uv("build", "--wheel", "--no-build-isolation", "--out-dir", str(built), str(copy))
     (made,) = built.glob("*.whl")
@@ -90,10 +99,15 @@ def run(installed: Path, folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_every_file_of_the_packages_is_in_it(wheel: Path) -> None:
-    files = [path for name in ("manifests", "pipeline") for path in (ROOT / name).rglob("*") if path.is_file()]
-    ours = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
-    assert ours - set(zipfile.ZipFile(wheel).namelist()) == set()
+def test_every_file_of_the_packages_is_in_it_and_no_folder_beside_them(wheel: Path) -> None:
+    files = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file()]
+    ours = [path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"]
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"reid_synth/{name}" if name.startswith("jobs/") else name for name in ours} - names == set()
+    assert {name.split("/")[0] for name in names} == {
+        *("manifests", "pipeline", "reid_synth"),
+        f"reid_synth-{__version__}.dist-info",
+    }
 
 
 def test_the_installed_packages_are_those_that_run(installed: Path, tmp_path: Path) -> None:
@@ -101,8 +115,8 @@ def test_the_installed_packages_are_those_that_run(installed: Path, tmp_path: Pa
     assert found.split() == [str(installed / name / "__init__.py") for name in ("manifests", "pipeline")]
 
 
-def test_the_report_of_a_data_set(installed: Path, tmp_path: Path, dataset: Dataset) -> None:
-    run(installed, tmp_path, "-m", "manifests", "report", dataset.uri, "--output", "report.html")
+def test_the_command_looks_at_a_data_set(installed: Path, tmp_path: Path, dataset: Dataset) -> None:
+    run(installed, tmp_path, str(installed / "bin/reid-synth"), "report", dataset.uri, "--output", "report.html")
     assert "<style>" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -116,7 +130,7 @@ def said(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     record = {"identity": {"steps": 10}, "figures": {"fid": 2.9}, "lines": [], "training_seconds": 3.4}
     (folder / "ptgan" / RECORD).write_text(json.dumps(record))
     (folder / "ptgan" / PICTURE).write_bytes(b"")
-    lines = run(installed, folder, "-c", COMPARISON + BENCHMARK + CHECKPOINTS).splitlines()
+    lines = run(installed, folder, "-c", COMPARISON + BENCHMARK + CHECKPOINTS + JOB).splitlines()
     return [*(str(folder / page) for page in lines[:2]), *lines[2:]]
 
 
@@ -128,4 +142,9 @@ def test_the_pages_of_comparison_and_benchmark(said: list[str]) -> None:
 
 def test_the_shipped_checkpoints_and_the_configuration_of_the_pose_model(said: list[str]) -> None:
     shipped = sorted(path.stem for path in (ROOT / "pipeline/checkpoints/weights").glob("*.safetensors"))
-    assert said[2:] == shipped
+    assert said[2:-2] == shipped
+
+
+def test_a_job_of_the_command(said: list[str]) -> None:
+    assert said[-2].startswith("reid-synth make toyworld: ")
+    assert said[-1] == "world/market-like: 6 train, 5 query, 5 gallery, 0 junk, 0 distractors"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
-from manifests.commands import describe, diff, erase, export, files, gc, merge, report, show, trace, validate
+from manifests.commands import describe, detect, diff, erase, export, files, gc, merge, report, show, trace, validate
 
 
 class Command(Protocol):
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     "show": show,
     "validate": validate,
     "trace": trace,
+    "detect": detect,
     "diff": diff,
     "files": files,
     "export": export,

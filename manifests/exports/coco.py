@@ -23,14 +23,16 @@ from manifests.common.json_text import lenient_json
 from manifests.describing.statements import STATEMENTS
 from manifests.errors import UserError
 from manifests.exports.file_names import key_of, split_of
-from manifests.exports.folder import Exported, new_folder, write_note
+from manifests.exports.folder import Exported, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
+from manifests.exports.signed import signed_folder
 from manifests.format.annotation_values import read_keypoints, read_mask
 from manifests.format.schema import ROW_ID, SPLITS
 from manifests.format.skeleton import KEYPOINT_NAMES, LEAST_SCORE, LIMB_HUES
 from manifests.reading.dataset import Dataset
 from manifests.reading.origins import Row, find_images, given_dataset
 from manifests.reading.query import metadata
+from manifests.signing.claims import Signer
 
 ANNOTATIONS = "annotations"
 _IMAGE = ("image", "image_sha256", "width", "height", "split", "licence")
@@ -38,7 +40,7 @@ _FACTS = {
     "source": ("identity", "camera", "sequence", "frame", "domain", "role"),
     "synthetic": ("identity", "camera", "domain", "recipe"),
 }
-_MORE = {"source": ("relative_path",), "synthetic": ("recipe_version", "mask", "keypoints", "quality")}
+_MORE = {"source": ("relative_path",), "synthetic": ("recipe_version", "plan_id", "mask", "keypoints", "quality")}
 _PERSON = {
     "id": 1,  # CVAT takes 0 for no category
     "name": "person",
@@ -48,15 +50,21 @@ _PERSON = {
 }
 
 
-def export_coco(dataset: Dataset, output: str, where: str | None = None, annotations: str | None = None) -> Exported:
+def export_coco(
+    dataset: Dataset,
+    output: str,
+    where: str | None = None,
+    annotations: str | None = None,
+    signer: Signer | None = None,
+) -> Exported:
     """Write the rows for which ``where`` holds, or all, as COCO at ``output``.
 
     Masks and poses of source images are those of the data set ``annotations``; synthetic rows have their own. One row
     group of images is in memory at a time, and the annotations of all rows.
 
     Raises:
-        UserError: `new_folder`'s and `chosen_rows`' reasons, ``annotations`` holds none or is given for synthetic rows,
-            or a mask or pose is none.
+        UserError: `signed_folder`'s and `chosen_rows`' reasons, ``annotations`` holds none or is given for
+            synthetic rows, or a mask or pose is none.
 
     Example:
         >>> import json
@@ -69,11 +77,11 @@ def export_coco(dataset: Dataset, output: str, where: str | None = None, annotat
     rows = chosen_rows(dataset, where)
     found = _found(dataset, annotations)
     splits: dict[str, _Split] = defaultdict(_Split)
-    with new_folder(output) as folder:
+    with signed_folder(output, dataset, signer, rows) as folder:
         for row in read_rows(dataset, rows, _columns(dataset)):
             row_id = key_of(dataset, row[ROW_ID[dataset.kind]])
             split = split_of(dataset, row_id, row["split"])
-            data, suffix = image_file(dataset, row)
+            data, suffix = image_file(dataset, row, signer)
             path = folder / "images" / split / f"{row_id}.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

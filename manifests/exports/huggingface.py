@@ -20,9 +20,11 @@ from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import MEND, RUN, SNAPSHOTS, CommitRecord, FileEntry, commit_path, dump, snapshot_path
 from manifests.disk.tables import earlier_path
 from manifests.errors import UserError
-from manifests.exports.folder import Exported, new_folder
+from manifests.exports.folder import Exported
+from manifests.exports.signed import signed_folder
 from manifests.reading.dataset import Dataset
 from manifests.reading.erasure_log import ERASURES, read_log
+from manifests.signing.claims import Signer
 
 _BEFORE_PUBLISHING = (
     f"{RUN} and the snapshot in {SNAPSHOTS} hold the settings of its runs with their paths: "
@@ -32,13 +34,13 @@ _TABLES = (SAMPLES_META, ERASURES)
 _BESIDE = (DATASET_CARD, CROISSANT, STATEMENT, *_TABLES, *map(earlier_path, _TABLES))
 
 
-def export_huggingface(dataset: Dataset, output: str) -> Exported:
+def export_huggingface(dataset: Dataset, output: str, signer: Signer | None = None) -> Exported:
     """Copy the files of the newest snapshot to ``output``; on one disk shards are linked and take no space.
 
     A shard is never changed in place, so neither side can change the other's.
 
     Raises:
-        UserError: `new_folder`'s reasons, or a file is missing, or not what the data set says of it.
+        UserError: `signed_folder`'s reasons, or a file is missing, or not what the data set says of it.
 
     Example:
         >>> from manifests import export_huggingface, open_dataset
@@ -47,7 +49,7 @@ def export_huggingface(dataset: Dataset, output: str) -> Exported:
         6
     """
     _check_beside(dataset)
-    with new_folder(output) as folder:
+    with signed_folder(output, dataset, signer) as folder:
         for entry in tqdm(
             (*dataset.snapshot.files, *dataset.snapshot.rejects), unit=" files", desc="export", disable=None
         ):

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from manifests.disk import parquet
 from manifests.exports.file_names import stem_of
-from manifests.exports.folder import Exported, new_folder, write_note
+from manifests.exports.folder import Exported, write_note
 from manifests.exports.market1501_names import (
     FOLDERS,
     NOBODY,
@@ -33,9 +33,11 @@ from manifests.exports.market1501_names import (
     own_numbers,
 )
 from manifests.exports.rows import chosen_rows, image_file, read_rows
+from manifests.exports.signed import signed_folder
 from manifests.format.schema import ROW_ID, SCHEMAS
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers, metadata
+from manifests.signing.claims import Signer
 
 LABELS, IDENTITIES, CAMERAS = "labels.parquet", "identities.parquet", "cameras.parquet"
 _LAST_PERSON, _LAST_CAMERA, _ONE_DIGIT = 1501, 6, 9
@@ -48,12 +50,16 @@ _CARRIED = {
 }
 _IMAGE_COLUMNS = {
     "source": ("image_id", "image", "image_sha256"),
-    "synthetic": ("sample_id", "image", "image_sha256", "recipe", "recipe_version"),
+    "synthetic": ("sample_id", "image", "image_sha256", "recipe", "recipe_version", "plan_id"),
 }
 
 
 def export_market1501(
-    dataset: Dataset, output: str, where: str | None = None, renumber_cameras: bool = False
+    dataset: Dataset,
+    output: str,
+    where: str | None = None,
+    renumber_cameras: bool = False,
+    signer: Signer | None = None,
 ) -> Exported:
     """Write the rows for which ``where`` holds, or all, as a Market-1501 folder at ``output``.
 
@@ -61,7 +67,7 @@ def export_market1501(
     One row group of images is in memory at a time, and the labels of all rows.
 
     Raises:
-        UserError: `new_folder`'s and `chosen_rows`' reasons.
+        UserError: `signed_folder`'s and `chosen_rows`' reasons.
 
     Example:
         >>> from pathlib import Path
@@ -73,13 +79,13 @@ def export_market1501(
     rows = chosen_rows(dataset, where)
     people, cameras = number_identities(dataset), number_cameras(dataset, renumber_cameras)
     named = _named(dataset, rows, people, cameras)
-    with new_folder(output) as folder:
+    with signed_folder(output, dataset, signer, rows) as folder:
         for name in FOLDERS.values():
             (folder / name).mkdir()
         ids, files = named[ROW_ID[dataset.kind]].to_list(), []
         stems = [stem_of(dataset, *pair) for pair in zip(ids, named["file"].to_list(), strict=True)]
         for stem, row in zip(stems, read_rows(dataset, rows, _IMAGE_COLUMNS[dataset.kind]), strict=True):
-            data, suffix = image_file(dataset, row)
+            data, suffix = image_file(dataset, row, signer)
             files.append(f"{stem}.{suffix}")
             (folder / files[-1]).write_bytes(data)
         named = named.with_columns(file=pl.Series(files, dtype=pl.String))

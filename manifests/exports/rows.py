@@ -16,22 +16,27 @@ from manifests.exports.file_names import suffix_of
 from manifests.exports.marking import mark_synthetic
 from manifests.format.schema import ROW_ID
 from manifests.reading.dataset import Dataset
-from manifests.reading.query import RowNumbers, rows_where
+from manifests.reading.query import RowNumbers
+from manifests.reading.selection import Selection
+from manifests.signing.claims import Signer, facts_of
 
 _BATCH = 100
 
 
-def chosen_rows(dataset: Dataset, where: str | None = None) -> RowNumbers:
-    """The numbers of the rows for which the SQL expression ``where`` holds, or of all.
+def chosen_rows(data: Dataset | Selection, where: str | None = None) -> RowNumbers:
+    """The numbers of the rows of ``data`` for which the SQL expression ``where`` holds, or of all.
 
     Raises:
         UserError: the rows carry no images, none is chosen, or ``where`` makes no sense.
     """
+    among = data if isinstance(data, Selection) else Selection.all_of(data)
+    dataset = among.dataset
     if dataset.kind == "annotation":
         raise UserError(f"{dataset.uri} holds annotations and no images: export the data set that they belong to")
-    rows = rows_where(dataset, where) if where is not None else np.arange(dataset.snapshot.rows, dtype=np.int64)
+    rows = (among.where(where) if where is not None else among).rows
     if not len(rows):
-        which = f" where {where}" if where is not None else ""
+        chosen = " of those chosen" if len(among) < dataset.snapshot.rows else ""
+        which = f"{chosen} where {where}" if where is not None else chosen
         raise UserError(f"{dataset.uri} holds no row{which}: nothing to export")
     return rows
 
@@ -72,8 +77,10 @@ def _of_file(shard: Shard, rows: RowNumbers, columns: Sequence[str] | None) -> I
         start += size
 
 
-def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
+def image_file(dataset: Dataset, row: Mapping[str, Any], signer: Signer | None = None) -> tuple[bytes, str]:
     """A row's image as the bytes of a file, marked if the row is synthetic, and the file name's suffix.
+
+    A ``signer`` of each image signs it, marks included.
 
     Raises:
         UserError: the image is not the one that its row names, is no picture, or is a synthetic one in a format that
@@ -91,4 +98,6 @@ def image_file(dataset: Dataset, row: Mapping[str, Any]) -> tuple[bytes, str]:
             data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])
         except ValueError as error:
             raise UserError(f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} is broken: {error}") from None
+        if signer is not None and signer.each:
+            data = signer.image(data, facts_of(row["sample_id"], [row["recipe"]], [row["plan_id"]]))
     return data, suffix_of(dataset, row[ROW_ID[dataset.kind]], data)

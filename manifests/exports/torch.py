@@ -28,6 +28,7 @@ from manifests.format.schema import SCHEMAS
 from manifests.format.soft_labels import NO_LABEL, ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.query import metadata
+from manifests.reading.selection import Selection
 
 __all__ = ["IdentitySampler", "ReIDDataset", "RowGroupSampler", "dense_labels"]
 
@@ -37,7 +38,8 @@ _SOFT_LABEL = ("soft_label", "soft_label_rest")
 
 
 class ReIDDataset(TorchDataset[dict[str, Any]]):
-    """The rows of a data set in its newest state, by number; each a dictionary that the default collation stacks.
+    """The rows of ``data``, by number; each a dictionary that the default collation stacks. ``data``: the path or URI
+    of a data set, read in its newest state, or one that is open, or a selection of its rows.
 
     ``image``: uint8 ``(3, H, W)``, RGB in [0, 255], or what ``transform`` makes of it. ``label``: float32 ``(K,)`` that
     sums to 1; with ``label="compact"`` instead ``label_index`` (int64 ``(M,)``), ``label_value`` (float32 ``(M,)``)
@@ -57,7 +59,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
     is K.
 
     Raises:
-        UserError: there is no closed data set at ``uri``, it holds no images or is labelled over other ``classes``, or
+        UserError: there is no closed data set at ``data``, it holds no images or is labelled over other ``classes``, or
             ``where`` (SQL, as for `manifests.reading.query.rows_where`) makes no sense or chooses no row.
         ValueError: a column is not there.
 
@@ -67,7 +69,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
 
     def __init__(
         self,
-        uri: str,
+        data: str | Dataset | Selection,
         columns: Sequence[str] = ITEMS,
         transform: Callable[[torch.Tensor], Any] | None = None,
         label: Literal["dense", "compact"] = "dense",
@@ -75,8 +77,9 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         classes: ClassMap | None = None,
         cache_bytes: int = 512 << 20,
     ) -> None:
-        dataset = open_dataset(uri)
-        rows = chosen_rows(dataset, where)
+        opened = open_dataset(data) if isinstance(data, str) else data
+        among = opened if isinstance(opened, Selection) else Selection.all_of(opened)
+        dataset, rows = among.dataset, chosen_rows(among, where)
         names = SCHEMAS[dataset.kind].names
         if unknown := [name for name in columns if name not in (*ITEMS, *names)]:
             raise ValueError(f"{dataset.kind} rows have no columns {unknown}")

@@ -14,25 +14,31 @@ from typing import Any
 
 from manifests.common.json_text import lenient_json
 from manifests.exports.file_names import key_of, split_of
-from manifests.exports.folder import Exported, new_folder, write_note
+from manifests.exports.folder import Exported, write_note
 from manifests.exports.rows import chosen_rows, image_file, read_rows
+from manifests.exports.signed import signed_folder
 from manifests.format.schema import ROW_ID, SPLITS
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import PICTURES
+from manifests.signing.claims import Signer
 
 SHARD_BYTES = 256 << 20
 CLASSES = "classes.json"
 
 
 def export_webdataset(
-    dataset: Dataset, output: str, where: str | None = None, shard_bytes: int = SHARD_BYTES
+    dataset: Dataset,
+    output: str,
+    where: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    signer: Signer | None = None,
 ) -> Exported:
     """Write the rows for which ``where`` holds, or all, as tar shards of at most ``shard_bytes`` at ``output``.
 
     A row that is larger by itself gets a shard of its own. One row group is in memory at a time.
 
     Raises:
-        UserError: `new_folder`'s and `chosen_rows`' reasons.
+        UserError: `signed_folder`'s and `chosen_rows`' reasons.
 
     Example:
         >>> from pathlib import Path
@@ -42,14 +48,14 @@ def export_webdataset(
         (6, ['train-000000.tar'])
     """
     rows = chosen_rows(dataset, where)
-    with new_folder(output) as folder:
+    with signed_folder(output, dataset, signer, rows) as folder:
         with contextlib.ExitStack() as stack:
             shards: dict[str, _Shards] = {}
             for row in read_rows(dataset, rows):
                 split = split_of(dataset, row[ROW_ID[dataset.kind]], row["split"])
                 if split not in shards:
                     shards[split] = stack.enter_context(contextlib.closing(_Shards(folder, split, shard_bytes)))
-                shards[split].add(_sample(dataset, row))
+                shards[split].add(_sample(dataset, row, signer))
         if dataset.classes is not None:
             (folder / CLASSES).write_text(dataset.classes.to_json() + "\n", encoding="utf-8")
         # Hugging Face takes the types of all from the first samples of the last: training rows have an identity.
@@ -58,10 +64,10 @@ def export_webdataset(
     return Exported(output, len(rows))
 
 
-def _sample(dataset: Dataset, row: Mapping[str, Any]) -> dict[str, bytes]:
+def _sample(dataset: Dataset, row: Mapping[str, Any], signer: Signer | None) -> dict[str, bytes]:
     """The members of one sample by name."""
     key = key_of(dataset, row[ROW_ID[dataset.kind]])
-    image, suffix = image_file(dataset, row)
+    image, suffix = image_file(dataset, row, signer)
     facts = {name: value for name, value in row.items() if name not in PICTURES}
     members = {
         f"{key}.{suffix}": image,

@@ -25,7 +25,7 @@ import pyarrow as pa
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.5"
+SCHEMA_VERSION = "1.6"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -66,11 +66,17 @@ QUALITY_SCORES = (
     "pose_error",
     "sharpness",
     "target_confidence",
+    "uniqueness",
+    "repeats",
 )
 """Scores a row may carry (null where not computed); what each measures is written where it is computed."""
 PROBABILITIES = ("reliability", "plausibility", "target_confidence")
 """Those of them that are probabilities."""
-QUALITY = pa.struct([(name, pa.float32()) for name in QUALITY_SCORES])
+MAP_PLACE = ("map_x", "map_y")
+"""Beside the scores, where a row stands on the map of its data set, in [0, 1] each."""
+OF_THE_SET = ("uniqueness", "repeats", *MAP_PLACE)
+"""What is said of a row beside the others of its data set: among others it is another."""
+QUALITY = pa.struct([(name, pa.float32()) for name in (*QUALITY_SCORES, *MAP_PLACE)])
 
 REQUIRED: dict[str, frozenset[str]] = {}
 """Columns that are never null, by kind (``reject`` included)."""
@@ -193,6 +199,7 @@ _SCORES_SINCE = {
     "1.2": ("identity_rank", "identity_margin", "identity_entropy", "reliability"),
     "1.4": ("target_confidence",),
     "1.5": ("plausibility",),
+    "1.6": OF_THE_SET,
 }
 """Scores by the version that brought them; all others have always been there."""
 ADDED_COLUMNS = ("licence", "consent_basis")
@@ -219,6 +226,7 @@ _SYNTHETIC_BEFORE = {
     "1.2": _before("1.3"),
     "1.3": _before("1.4"),
     "1.4": _before("1.5"),
+    "1.5": _before("1.6"),
 }
 
 REJECT_SCHEMA = _schema(
@@ -268,8 +276,8 @@ def is_newer(version: str) -> bool:
 
 
 def as_written(schema: pa.Schema, version: str) -> pa.Schema:
-    """What ``schema`` was in ``version``, equal or older: fewer scores before 1.2, 1.4 and 1.5, no terms before
-    1.3."""
+    """What ``schema`` was in ``version``, equal or older: fewer scores before 1.2, 1.4, 1.5 and 1.6, no terms
+    before 1.3."""
     return _SYNTHETIC_BEFORE.get(version, schema) if schema is SYNTHETIC_SCHEMA else schema
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
@@ -22,10 +23,17 @@ from manifests.format.soft_labels import ClassMap
 from manifests.reading.frames import frame_of
 from manifests.storage.whole_files import Storage, open_storage
 
+if TYPE_CHECKING:
+    from manifests.exports.torch import ReIDDataset
+    from manifests.reading.selection import Selection
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
-    """A closed data set at ``uri``, as ``snapshot`` has it; runs that go on meanwhile do not show."""
+    """A closed data set at ``uri``, as ``snapshot`` has it; runs that go on meanwhile do not show.
+
+    A notebook shows it as a grid of small pictures.
+    """
 
     uri: str
     snapshot: Snapshot
@@ -96,6 +104,36 @@ class Dataset:
         kept = [table if filter is None else table.filter(filter) for table in parts]
         metadata = (kept or [empty])[0].schema.metadata
         return pa.concat_tables(table.replace_schema_metadata(metadata) for table in kept or [empty])
+
+    def where(self, condition: str) -> Selection:
+        """The rows for which the SQL expression ``condition`` holds, as `manifests.rows_where` takes it.
+
+        Raises:
+            UserError: the expression makes no sense.
+
+        Example:
+            >>> from manifests import open_dataset
+            >>> first = open_dataset("runs/market").where("camera = 1")
+            >>> len(first), first.read(["identity"]).to_pylist()
+            (2, [{'identity': '0002'}, {'identity': '0007'}])
+        """
+        return self._all_rows().where(condition)
+
+    def to_torch(self, transform: Callable[[Any], Any] | None = None, **options: Any) -> ReIDDataset:
+        """The rows for a ``DataLoader``; arguments and faults are those of `Selection.to_torch`."""
+        return self._all_rows().to_torch(transform, **options)
+
+    def __repr__(self) -> str:
+        files = f"{len(self.snapshot.files)} file{'s' if len(self.snapshot.files) != 1 else ''}"
+        return f"<Dataset {self.uri}: {self.snapshot.rows} {self.kind} rows in {files}>"
+
+    def _repr_html_(self) -> str:
+        return self._all_rows()._repr_html_()
+
+    def _all_rows(self) -> Selection:
+        from manifests.reading.selection import Selection
+
+        return Selection.all_of(self)
 
     def shards(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """One table a file, in the order of the shards; never more than one in memory."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.schema import ROW_ID, SCHEMAS
@@ -27,6 +28,14 @@ def _placed(table: pa.Table, columns: Sequence[str], number: int) -> pa.Table:
 
 def _no_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
     return SCHEMAS[dataset.kind].empty_table().select(list(columns)).replace_schema_metadata(None)
+
+
+def places_of(dataset: Dataset, rows: NDArray[np.int64]) -> pa.Table:
+    """The ``file`` and ``row`` of the rows of these numbers, counted through all files, as `fetch_rows` takes them."""
+    ends = np.cumsum([entry.rows for entry in dataset.snapshot.files], dtype=np.int64)
+    files = np.searchsorted(ends, rows, side="right")
+    starts = np.concatenate([[0], ends])[files]
+    return pa.table({"file": pa.array(files, pa.int32()), "row": pa.array(rows - starts, pa.int32())})
 
 
 def fetch_rows(dataset: Dataset, places: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -13,7 +13,7 @@ from manifests.format.schema import QUALITY_SCORES, SCHEMAS, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.query import RowNumbers
-from manifests.reading.rows import fetch_rows
+from manifests.reading.rows import fetch_rows, places_of
 
 COUNTED: dict[Kind, tuple[str, ...]] = {
     "source": ("split", "role", "domain", "camera", "dataset_id", "licence", "consent_basis"),
@@ -119,10 +119,7 @@ def spread_places(dataset: Dataset, rows: int, chosen: RowNumbers | None = None)
     among = np.arange(dataset.snapshot.rows) if chosen is None else chosen
     count = min(rows, len(among))
     wanted = among[np.arange(count) * len(among) // max(count, 1)]
-    ends = np.cumsum([entry.rows for entry in dataset.snapshot.files], dtype=np.int64)
-    files = np.searchsorted(ends, wanted, side="right")
-    starts = np.concatenate([[0], ends])[files]
-    return pa.table({"file": pa.array(files, pa.int32()), "row": pa.array(wanted - starts, pa.int32())})
+    return places_of(dataset, wanted)
 
 
 def _small_columns(dataset: Dataset) -> pl.DataFrame:

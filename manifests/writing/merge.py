@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from manifests.disk.snapshots import BrokenDatasetError, FileEntry
 from manifests.errors import UserError
 from manifests.format.names import content_id
-from manifests.format.schema import REJECT_SCHEMA, ROW_ID, ROW_KEY
+from manifests.format.schema import OF_THE_SET, QUALITY, REJECT_SCHEMA, ROW_ID, ROW_KEY
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.earlier_runs import inherited_runs, row_plans
@@ -76,7 +76,7 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
         for number in run.pending():
             part = parts[number]
             rows = part.dataset.read_file(part.entry)
-            kept = _renamed(part, rows.filter(pa.array(part.first)))
+            kept = _among_others(_renamed(part, rows.filter(pa.array(part.first))))
             run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
         run.close()
     return open_dataset(output)
@@ -119,6 +119,18 @@ def _renamed(part: _Part, rows: pa.Table) -> pa.Table:
     except ValueError as error:
         where = part.dataset.storage.locate(part.entry.path)
         raise BrokenDatasetError(f"{where} has labels that are none: {error}", part.entry.path) from None
+
+
+def _among_others(rows: pa.Table) -> pa.Table:
+    """``rows`` without what was said of them beside the rows that they were among before."""
+    place = rows.schema.get_field_index("quality")
+    if place < 0 or not rows.num_rows:
+        return rows
+    scores = rows.column(place).combine_chunks()
+    nothing = pa.nulls(rows.num_rows, pa.float32())
+    kept = [nothing if field.name in OF_THE_SET else scores.field(field.name) for field in QUALITY]
+    told = pa.StructArray.from_arrays(kept, fields=list(QUALITY), mask=scores.is_null())
+    return rows.set_column(place, rows.schema.field(place), told)
 
 
 def _rejects(part: _Part, rows: pa.Table) -> pa.Table:

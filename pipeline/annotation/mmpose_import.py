@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 import threading
 import warnings
@@ -19,6 +20,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from manifests.errors import UserError
+
+_INSTALL = "pip install --no-deps mmpose==1.3.2"
 _STAND_INS = frozenset(
     {
         "mmcv._ext",
@@ -71,12 +75,26 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing to run: names appear when they are asked for."""
 
 
+def check_mmpose() -> None:
+    """That mmpose is installed, without importing it: pip, which cannot leave a requirement out, brings all but it.
+
+    Raises:
+        UserError: it is not.
+    """
+    if importlib.util.find_spec("mmpose") is None:
+        raise UserError(
+            f"poses need mmpose, which is not installed: `{_INSTALL}` (--no-deps, since it asks for chumpy and "
+            "xtcocotools, which do not build any more; what else it needs is here)"
+        )
+
+
 def import_mmpose() -> ModuleType:
     """``mmpose`` with its models and codecs registered; the first call takes seconds, later ones nothing.
 
     Raises:
-        ImportError: mmpose, mmengine or mmcv is not installed.
+        UserError: mmpose is not installed.
     """
+    check_mmpose()
     with _lock:
         if "mmpose.models" not in sys.modules:
             with _stand_ins():

@@ -18,6 +18,7 @@ from pipeline.annotation.annotations import (
     open_annotations,
     plan_annotations,
 )
+from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints.cards import describe_model
 from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
 from pipeline.cluster.resources import stage_resources
@@ -49,6 +50,7 @@ def annotate(
     Raises:
         UserError: a missing manifest or model, a stage that cannot be placed, a run of other settings.
     """
+    check_mmpose()
     source = open_input(source_uri, "source", flag="--source")
     annotated = open_annotations(output_uri, flag="--output")
     plan = plan_annotations(source, annotated, settings, limit, only)

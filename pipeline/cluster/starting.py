@@ -48,6 +48,13 @@ def join(address: str, **options: Any) -> None:
         ray.init(address=address, **options)
 
 
+def has_dashboard() -> bool:
+    """Whether the Ray that this process is connected to serves a dashboard, and with it the state of its actors."""
+    from ray._private import worker
+
+    return bool(worker.get_dashboard_url())
+
+
 def end_processes() -> None:
     """End the processes of the Ray that `start_local` started, and of none that was joined; the connection stays."""
     from ray._private import worker

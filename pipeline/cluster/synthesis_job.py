@@ -1,7 +1,7 @@
-"""What every synthesis job does: inputs, annotations where they are needed, plan, images, contact sheet, report.
+"""What every synthesis does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-A script in ``jobs/`` says which kind it makes (`pipeline.synthesis.plan_kinds`) and joins the kind's settings to those
-here; the rest is here.
+`pipeline.synthesize` joins the settings of each kind (`pipeline.synthesis.plan_kinds`) to those here; the rest is here,
+for the scripts in ``jobs/`` and for Python alike.
 """
 
 from __future__ import annotations
@@ -9,25 +9,28 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
-from manifests.reading.dataset import open_dataset
+from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.storage.whole_files import open_storage
-from manifests.writing.run import Dataset
 from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
+from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
+from pipeline.cluster.pool import ShardRunner, run_shards, run_shards_here
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
-from pipeline.common.devices import check_device
+from pipeline.common.devices import check_device, threads_kept
+from pipeline.common.settings import Advanced, Input, Needed, Output, Run
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
@@ -36,101 +39,146 @@ from pipeline.synthesis.plan import SynthesisSettings, select_people
 from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 DEMO = Path("runs/demo")
-OutputUri = Annotated[str, Field(description="URI of the data set to write")]
+OutputUri = Output[Annotated[str, Field(description="URI of the data set to write")]]
 Sources = Callable[[Path], tuple[str, str | None]]
 
 
 class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
     """What all synthesis jobs are told beside what they make; each adds its own."""
 
-    source: str | None = Field(None, description="URI of the labelled source manifest")
-    generator: str | None = Field(None, description="shipped name, or what train_generator.py wrote")
+    kind: ClassVar[Kind]
+    """What they make; its settings are among theirs."""
+
+    source: Needed[Input[str | None]] = Field(None, description="URI of the labelled source manifest")
+    generator: Needed[Input[str | None]] = Field(None, description="what train_generator.py wrote, or a shipped name")
     output: OutputUri
     shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
-    device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
+    device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
+    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
+
+    def target_uri(self) -> str | None:
+        """The domain whose style is measured against, where one is named."""
+        return None
+
+    def embedded(self) -> Sources | None:
+        """What makes the source and target that stand in, below a folder, where no source is named."""
+        return None
+
+    def of_kind(self) -> SynthesisSettings:
+        """Those of the kind."""
+        return self.part(self.kind.settings)
 
 
 class AnnotatedJobSettings(SynthesisJobSettings):
     """The same for jobs that look at masks and poses of the source."""
 
-    annotations: str | None = Field(None, description="URI of the source's annotations; by default made beside output")
-    segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint for images without annotation")
-    pose: str = Field("pose_tiny", description="mmpose checkpoint for images without annotation, and for scores")
+    annotations: Input[str | None] = Field(
+        None, description="URI of the source's annotations; by default made beside output"
+    )
+    segmenter: Advanced[Input[str]] = Field(
+        "sam_tiny", description="Segment Anything checkpoint for images without annotation"
+    )
+    pose: Advanced[Input[str]] = Field(
+        "pose_tiny", description="mmpose checkpoint for images without annotation, and for scores"
+    )
 
 
-def run_synthesis_job(
-    kind: Kind, settings: SynthesisJobSettings, *, target: str | None = None, embedded: Sources | None = None
-) -> None:
-    """Make a data set of ``kind``, or with ``--dry-run`` say what it would be.
-
-    ``settings`` have those of the kind too. ``target`` is the URI of the domain whose style is measured against;
-    ``embedded`` makes the source and target that stand in, below a folder, where no source is named.
+def run_synthesis_job(settings: SynthesisJobSettings) -> None:
+    """Make the data set and say how to look at it, or with ``--dry-run`` say what it would be.
 
     Raises:
-        UserError: an input is missing or does not fit the kind.
+        UserError: as `make_data_set`.
     """
-    chosen = settings.part(kind.settings)
-    # A wrong path or name ends here, before anything is drawn and before Ray is started.
-    named, origin = _named(settings, kind, embedded)
-    generators = _check(settings, chosen, kind, target, named)
-    if settings.source is not None:
-        _warn(doubts_of_inputs(generators, open_dataset(settings.source)))
-    annotated = settings if isinstance(settings, AnnotatedJobSettings) else None
-
-    def prepare(source: str, target: str | None, annotations: str | None) -> Synthesis:
-        pose_model = annotated.pose if annotated else None
-        return prepare_synthesis(
-            source,
-            target,
-            generators.name,
-            chosen,
-            annotations_uri=annotations,
-            pose_model=pose_model,
-            device=settings.device,
-        )
-
     if settings.dry_run:
-        with tempfile.TemporaryDirectory() as scratch:
-            job = prepare(*_sources(origin, target, Path(scratch)), annotated.annotations if annotated else None)
-            lines = job.dry_run_lines() + _annotation_lines(annotated, chosen, kind, job)
-        check_run(settings, job)
-        print("\n".join(lines))
+        _tell_plan(settings)
         return
-    source, target = _sources(origin, target, _beside(settings.output))
-    with ray_session(settings.ray_address, device=settings.device):
-        job = prepare(source, target, _annotate(annotated, chosen, kind, generators, source) if annotated else None)
-        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage)
-    _report(dataset, job, kind)
+    dataset = make_data_set(settings)
+    print("look at it:\n  import polars as pl")
+    print(f'  rows = pl.scan_parquet("{dataset.uri}/data/*.parquet")')
+    print('  print(rows.group_by("camera", "label_rule").len().sort("camera").collect())')
 
 
-def _named(settings: SynthesisJobSettings, kind: Kind, embedded: Sources | None) -> tuple[str, str | Sources]:
-    """The generator, and the source or what makes one that stands in; both have to be named where none is shipped."""
-    origin = embedded if settings.source is None else settings.source
-    if settings.generator is None or origin is None:
+def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Dataset:
+    """The data set that ``settings`` ask for: made, taken up where it was stopped, or opened where it is complete.
+
+    Without ``ray`` all is made in this process, a shard after the other, and is the same byte for byte.
+
+    Raises:
+        UserError: an input is missing or does not fit the kind, the output holds another plan's run, a worker keeps
+            failing, or all images were rejected.
+    """
+    generators = _check(settings)
+    source, target = _sources(settings, _beside(settings.output))
+    with _engine(settings, ray) as runner:
+        annotations = _annotate(settings, generators, source, runner)
+        job = _prepare(settings, generators, source, target, annotations)
+        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=runner)
+    _report(dataset, job, settings.kind)
+    return dataset
+
+
+@contextmanager
+def _engine(settings: SynthesisJobSettings, ray: bool) -> Iterator[ShardRunner]:
+    """What computes shards: actors of a Ray, which is there meanwhile, or this process."""
+    if ray:
+        with ray_session(settings.ray_address, device=settings.device):
+            yield run_shards
+    else:
+        check_device(settings.device)
+        with threads_kept():
+            yield run_shards_here
+
+
+def _tell_plan(settings: SynthesisJobSettings) -> None:
+    """What would be made, after all that a run would refuse was refused."""
+    generators = _check(settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        source, target = _sources(settings, Path(scratch))
+        given = settings.annotations if isinstance(settings, AnnotatedJobSettings) else None
+        job = _prepare(settings, generators, source, target, given)
+        lines = job.dry_run_lines() + _annotation_lines(settings, job)
+    check_run(settings, job)
+    print("\n".join(lines))
+
+
+def _prepare(
+    settings: SynthesisJobSettings, generators: GeneratorSet, source: str, target: str | None, annotations: str | None
+) -> Synthesis:
+    return prepare_synthesis(
+        source,
+        target,
+        generators.name,
+        settings.of_kind(),
+        annotations_uri=annotations,
+        pose_model=settings.pose if isinstance(settings, AnnotatedJobSettings) else None,
+        device=settings.device,
+    )
+
+
+def _check(settings: SynthesisJobSettings) -> GeneratorSet:
+    """The generators, after they and the named inputs were found to be there and to fit: a wrong path or name ends
+    here, before anything is drawn and before Ray is started. Warns of what will do and is doubtful."""
+    kind = settings.kind
+    if settings.generator is None or (settings.source is None and settings.embedded() is None):
         recipe = kind.recipes[0]
         raise UserError(
             f"no generator of this kind is shipped: name --source and --generator; `python jobs/train_generator.py "
             f"--recipe {recipe} --source URI --output runs/{recipe}` trains one ({' or '.join(kind.recipes)})"
         )
-    return settings.generator, origin
-
-
-def _check(
-    settings: SynthesisJobSettings, chosen: SynthesisSettings, kind: Kind, target: str | None, named: str
-) -> GeneratorSet:
-    """The generators, after they and the named inputs were found to be there and to fit."""
-    generators = open_generators(named)
+    generators = open_generators(settings.generator)
     check_kind(generators, kind)
-    if target is not None:
+    if (target := settings.target_uri()) is not None:
         open_input(target, "source", flag="--target")
     if settings.source is not None:
         source = open_input(settings.source, "source", flag="--source")
-        check_request(source, generators, chosen, settings.device)
+        check_request(source, generators, settings.of_kind(), settings.device)
         if isinstance(settings, AnnotatedJobSettings) and settings.annotations is not None:
             annotations = open_annotations(settings.annotations, flag="--annotations")
             if annotations is not None:
                 check_belonging(annotations, source)
+        _warn(doubts_of_inputs(generators, source))
+    elif isinstance(settings, AnnotatedJobSettings):
+        check_mmpose()  # what is drawn is always annotated
     return generators
 
 
@@ -157,12 +205,11 @@ def check_run(settings: SynthesisJobSettings, job: Synthesis) -> None:
         raise UserError(f"{settings.output} holds a finished data set of another plan: choose another --output")
 
 
-def _annotation_lines(
-    settings: AnnotatedJobSettings | None, chosen: SynthesisSettings, kind: Kind, job: Synthesis
-) -> list[str]:
+def _annotation_lines(settings: SynthesisJobSettings, job: Synthesis) -> list[str]:
     """How many of the images whose masks and poses are needed have them."""
-    needed = kind.annotated(select_people(job.source, chosen), chosen, job.inputs.generators)
-    if settings is None or not needed:
+    chosen = settings.of_kind()
+    needed = settings.kind.annotated(select_people(job.source, chosen), chosen, job.inputs.generators)
+    if not isinstance(settings, AnnotatedJobSettings) or not needed:
         return []
     known: set[str] = set()
     if settings.annotations is not None and (found := open_annotations(settings.annotations)) is not None:
@@ -178,16 +225,20 @@ def _beside(output: str) -> Path:
     return DEMO if "://" in output else Path(output).parent
 
 
-def _sources(origin: str | Sources, target: str | None, folder: Path) -> tuple[str, str | None]:
-    """URIs of source and target; the embedded default's, drawn and ingested below ``folder``, if none are given."""
-    return (origin, target) if isinstance(origin, str) else origin(folder)
+def _sources(settings: SynthesisJobSettings, folder: Path) -> tuple[str, str | None]:
+    """URIs of source and target; what stands in for them is drawn and ingested below ``folder``."""
+    embedded = settings.embedded()
+    if settings.source is None and embedded is not None:
+        return embedded(folder)
+    return str(settings.source), settings.target_uri()
 
 
-def _annotate(
-    settings: AnnotatedJobSettings, chosen: SynthesisSettings, kind: Kind, generators: GeneratorSet, source: str
-) -> str | None:
+def _annotate(settings: SynthesisJobSettings, generators: GeneratorSet, source: str, runner: ShardRunner) -> str | None:
     """Masks and poses of the source images that the plan needs: those given, completed where some are missing."""
-    people = kind.annotated(select_people(open_dataset(source), chosen), chosen, generators)
+    if not isinstance(settings, AnnotatedJobSettings):
+        return None
+    chosen = settings.of_kind()
+    people = settings.kind.annotated(select_people(open_dataset(source), chosen), chosen, generators)
     if not people:
         return settings.annotations
     models = AnnotationSettings.model_validate(
@@ -195,11 +246,11 @@ def _annotate(
     )
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
     only = frozenset(person.image_sha256 for person in people)
-    return annotate(source, uri, models, where=settings, only=only, lineage=settings.lineage).uri
+    return annotate(source, uri, models, where=settings, only=only, lineage=settings.lineage, runner=runner).uri
 
 
 def _report(dataset: Dataset, job: Synthesis, kind: Kind) -> None:
-    """What was made, where it lies, and how to look at it. Raises UserError where nothing was made."""
+    """What was made, and where it lies. Raises UserError where nothing was made."""
     snapshot = dataset.snapshot
     print(f"\n{snapshot.rows} images written, {snapshot.rejected} rejected of {snapshot.planned} planned")
     for reason, count in snapshot.reasons.items():
@@ -215,6 +266,3 @@ def _report(dataset: Dataset, job: Synthesis, kind: Kind) -> None:
         write_picture(path, kind.sheet(dataset, job.source))
         print(f"contact sheet: {path}")
     check_outcome(dataset, "images")
-    print("look at it:\n  import polars as pl")
-    print(f'  rows = pl.scan_parquet("{dataset.uri}/data/*.parquet")')
-    print('  print(rows.group_by("camera", "label_rule").len().sort("camera").collect())')

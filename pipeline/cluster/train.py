@@ -22,7 +22,7 @@ from manifests.format.names import GENERATOR_CARD
 from pipeline.cluster.ray_faults import cause_of
 from pipeline.cluster.resources import StageResources, stage_resources, wait_for_placement
 from pipeline.cluster.session import ask_for_nodes, cluster_nodes
-from pipeline.cluster.starting import end_processes
+from pipeline.cluster.starting import end_processes, has_dashboard
 from pipeline.cluster.stop_bell import STOPPED, StopBell, wait_for_tasks, wait_for_thread
 from pipeline.training.workers import Workers
 
@@ -61,9 +61,23 @@ def train_on_workers(train: TrainOne, workers: int, device: str, output: Path) -
             name="ray_train", storage_path=str(output.resolve()), failure_config=FailureConfig(max_failures=RETRIES)
         ),
     )
+    if not has_dashboard():
+        _drop_cleaner(trainer)
     said = _fit(trainer, bell)
     if said is not None:
         raise UserError(said)
+
+
+def _drop_cleaner(trainer: Any) -> None:
+    """Where there is no dashboard, Ray Train's cleaner of placement groups (Ray 2.60) can only warn, every second, that
+    it cannot ask one; and that of another Ray on the host, if there is one. Such a Ray ends with its driver: nothing is
+    left to clean."""
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    make = trainer._create_default_callbacks
+    trainer._create_default_callbacks = lambda: [
+        callback for callback in make() if not isinstance(callback, PlacementGroupCleanerCallback)
+    ]
 
 
 def _fit(trainer: Any, bell: StopBell) -> str | None:

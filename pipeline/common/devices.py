@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
 from manifests.errors import UserError
+from pipeline.common.settings import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
 # torch is imported by who uses it here: it takes seconds, for which what runs no network need not wait.
 
-Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
+Device = Run[Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]]
 """``cpu``, ``cuda`` or ``cuda:N``."""
-Threads = Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]
+Threads = Run[Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]]
 
 
 def use_threads(threads: int | None) -> None:
@@ -24,6 +27,18 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Afterwards torch computes with as many threads as before, whatever the work inside asked for."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def device_of(network: nn.Module) -> str:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from manifests import __version__
+
 _LIBRARIES = (
     *("torch", "torchvision", "ray", "pyarrow", "polars", "opencv-python", "simplejpeg", "numpy"),
     *("mmpose", "mmengine", "segment-anything"),
@@ -33,7 +35,7 @@ def environment(device: str = "cpu", threads: int | None = None) -> dict[str, An
     return {
         "fingerprint": fingerprint,
         **decisive,
-        "version": _version("reid-synth"),
+        "version": __version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -58,7 +60,12 @@ def _version(name: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of a git command in the project's folder; None outside a checkout (an uploaded job, a wheel)."""
+    """Output of a git command in the project's folder; None outside a checkout (an uploaded job, a wheel).
+
+    An installed wheel may lie in another project's checkout, whose commit says nothing of us.
+    """
+    if not (_ROOT / ".git").exists():
+        return None
     try:
         answer = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

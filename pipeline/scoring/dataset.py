@@ -18,7 +18,7 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format.names import content_id
-from manifests.format.schema import QUALITY, QUALITY_SCORES
+from manifests.format.schema import OF_THE_SET, QUALITY
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.inputs import open_input
@@ -28,9 +28,10 @@ from pipeline.common.devices import device_of
 from pipeline.common.environment import environment
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.identity_judge import IdentityJudge
+from pipeline.scoring.likenesses import Likenesses
 from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.set_scores import planted_aurocs, row_means, set_detail, set_distances, target_means
@@ -38,11 +39,12 @@ from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
-_VERSION = "4"
+_VERSION = "5"
 _PART = 256
 _JUDGED = (
     *("identity_similarity", "identity_rank", "identity_margin", "identity_entropy"),
     *("reliability", "plausibility", "target_confidence"),
+    *OF_THE_SET,
 )
 """Scores that are given here: where nobody can tell they are null, and no earlier scoring's stay."""
 
@@ -50,12 +52,19 @@ _JUDGED = (
 class ScoreSettings(JobSettings):
     """What the scores depend on, beside the data and the model."""
 
+    group = "scores"
     wrong_share: float = Field(0.2, gt=0, lt=1, description="share of wrong labels to expect: the plausibility's prior")
-    set_images: int = Field(2000, ge=6, description="most images of a kind that FID, KID and coverage are taken over")
-    target_images: int = Field(4000, ge=4, description="most real images that the classifiers of targets learn from")
-    target_steps: int = Field(
+    set_images: Advanced[int] = Field(
+        2000, ge=6, description="most images of a kind that FID, KID and coverage are taken over"
+    )
+    target_images: Advanced[int] = Field(
+        4000, ge=4, description="most real images that the classifiers of targets learn from"
+    )
+    target_steps: Advanced[int] = Field(
         200, ge=0, description="steps in which they learn cameras, domains or poses; 0: no target_confidence"
     )
+    likeness: bool = Field(True, description="look for near duplicates: compares every row to every other")
+    map_images: int = Field(5000, ge=0, description="most rows on the map of the set, for the report; 0: no map")
     seed: int = Field(0, ge=0, description="which wrong labels are planted, which images are compared and learned from")
 
 
@@ -114,10 +123,17 @@ def score(job: Scoring, output: str) -> Dataset:
 def _rewriting(job: Scoring) -> Rewriting:
     judges = _Judges.of(job)
 
-    def scored(_: int, table: pa.Table, progress: Progress) -> tuple[pa.Table, None]:
-        return _scored(table, job.dataset.uri, judges, progress), None
+    starts = np.cumsum([0, *(entry.rows for entry in job.dataset.snapshot.files)])
+    settings = job.settings
+    likenesses = (
+        Likenesses.of(job.dataset, job.model, settings.map_images, settings.seed) if settings.likeness else None
+    )
 
-    return Rewriting(scored, partial(_figures, job, judges))
+    def scored(number: int, table: pa.Table, progress: Progress) -> tuple[pa.Table, None]:
+        beside = likenesses.of_rows(int(starts[number]), table.num_rows) if likenesses else {}
+        return _scored(table, beside, job.dataset.uri, judges, progress), None
+
+    return Rewriting(scored, partial(_figures, job, judges, likenesses))
 
 
 @dataclass(frozen=True)
@@ -150,8 +166,11 @@ class _Judges:
         return found
 
 
-def _scored(table: pa.Table, uri: str, judges: _Judges, progress: Progress) -> pa.Table:
-    """``table``, of the data set at ``uri``, with the judges' scores in ``quality``; what is not `_JUDGED` stays."""
+def _scored(
+    table: pa.Table, beside: Mapping[str, NDArray[Any]], uri: str, judges: _Judges, progress: Progress
+) -> pa.Table:
+    """``table``, of the data set at ``uri``, with the judges' scores in ``quality`` and those of ``beside``; what is
+    not `_JUDGED` stays."""
     parts = []
     for start in range(0, table.num_rows if judges.identity or judges.targets else 0, _PART):
         some = table.slice(start, _PART)
@@ -162,16 +181,17 @@ def _scored(table: pa.Table, uri: str, judges: _Judges, progress: Progress) -> p
     if not parts:
         progress.advance(table.num_rows)
     quality = table.column("quality").combine_chunks()
-    columns = {name: quality.field(name) for name in QUALITY_SCORES}
+    columns = {field.name: quality.field(field.name) for field in QUALITY}
     columns |= dict.fromkeys(_JUDGED, pa.nulls(table.num_rows, pa.float32()))
-    for name in parts[0] if parts else ():
-        columns[name] = pa.array(np.concatenate([part[name] for part in parts]), pa.float32(), from_pandas=True)
+    judged = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+    for name, values in {**judged, **beside}.items():
+        columns[name] = pa.array(values, pa.float32(), from_pandas=True)
     place = table.schema.get_field_index("quality")
     merged = pa.StructArray.from_arrays(list(columns.values()), fields=list(QUALITY))
     return table.set_column(place, table.schema.field(place), merged)
 
 
-def _figures(job: Scoring, judges: _Judges, scored: Dataset) -> dict[str, Any]:
+def _figures(job: Scoring, judges: _Judges, likenesses: Likenesses | None, scored: Dataset) -> dict[str, Any]:
     """What the run record says of the whole set."""
     with naming(job.dataset.uri):
         most, seed = job.settings.set_images, job.settings.seed
@@ -180,6 +200,8 @@ def _figures(job: Scoring, judges: _Judges, scored: Dataset) -> dict[str, Any]:
     figures: dict[str, Any] = {"scores": {**row_means(scored), **target_means(judges.targets), **distances}}
     figures["targets"] = {judge.question.kind: judge.as_dict() for judge in judges.targets}
     figures["targets"] |= {kind: {"not_judged": reason} for kind, reason in judges.silent.items()}
+    if likenesses is not None:
+        figures["near_duplicates"] = {"least_similarity": likenesses.least}
     if judges.identity is not None:
         measured = judges.identity.measured
         figures["scores"] |= planted_aurocs(scored, judges.identity, job.model, most, seed)

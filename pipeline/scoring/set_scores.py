@@ -18,19 +18,24 @@ from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
-_TOLD = ("reliability", "plausibility", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error")
+_TOLD = (
+    *("reliability", "plausibility", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error"),
+    "uniqueness",
+)
 
 
 def row_means(dataset: Dataset) -> dict[str, float]:
     """Means over the rows that have the score, and shares of those that can be told: ``recognised``, whose own identity
-    is the nearest; ``moved``, which are given to what they were asked for (`TargetJudge`); ``recognised_and_moved``.
+    is the nearest; ``moved``, which are given to what they were asked for (`TargetJudge`); ``recognised_and_moved``;
+    ``repeated``, which nearly are a row before them.
 
-    The last is no product of the other two: rows that lose their person may be the very ones that moved, and a row is
+    ``recognised_and_moved`` is no product: rows that lose their person may be the very ones that moved, and a row is
     worth something where it did both. It is over the rows of which both can be told.
     """
     quality = dataset.scan().select(*(pl.col("quality").struct.field(name) for name in QUALITY_SCORES)).collect()
     means = {name: quality.get_column(name).mean() for name in _TOLD}
     recognised, moved = quality["identity_rank"] == 1, quality["target_confidence"] > GIVEN
+    means["repeated"] = (quality["repeats"] > 0).mean()
     told = (recognised & moved).filter(recognised.is_not_null() & moved.is_not_null())
     means |= {"recognised": recognised.mean(), "moved": moved.mean(), "recognised_and_moved": told.mean()}
     return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]

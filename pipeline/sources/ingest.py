@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from manifests.common.json_text import json_text
+from manifests.detecting.embedded import says_generated
 from manifests.errors import UserError
 from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA
 from manifests.reading.dataset import open_dataset
@@ -25,7 +26,7 @@ from pipeline.common.progress import Progress
 from pipeline.sources.files import SPLITS, SourceFile, Split
 from pipeline.sources.known_layouts import scan_and_remark
 from pipeline.sources.layout_base import Layout, ScanOptions
-from pipeline.sources.reading import GENERATED, STAGE, Provenance, read_shard, says_generated
+from pipeline.sources.reading import GENERATED, STAGE, Provenance, read_shard
 
 _HOW_TO_ACCEPT = "; --accept-generated reads images that a model made"
 SHARD_BYTES = 256 << 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.common.pictures import MAX_BYTES, orientation
+from manifests.detecting.embedded import says_generated
 from manifests.format.names import file_name
 from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
 from pipeline.common import images
@@ -22,8 +22,6 @@ from pipeline.sources.files import Origin, SourceFile
 STAGE = "prepare_source"
 GENERATED = "generated"
 """Why an image that says of itself that a model made it is no row, unless such images are accepted."""
-_MARK = re.compile(rb"digitalsourcetype/\w*(?i:TrainedAlgorithmicMedia)")
-"""In IPTC's vocabulary, as XMP and C2PA have it: made by a trained model, wholly or in part."""
 _UPRIGHT = (
     "EXIF orientation {}: other programs turn it, so that masks and poses of the stored picture would not fit; "
     "store it upright (exiftran -ai, or Pillow's ImageOps.exif_transpose)"
@@ -66,11 +64,6 @@ def read_shard(
         pa.Table.from_pylist(rows, schema=SOURCE_SCHEMA),
         pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA),
     )
-
-
-def says_generated(data: bytes) -> bool:
-    """Whether an image file says that a trained model made it, or a part of it."""
-    return _MARK.search(data) is not None
 
 
 def _read(root: Path, file: SourceFile, provenance: Provenance, accept_generated: bool) -> tuple[bool, dict[str, Any]]:

@@ -7,7 +7,6 @@ The tests read every event back with the client's own classes.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from manifests import __version__
 from manifests.format.schema import SCHEMAS, Kind
 from manifests.reading.dataset import Dataset
 
 NAMESPACE = "reid-synth"
+_PRODUCER = f"pkg:generic/{NAMESPACE}@{__version__}"
 EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 EventType = Literal["START", "COMPLETE", "ABORT", "FAIL"]
 Json = dict[str, Any]
@@ -59,7 +60,7 @@ def run_event(
     return {
         "eventType": event,
         "eventTime": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "producer": _producer(),
+        "producer": _PRODUCER,
         "schemaURL": EVENT_SCHEMA,
         "run": {"runId": run_id, "facets": _run_facets(run.record, error)},
         "job": {"namespace": NAMESPACE, "name": run.job, "facets": _job_facets(run.record)},
@@ -76,17 +77,10 @@ def dataset_name(uri: str) -> tuple[str, str]:
     return "file", str(Path(parts.path if parts.scheme == "file" else uri).expanduser().absolute())
 
 
-def _producer() -> str:
-    try:
-        return f"pkg:generic/{NAMESPACE}@{importlib.metadata.version(NAMESPACE)}"
-    except importlib.metadata.PackageNotFoundError:  # a job uploaded to a cluster runs from its folder
-        return f"pkg:generic/{NAMESPACE}"
-
-
 def _facet(name: str, /, **fields: Any) -> Json:
     known = _FACETS.get(name)
     where = f"https://openlineage.io/spec/facets/{known}.json#/$defs/{known.split('/')[1]}" if known else _OWN_FACET
-    return {name: {"_producer": _producer(), "_schemaURL": where, **fields}}
+    return {name: {"_producer": _PRODUCER, "_schemaURL": where, **fields}}
 
 
 def _run_facets(record: Mapping[str, Any], error: str | None) -> Json:

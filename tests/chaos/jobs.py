@@ -125,13 +125,13 @@ def _of_shipped_models() -> list[Job]:
 def _of_measurements(inputs: Inputs) -> list[Job]:
     tiny = ("--height", "64", "--width", "32", "--budget", "0.001")
     systems = (*tiny, "--world", inputs.world, "--systems", "cgan,cyclegan", "--reid-steps", "3", "--threads", "1")
-    gap = (*tiny, "--seeds", "1", "--identities", "8", "--reid-epochs", "0.5", "--gaps", "few-images")
+    gap = ("--gaps", "few-images", "--arms", "reinhard", "--seeds", "1", "--identities", "8", "--reid-epochs", "0.5")
     measured = ("--model", inputs.reid, "--eval", inputs.market, "--rerank", "--json", "OUTPUT.json")
     return [
         _job("evaluate_reid", measured, "", found, output=None),
         _job("remake_samples", (inputs.synthetic, "--random", "40"), "", nothing, output=None),
         _job("compare_recipes", systems, "*/effect.json", figures),
-        _job("benchmark_recipes", gap, "seed-0/*/arms/*/record.json", figures),
+        _job("benchmark_recipes", (*tiny, *gap), "seed-0/*/arms/*/*/record.json", figures),
     ]
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -17,7 +16,6 @@ import pytest
 
 from pipeline.cluster import synthesis_job
 from pipeline.cluster.pool import run_shards_here
-from pipeline.cluster.synthesize import synthesize
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 
@@ -39,7 +37,7 @@ def run(job: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def without_ray() -> Iterator[None]:
     """Shards one after another in this process: how they come to actors is the same for every kind of job."""
-    here = mock.patch.object(synthesis_job, "synthesize", partial(synthesize, runner=run_shards_here))
+    here = mock.patch.object(synthesis_job, "run_shards", run_shards_here)
     with here, mock.patch.object(synthesis_job, "ray_session", return_value=nullcontext()):
         yield
 

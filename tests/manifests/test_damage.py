@@ -1,6 +1,6 @@
 """Every command over every kind of damage: it says one line, or what it says of a sound data set; never a traceback.
 
-All commands meet the kinds in `CORE`, a quarter of them each other kind, by turns; all of them with
+All commands meet the kinds in `CORE`, an eighth of them each other kind, by turns; all of them with
 ``REID_SYNTH_ALL_DAMAGE=1``.
 """
 
@@ -15,7 +15,7 @@ from tests.manifests.damage_commands import CHANGING, READING, Outcome, World, m
 from tests.manifests.damages import CORE, DAMAGES, OF_STRANGERS
 
 COMMANDS = (*READING, *CHANGING)
-_TURNS = 4
+_TURNS = 8
 NOT_TOLD = ("README.md cut to 10 bytes", *(name for name in DAMAGES if name.startswith("a stranger's run")))
 """`validate` takes it for a card that somebody wrote by hand; and what a job says of its run is the job's affair."""
 

@@ -16,10 +16,16 @@ import pytest
 import manifests
 from manifests import ClassMap
 from tests.manifests.people_rows import people_source, people_synthetic, write
+from tests.manifests.signing.authority import write_chain
 
-_NO_TOOLS = ("SCHEMAS", "Dataset", "Request", "UserError")
+_NO_TOOLS = ("SCHEMAS", "Dataset", "Request", "Selection", "Signer", "UserError")
 """What others return, take and raise, or a table: their examples show these."""
-SHOWN = [*(name for name in manifests.__all__ if name not in _NO_TOOLS), "Dataset.read", "Dataset.scan"]
+SHOWN = [
+    *(name for name in manifests.__all__ if name not in _NO_TOOLS),
+    "Dataset.read",
+    "Dataset.scan",
+    "Dataset.where",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, plan in (("synthetic", "first"), ("more", "second")):
         rows = people_synthetic(people, classes, plan=plan)
         write(f"{folder}/runs/{name}", "synthetic", rows, classes=classes, plan=plan, run=made_of_market)
+    write_chain(folder)
     return folder
 
 

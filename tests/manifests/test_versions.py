@@ -179,7 +179,7 @@ def test_rows_are_not_appended_where_older_shards_have_other_columns(erased: boo
     if erased:
         erase([uri], Request(frozenset({"0011"})))
         before = files(uri)
-    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-4], this is [^\n]* merge`$"):
+    with pytest.raises(UserError, match=r"^[^\n]* an older version \(schema 1\.[0-5], this is [^\n]* merge`$"):
         append(uri)
     assert files(uri) == before
     assert validate(uri).faults == []

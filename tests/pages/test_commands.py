@@ -55,7 +55,7 @@ def test_every_command_is_understood() -> None:
         ("python jobs/train_generator.py --recipe spgan --source a --output b --negative-pairs translated", None),
         ("python jobs/train_generator.py --recipe cgan --source a --output b --negative-pairs translated", "negative"),
         ("python jobs/train_everything.py", "there is no jobs/train_everything.py"),
-        ("python -m manifests show", "required: URI"),
+        ("python -m manifests show", "URI is required"),
         ("python -m manifests export a --to parchment --output b", "parchment"),
         ("reid-synth synthesize duke-style --per-image 2", None),
         ("reid-synth synthesize duke-style --per-picture 2", "per-picture"),
@@ -73,8 +73,14 @@ def test_faults_are_found(line: str, said: str | None) -> None:
 def known_flags() -> set[str]:
     """The flags of all jobs, recipes and commands."""
     models = [job_model(job, []) for job in JOBS] + [recipe.settings_model for recipe in RECIPES.values()]
-    fields = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    flags = {"--" + name.replace("_", "-") for name in fields} | {"--help", "--help-all", "--config", "--print-config"}
+    fields = {(field.alias or name, field.annotation) for model in models for name, field in model.model_fields.items()}
+    flags = {"--" + name.replace("_", "-") for name, _ in fields} | {
+        "--help",
+        "--help-all",
+        "--config",
+        "--print-config",
+    }
+    flags |= {"--no-" + name.replace("_", "-") for name, kind in fields if kind is bool}
     for path in (ROOT / "manifests/commands").glob("*.py"):
         flags |= set(re.findall(r'"(--[a-z][a-z-]*)"', path.read_text(encoding="utf-8")))
     return flags

@@ -28,16 +28,16 @@ _HERE = resources.files(__name__)
 
 
 def render_page(
-    template: Traversable, parts: Sequence[Traversable] = (), script: Traversable | None = None, /, **values: Any
+    template: Traversable, parts: Sequence[Traversable] = (), scripts: Sequence[Traversable] = (), /, **values: Any
 ) -> str:
-    """The page that ``template``, which may include ``parts``, makes of ``values``; ``script`` runs at its end."""
+    """The page that ``template``, which may include ``parts``, makes of ``values``; ``scripts`` run at its end."""
     texts = {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "page.html", template, *parts)}
     jinja = Environment(
         loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
-    code = script.read_text(encoding="utf-8") if script else ""
+    code = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     values |= {
         "style": style,
@@ -59,11 +59,6 @@ def write_page(output: str, text: str) -> str:
     storage = open_storage(folder or slash or ".")
     storage.write(name, text.encode("utf-8", "replace"))
     return storage.locate(name)
-
-
-def data_uri(data: bytes, media_type: str) -> str:
-    """``data`` as an address that holds it."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def amount(value: int) -> str:

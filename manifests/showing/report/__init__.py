@@ -9,7 +9,7 @@ from importlib import resources
 import polars as pl
 
 from manifests.describing.statements import INTENDED_USE
-from manifests.format.schema import SCHEMAS, Kind
+from manifests.format.schema import QUALITY_SCORES, SCHEMAS, Kind
 from manifests.format.terms import shows_nobody
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
@@ -20,18 +20,21 @@ from manifests.reading.summary import summarize
 from manifests.showing.page import render_page, write_page
 from manifests.showing.report import tables
 from manifests.showing.report.browse import all_rows
+from manifests.showing.report.coverage import coverages
 from manifests.showing.report.samples import make_sheets
 from manifests.showing.report.scores import Histogram, Score, histogram, known_scores
 from manifests.showing.report.title import title
 
 _HERE = resources.files(__name__)
-_TEMPLATE, _PARTS, _SCRIPT = _HERE / "report.html", (_HERE / "browse.html", _HERE / "browse.css"), _HERE / "browse.js"
+_TEMPLATE = _HERE / "report.html"
+_PARTS = tuple(_HERE / name for name in ("browse.html", "browse.css", "map.html", "map.css", "coverage.html"))
+_SCRIPTS = (_HERE / "browse.js", _HERE / "map.js")
 _INDEXED: dict[Kind, tuple[str, ...]] = {
     "source": ("image_id", "identity", "camera", "consent_basis"),
     "annotation": ("image_id", "mask_quality"),
     "synthetic": (
         *("sample_id", "identity", "camera", "label_rule", "label_epsilon", "num_classes", "hard_label"),
-        *("quality", "sources", "target", "consent_basis", "digital_source_type"),
+        *("quality", "sources", "target", "recipe", "consent_basis", "digital_source_type"),
     ),
 }
 PICTURES = 2000
@@ -80,9 +83,10 @@ def report_page(dataset: Dataset, origins: Origins, samples: int, pictures: int 
         "histograms": [histogram(frame, score) for score in scores],
         "rejects": tables.rejects(dataset),
         **vars(_by_camera(frame)),
+        "coverages": coverages(dataset, origins) if dataset.kind == "synthetic" else [],
         "labels": tables.label_lines(frame) if "label_rule" in frame.columns else [],
     }
-    return render_page(_TEMPLATE, _PARTS, _SCRIPT, **values)
+    return render_page(_TEMPLATE, _PARTS, _SCRIPTS, **values)
 
 
 def _drawn(frame: pl.DataFrame) -> bool:
@@ -133,7 +137,7 @@ def _index(dataset: Dataset, origins: Origins) -> tuple[pl.DataFrame, list[str]]
         frame = frame_of(SCHEMAS[dataset.kind].empty_table().select(list(columns)))
     if dataset.kind != "synthetic":
         return frame, [name for name in ("mask_quality",) if name in columns]
-    names = [field.name for field in frame.schema["quality"].fields]  # type: ignore[attr-defined]
+    names = list(QUALITY_SCORES)
     first = pl.col("sources").list.first().struct.field("sha256").alias("image_sha256")
     frame = frame.with_columns(first).drop("sources").unnest("quality")
     cameras = [frame_of(one.read(["image_sha256", "camera"])) for one in origins.sources]

@@ -74,16 +74,20 @@
     const alt = [label, person(row) && `identity ${person(row)}`, camera(row)].filter(Boolean).join(", ");
     return make("img", { src: rows.album[rows.pictured[row][label]], alt });
   };
-  const tile = row => {
-    const one = score(), known = rows.pictured[row] || {};
-    const shot = make("button", { type: "button", className: "shot", ariaLabel: `Enlarge ${rows.id[row]}` },
-      rows.own in known ? picture(row, rows.own) : make("span", {}, "no picture here"));
-    shot.addEventListener("click", () => enlarge(
+  const open = row => {
+    const known = rows.pictured[row] || {};
+    enlarge(
       Object.keys(known).map(label => [label, make("div", { className: "cell" }, picture(row, label))]), [
         [rows.key, rows.id[row]],
         ...(has.person ? [["identity", person(row) || "nobody in particular"]] : []),
         ...(has.camera ? [["camera", written(rows.camera[row]) || "not known"]] : []),
-        ...rows.scores.map(score => [score.title, written(score.values[row]) || "–"])]));
+        ...rows.scores.map(score => [score.title, written(score.values[row]) || "–"])]);
+  };
+  const tile = row => {
+    const one = score(), known = rows.pictured[row] || {};
+    const shot = make("button", { type: "button", className: "shot", ariaLabel: `Enlarge ${rows.id[row]}` },
+      rows.own in known ? picture(row, rows.own) : make("span", {}, "no picture here"));
+    shot.addEventListener("click", () => open(row));
     const box = make("input", { type: "checkbox", checked: ticked.has(row) });
     const said = [person(row), camera(row), one && written(one.values[row])].filter(Boolean).join(" · ");
     const whole = make("figure", { className: "tile" }, shot, make("label", {}, box, make("span", {}, make("bdi", {}, said || rows.id[row].slice(0, 12)))));
@@ -113,6 +117,7 @@
   };
   const tick = some => { for (const row of some) ticked.add(row); draw(); };
 
+  document.addEventListener("open-row", event => open(event.detail));
   form.addEventListener("input", choose);
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(choose));

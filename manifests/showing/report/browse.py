@@ -10,13 +10,13 @@ import polars as pl
 from markupsafe import Markup
 
 from manifests.common.json_text import lenient_json
-from manifests.format.schema import ROW_ID, Kind
+from manifests.common.thumbnails import encode, open_image
+from manifests.format.schema import MAP_PLACE, ROW_ID, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.origins import Origins, Row, find_images
 from manifests.reading.rows import fetch_rows
 from manifests.reading.summary import spread_places
-from manifests.showing.report.pictures import encode, open_image
 from manifests.showing.report.samples import source_digest
 from manifests.showing.report.scores import Score
 from manifests.showing.report.targets import Target, TargetImages
@@ -33,11 +33,12 @@ _OWN: dict[Kind, str] = {"source": "image", "annotation": "source", "synthetic":
 
 
 class AllRows(NamedTuple):
-    """JSON for the script, how many pictures were asked for, and how many rows have one."""
+    """JSON for the scripts, how many pictures were asked for, how many rows have one, and how many are on the map."""
 
     data: Markup
     asked: int
     pictured: int
+    mapped: int
 
 
 def all_rows(
@@ -49,14 +50,16 @@ def all_rows(
     """
     album = _Album()
     pictured = _pictured(dataset, frame, origins, pictures, album)
-    people = frame.get_column("identity") if "identity" in frame.columns else pl.Series([None] * frame.height)
-    names = people.drop_nulls().unique().sort().to_list()
-    places = {name: place for place, name in enumerate(names)}
+    people, person = _numbered(frame, "identity")
+    recipes, recipe = _numbered(frame, "recipe")
+    places = _places(frame)
     values: dict[str, object] = {
         "key": ROW_ID[dataset.kind],
         "id": frame.get_column(ROW_ID[dataset.kind]).to_list(),
-        "people": names,
-        "person": [places.get(name, -1) for name in people.to_list()],
+        "people": people,
+        "person": person,
+        "recipes": recipes,
+        "recipe": recipe,
         "camera": frame.get_column("camera").to_list() if "camera" in frame.columns else [None] * frame.height,
         "scores": [
             {"title": score.title, "values": [_rounded(value) for value in frame.get_column(score.name).to_list()]}
@@ -65,8 +68,26 @@ def all_rows(
         "own": _OWN[dataset.kind],
         "pictured": pictured,
         "album": album.pictures,
+        "map": places,
     }
-    return AllRows(safe_json(values), pictures, len(pictured))
+    return AllRows(safe_json(values), pictures, len(pictured), sum(place is not None for place in places))
+
+
+def _numbered(frame: pl.DataFrame, column: str) -> tuple[list[str], list[int]]:
+    """The names in a column, and of each row the number of its own, -1 where it has none."""
+    if column not in frame.columns:
+        return [], [-1] * frame.height
+    names = frame.get_column(column).drop_nulls().unique().sort().to_list()
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, [numbers.get(name, -1) for name in frame.get_column(column).to_list()]
+
+
+def _places(frame: pl.DataFrame) -> list[tuple[float, float] | None]:
+    """Of each row where it stands on the map, in [0, 1] from left to right and from top to bottom."""
+    if not set(MAP_PLACE) <= set(frame.columns):
+        return [None] * frame.height
+    known = (map(_rounded, pair) for pair in frame.select(MAP_PLACE).iter_rows())
+    return [None if x is None or y is None else (x, y) for x, y in known]
 
 
 def safe_json(values: object) -> Markup:

@@ -1,20 +1,16 @@
-"""Small pictures for the page: thumbnails, what a mask keeps, the limbs of a pose."""
+"""Small pictures for the page beside thumbnails: what a mask keeps, the limbs of a pose."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from PIL import Image, ImageFilter
 
-from manifests.common.pictures import PictureError, decode_picture
 from manifests.format.skeleton import LEAST_SCORE, LIMB_HUES
-from manifests.showing.page import data_uri
 
 _BOX = (192, 192)
-_QUALITY = 82
 _AROUND = 0.28
 """Brightness of what a mask leaves out."""
 
@@ -31,25 +27,6 @@ class Limb(NamedTuple):
     x2: float
     y2: float
     hue: int
-
-
-def open_image(data: bytes | None) -> Image.Image | None:
-    """The picture as a thumbnail, RGB, its aspect kept; None where the bytes are none or are no sensible picture."""
-    if not data:
-        return None
-    try:
-        small = Image.fromarray(decode_picture(data))
-    except (PictureError, ValueError):
-        return None
-    small.thumbnail(_BOX, Image.Resampling.LANCZOS)
-    return small
-
-
-def encode(image: Image.Image) -> str:
-    """The picture as an address that holds it."""
-    stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=_QUALITY, method=4)
-    return data_uri(stream.getvalue(), "image/webp")
 
 
 def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:

@@ -14,12 +14,13 @@ import polars as pl
 import pyarrow as pa
 from PIL import Image
 
+from manifests.common.thumbnails import encode, open_image
 from manifests.format.schema import Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.origins import Origins, find_images
 from manifests.reading.rows import fetch_rows
 from manifests.showing.page import figure
-from manifests.showing.report.pictures import Keypoints, Limb, cut_out, encode, limbs, open_image
+from manifests.showing.report.pictures import Keypoints, Limb, cut_out, limbs
 from manifests.showing.report.scores import Score
 from manifests.showing.report.targets import Target, TargetImages
 

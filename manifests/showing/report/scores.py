@@ -44,6 +44,8 @@ _KNOWN = (
     Score("style_shift", "Style shift", "towards the target's look: 0 not at all, 1 all the way", "high"),
     Score("background_change", "Background change", "mean change around the person, share of the range", None),
     Score("sharpness", "Sharpness", "how much fine detail there is", "high"),
+    Score("uniqueness", "Uniqueness", "one less the similarity to the most similar other row, by a ReID model", None),
+    Score("repeats", "Repeats", "rows before it that are near duplicates of it", None),
     Score("mask_quality", "Mask quality", "predicted by the segmenter: overlap with the true mask", "high"),
 )
 """The first that is known and has a better end says which samples are best and worst."""

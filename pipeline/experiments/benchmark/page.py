@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from manifests.showing.page import data_uri, render_page, write_page
+from manifests.common.thumbnails import data_uri
+from manifests.showing.page import render_page, write_page
 from manifests.storage.whole_files import open_storage
 from pipeline.experiments.benchmark.gaps import Gap
 from pipeline.experiments.benchmark.pictures import Picture, draw_arm

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from manifests.common.json_text import json_text
-from manifests.showing.page import data_uri, figure, render_page, write_page
+from manifests.common.thumbnails import data_uri
+from manifests.showing.page import figure, render_page, write_page
 from pipeline.experiments.comparison.systems import System
 from pipeline.experiments.comparison.trial import PICTURE, RECORD
 from pipeline.generators.recipes import find_recipe

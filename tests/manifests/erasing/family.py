@@ -35,6 +35,10 @@ class Family:
     def again(self) -> Family:
         return Family(*(open_dataset(uri) for uri in self.uris))
 
+    def at(self, root: str) -> Family:
+        """A copy of it that lies below ``root``."""
+        return Family(*(open_dataset(f"{root}/{Path(uri).name}") for uri in self.uris))
+
 
 def make_family(root: str) -> Family:
     shards = [people_source("market", PEOPLE[:2], 3), people_source("market", PEOPLE[2:], 3)]

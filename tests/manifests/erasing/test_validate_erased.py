@@ -9,7 +9,7 @@ import pytest
 
 from manifests.checking.validate import validate
 from manifests.format.soft_labels import ClassMap
-from tests.manifests.erasing.family import Family, edit_json, erase_gone
+from tests.manifests.erasing.family import Family, edit_json
 
 
 def retire(uri: str, identity: str) -> None:
@@ -58,9 +58,8 @@ FAULTS: dict[str, tuple[str, str, Callable[[str], None]]] = {
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_what_does_not_add_up_after_an_erasure_is_found(local: Family, case: str) -> None:
-    erase_gone(local)
+def test_what_does_not_add_up_after_an_erasure_is_found(erased: Family, case: str) -> None:
     check, file, plant = FAULTS[case]
-    plant(local.synthetic.uri)
-    faults = validate(local.synthetic.uri).faults
+    plant(erased.synthetic.uri)
+    faults = validate(erased.synthetic.uri).faults
     assert any(fault.check == check and fault.file.startswith(file) for fault in faults), faults

@@ -16,7 +16,7 @@ from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
-from manifests.format.schema import SOURCE_SCHEMA
+from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.runs import runs
@@ -299,6 +299,18 @@ def test_classes_of_unknown_origin_are_not_guessed(root: str) -> None:
         plan="other",
     )
     assert merge(uris(lost, other), f"{root}/merged").classes == ClassMap(("bert", "zoe"))
+
+
+def test_what_a_row_was_beside_others_is_not_said_of_the_union(root: str) -> None:
+    def scored(called: str) -> Dataset:
+        rows = people_synthetic(people_source(called, MARKET, 1), ClassMap.of(MARKET), plan=called).to_pylist()
+        told = {"sharpness": 0.5, "uniqueness": 0.25, "repeats": 1.0, "map_x": 0.5, "map_y": 0.5}
+        table = pa.Table.from_pylist([{**row, "quality": told} for row in rows], schema=SYNTHETIC_SCHEMA)
+        return write(f"{root}/{called}", "synthetic", table, classes=ClassMap.of(MARKET), plan=called)
+
+    union = merge([scored("market").uri, scored("harbour").uri], f"{root}/union")
+    assert len(union.where("quality.sharpness = 0.5")) == 6
+    assert not len(union.where("quality.uniqueness >= 0 OR quality.repeats >= 0 OR quality.map_x >= 0"))
 
 
 def test_empty_data_sets(root: str) -> None:

@@ -62,6 +62,12 @@ def test_the_import_leaves_no_stand_in_behind() -> None:
         __import__("mmdet")
 
 
+def test_without_mmpose_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"poses need mmpose.*`pip install --no-deps mmpose==1\.3\.2`"):
+        load_pose_estimator("pose_tiny")
+
+
 def test_a_stand_in_refuses_by_name_when_it_is_used() -> None:
     from pipeline.annotation.mmpose_import import import_mmpose
 

@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from pipeline.cluster.synthesis_job import DEMO, AnnotatedJobSettings, run_synthesis_job
-from pipeline.synthesis.plan_kinds import TRANSLATION, TranslationSettings
-
-
-class Settings(AnnotatedJobSettings, TranslationSettings):
-    """As those of `jobs/synthesize_duke_style.py`."""
+from pipeline.cluster.synthesis_job import DEMO, run_synthesis_job
+from pipeline.synthesize import DukeStyleSettings
 
 
 @pytest.mark.parametrize("place", ["here", "store"])
-def test_the_world_that_stands_in_is_drawn_beside_the_output(place: str, tmp_path: Path) -> None:
+def test_the_world_that_stands_in_is_drawn_beside_the_output(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = str(tmp_path / "set") if place == "here" else "memory://drawn/set"
     folders: list[Path] = []
 
@@ -24,7 +22,7 @@ def test_the_world_that_stands_in_is_drawn_beside_the_output(place: str, tmp_pat
         folders.append(folder)
         raise UserError("drawn")
 
-    settings = Settings(output=output, generator="ptgan_market_like_to_duke_like")
+    monkeypatch.setattr(DukeStyleSettings, "embedded", lambda _: draw)
     with pytest.raises(UserError, match=r"^drawn$"):
-        run_synthesis_job(TRANSLATION, settings, embedded=draw)
+        run_synthesis_job(DukeStyleSettings(output=output))
     assert folders == [tmp_path if place == "here" else DEMO]

@@ -20,7 +20,7 @@ from manifests.writing.merge import merge
 from manifests.writing.run import Dataset, DatasetRun, ShardSink
 from pipeline.common.settings import parse_settings
 from pipeline.measures.reliability import auroc
-from pipeline.reid.model import as_model
+from pipeline.reid.model import as_model, load_reid
 from pipeline.reid.network import NetworkSettings, build_network
 from pipeline.reid.sets import load_sets
 from pipeline.scoring import dataset as scoring
@@ -36,6 +36,8 @@ from tests.pipeline.scoring.paper_people import (
     Laboratory,
     drawn,
     source_row,
+    synthetic_row,
+    write_made,
     write_source,
 )
 from tests.pipeline.spoiled import spoiled
@@ -99,6 +101,26 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert sum(bar["share"] for bar in calibration["diagram"]) == pytest.approx(1.0)
     assert (calibration["people"], calibration["splits"]) == (PEOPLE, ["gallery", "query"])
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
+
+
+def test_near_duplicates_are_a_score_like_any_other(lab: Laboratory, tmp_path: Path) -> None:
+    source = open_dataset(lab.source).read(["image_sha256", "identity", "camera"]).to_pylist()
+    people = [0, 1, 2, 3, 3, 4, 5, 6, 7, 7, 8, 9]
+    pictures = [drawn(person, 300) for person in people]
+    pictures[9] = np.ascontiguousarray(pictures[8][:, ::-1])
+    rows = [synthetic_row(index, source[person * IMAGES], pictures[index]) for index, person in enumerate(people)]
+    made = write_made(tmp_path / "made", rows, [lab.source], PEOPLE)
+    model, settings = load_reid(lab.model, "cpu"), scoring.ScoreSettings(target_steps=0, map_images=8)
+    scored = scoring.score(scoring.open_scoring(made, [], model, lab.model, settings), str(tmp_path / "scored"))
+    assert scored.where("quality.repeats > 0").rows.tolist() == [4, 9]
+    assert set(scored.where("quality.uniqueness = 0").rows) == {3, 4, 8, 9}
+    assert len(scored.where("quality.map_x BETWEEN 0 AND 1 AND quality.map_y BETWEEN 0 AND 1")) == 8
+    record = scored.run["run"]
+    assert record["scores"]["repeated"] == pytest.approx(2 / 12)
+    assert 0.9 < record["near_duplicates"]["least_similarity"] < 1
+    without = settings.model_copy(update={"likeness": False})
+    again = scoring.score(scoring.open_scoring(scored.uri, [], model, lab.model, without), str(tmp_path / "again"))
+    assert quality(again)["uniqueness"].null_count() == 12, "no earlier scoring's stay"
 
 
 def test_people_of_merged_sources_are_those_that_rows_name(tmp_path: Path) -> None:

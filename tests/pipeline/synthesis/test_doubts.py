@@ -21,7 +21,6 @@ from pipeline.common.row_images import decode_row
 from pipeline.common.settings import parse_settings
 from pipeline.generators.trained_set import open_generators
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
-from pipeline.synthesis.plan_kinds import TRANSLATION
 from tests.conftest import ToySources
 from tests.manifests.manifest_rows import FOOTER, synthetic_rows
 from tests.manifests.people_rows import people_source, write
@@ -89,7 +88,7 @@ def dry_run(tmp_path: Path, *given: str) -> None:
     import jobs.synthesize_duke_style as job
 
     arguments = [*given, "--output", str(tmp_path / "set"), "--dry-run"]
-    run_synthesis_job(TRANSLATION, parse_settings(job.Settings, arguments))
+    run_synthesis_job(parse_settings(job.Settings, arguments))
 
 
 def test_a_dry_run_checks_what_a_run_would(

@@ -40,10 +40,16 @@ def extreme(number: int, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def usual_row(number: int, row: dict[str, Any]) -> dict[str, Any]:
+    """Two cameras, and rows from left to right on the map."""
+    place = {"map_x": number / 19, "map_y": number % 2 / 4}
+    return {**row, "camera": 1 + number % 2, "quality": {**row["quality"], **place}}
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("pages")
-    usual = make_family(str(root / "usual"), lambda number, row: {**row, "camera": 1 + number % 2})
+    usual = make_family(str(root / "usual"), usual_row)
     record = {
         "settings": {LONG: LONG},
         "environment": {LONG: {LONG: LONG}},
@@ -115,6 +121,23 @@ def test_ticked_rows_are_a_list_that_the_commands_take(tab: Page, pages: dict[st
     assert (report.datasets[0].rows, report.not_found) == (2, ())
     tab.get_by_label("ticked only").check()
     assert len(shown(tab)) == 2
+
+
+def test_a_point_of_the_map_opens_its_row(tab: Page) -> None:
+    points = tab.get_by_role("img", name="A map of 20 rows")
+    legend = tab.locator("#map-legend li")
+    expect(legend).to_have_text(["camera 1", "camera 2"])
+    tab.get_by_label("colour by").select_option(label="identity")
+    expect(legend).to_have_text(PEOPLE)
+    tab.get_by_label("colour by").select_option(label="Foreground change")
+    expect(legend).to_have_text(["0 to 0.95"])
+    box = points.bounding_box()
+    assert box is not None
+    points.click(position={"x": box["width"] / 2, "y": 15})
+    expect(tab.get_by_role("dialog")).not_to_be_visible()
+    points.click(position={"x": 16, "y": 16})
+    expect(tab.get_by_role("dialog").locator("dd").last).to_have_text("0")
+    expect(tab.get_by_role("dialog").locator("dd").nth(2)).to_have_text("1")
 
 
 def test_pages_are_turned(chromium: Browser, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from manifests.common.thumbnails import encode, open_image
 from manifests.format.schema import LABEL_RULES
 from manifests.format.skeleton import LIMB_HUES
 from manifests.showing.report import tables
-from manifests.showing.report.pictures import cut_out, encode, limbs, open_image
+from manifests.showing.report.pictures import cut_out, limbs
 from manifests.showing.report.scores import histogram, known_scores
 from manifests.showing.report.title import listed
 from tests.manifests.showing.report.conftest import keypoints

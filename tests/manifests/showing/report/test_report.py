@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from manifests.__main__ import main
+from manifests.common.thumbnails import encode, open_image
 from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.format.schema import SOURCE_SCHEMA
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.showing.report import write_report
-from manifests.showing.report.pictures import encode, open_image
 from manifests.storage.whole_files import open_storage
 from tests.manifests.manifest_rows import annotation_rows, sha, source_rows, synthetic_rows
 from tests.manifests.people_rows import noise_rows, write
@@ -123,6 +123,25 @@ def test_every_row_is_there_with_its_pictures(family: Family, tmp_path: Path) ->
         pictures = {label: rows["album"][place] for label, place in rows["pictured"][str(number)].items()}
         wanted = {"source": sources[row["sources"][0]["sha256"]], "generated": row["image"]["bytes"]}
         assert pictures == {label: encode(open_image(data)) for label, data in wanted.items()}  # type: ignore[arg-type]
+
+
+def test_rows_stand_on_a_map(tmp_path: Path) -> None:
+    def placed(number: int, row: dict[str, object]) -> dict[str, object]:
+        place = {"map_x": number / 19, "map_y": 0.25} if number else {}
+        return {**row, "quality": {"uniqueness": 0.5, "repeats": 0.0, **place}}
+
+    page = report(make_family(str(tmp_path), placed).synthetic.uri, tmp_path / "report.html")
+    assert page.rows["map"] == [None, *([float(f"{number / 19:.4g}"), 0.25] for number in range(1, 20))]
+    assert "19 of 20 rows, similar ones side by side" in page.sections["map"]
+    assert [page.rows["recipes"][place] for place in page.rows["recipe"]] == ["ptgan"] * 20
+    assert [score["title"] for score in page.rows["scores"]] == ["Uniqueness", "Repeats"]
+
+
+def test_without_scores_it_says_what_draws_the_map(family: Family, tmp_path: Path) -> None:
+    page = report(family.synthetic.uri, tmp_path / "report.html")
+    assert f"None yet: python jobs/score_dataset.py {family.synthetic.uri}" in page.sections["map"]
+    assert set(page.rows["map"]) == {None}
+    assert "map" not in report(family.source.uri, tmp_path / "source.html").sections
 
 
 def test_a_large_set_shows_some_pictures_and_lists_all_rows(family: Family, tmp_path: Path) -> None:
