@@ -5,28 +5,27 @@ from __future__ import annotations
 import io
 import re
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from functools import partial
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from shutil import copy
-from unittest import mock
 
 import pytest
 
 from manifests.__main__ import main as manifests_main
 from manifests.reading.dataset import open_dataset
-from pipeline.cluster import synthesis_job
-from pipeline.cluster.annotate import annotate
-from pipeline.cluster.pool import run_shards_here
 from tests.jobs.in_process import run, without_ray
-from tests.pages.commands import lines_of
+from tests.pages.commands import job_of, lines_of
 from tests.pages.markdown import DOCS, Block, blocks
 from tests.toy_inputs import ToySources
 
 PAGE = DOCS / "tutorial.md"
 NAMES = ("anna", "bo", "cem", "dora", "eva", "finn")
-SMALL = {r"--steps 100\b": "--steps 2", r"--height 128 --width 64": "--height 32 --width 16"}
+SMALL = {
+    r"--steps 100\b": "--steps 2 --height 64 --width 32",
+    r"--height 128 --width 64": "--height 32 --width 16",
+    r"(score dataset .*)": r"\1 --target-steps 2",
+    r"reliability < 0.2": "reliability <= 1",  # of a network of two steps
+}
 
 
 @pytest.fixture
@@ -46,25 +45,19 @@ def folder(toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return tmp_path
 
 
-@contextmanager
-def in_this_process() -> Iterator[None]:
-    here = partial(annotate, runner=run_shards_here)
-    with without_ray(), mock.patch.object(synthesis_job, "annotate", here):
-        yield
-
-
 def give(line: str) -> str:
     """What a command prints, in small."""
     for usual, small in SMALL.items():
         line = re.sub(usual, small, line)
     words = shlex.split(line)
-    if words[:3] == ["python", "-m", "manifests"]:
+    assert words[0] == "reid-synth"
+    found = job_of(words[1:])
+    if found is None:
         said = io.StringIO()
         with redirect_stdout(said), redirect_stderr(said):
-            assert manifests_main(words[3:]) == 0, f"{line}\n{said.getvalue()}"
+            assert manifests_main(words[1:]) == 0, f"{line}\n{said.getvalue()}"
         return said.getvalue()
-    assert words[0] == "python"
-    done = run(Path(words[1]).name, *words[2:])
+    done = run(f"{found[0]}.py", *found[1])
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     return done.stdout
 
@@ -91,7 +84,7 @@ def follow(parts: list[Block]) -> dict[str, str]:
 
 
 def test_the_tutorial_is_followed_to_its_end(folder: Path) -> None:
-    with in_this_process():
+    with without_ray():
         told = follow(blocks(PAGE))
     assert len(told) >= 16
     rows = open_dataset("runs/lobby-as-yard").scan().collect()
