@@ -15,16 +15,16 @@ from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.session import ClusterSettings, ray_session
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Input, Output, run_job
 from pipeline.synthesis.lineage_sending import LineageSettings
 
 
 class Settings(AnnotationSettings, ClusterSettings, LineageSettings):
     """Add masks by Segment Anything and poses by mmpose to the images of a source manifest."""
 
-    source: str = Field(description="URI of the source manifest")
-    output: str = Field(description="URI of the annotations; what they already hold is not computed again")
-    limit: int | None = Field(None, ge=1, description="only the first N images")
+    source: Input[str] = Field(description="URI of the source manifest")
+    output: Output[str] = Field(description="URI of the annotations; what they already hold is not computed again")
+    limit: Input[int | None] = Field(None, ge=1, description="only the first N images")
 
 
 def main(settings: Settings) -> None:

@@ -27,7 +27,7 @@ from pipeline.cluster.graph import run_graph
 from pipeline.cluster.session import ray_session
 from pipeline.common.devices import check_device
 from pipeline.common.environment import environment
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Cluster, Input, Output, run_job
 from pipeline.experiments.benchmark.gaps import GAPS, find_gaps
 from pipeline.experiments.benchmark.page import write_results
 from pipeline.experiments.benchmark.records import records_below
@@ -37,9 +37,9 @@ from pipeline.experiments.benchmark.settings import BenchmarkSettings, Storage
 class Settings(BenchmarkSettings):
     """Train, synthesize and measure for every gap and recipe; write benchmark.html, .md and .parquet."""
 
-    world: Literal["toy"] = Field("toy", description="drawn for each seed: people of other sets are not in it")
-    output: Path = Field(Path("runs/benchmark"), description="folder for all that is made, and for the tables")
-    generators: Path | None = Field(
+    world: Input[Literal["toy"]] = Field("toy", description="drawn for each seed: people of other sets are not in it")
+    output: Output[Path] = Field(Path("runs/benchmark"), description="folder for all that is made, and for the tables")
+    generators: Output[Path | None] = Field(
         None, description="folder of trained generators, which benchmarks may share; by default generators in --output"
     )
     gaps: list[str] = Field([], description=f"by default all: {', '.join(GAPS)}")
@@ -48,10 +48,12 @@ class Settings(BenchmarkSettings):
         [], description="each arm also with other settings of its mix, e.g. synthetic_weight=1 or real_from=0.3+mix="
     )
     seeds: int = Field(3, ge=1, description="how many seeds; each has its own world, generators and networks")
-    first_seed: int = Field(0, ge=0, description="the first of them")
+    first_seed: Advanced[int] = Field(0, ge=0, description="the first of them")
     trainings: int = Field(1, ge=1, le=100, description="ReID trainings of each arm and seed, on the same images")
-    ray: bool = Field(True, description="--no-ray: one part after another in this process")
-    ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
+    ray: Cluster[bool] = Field(True, description="--no-ray: one part after another in this process")
+    ray_address: Cluster[str | None] = Field(
+        None, description="a running cluster; by default the submitted job's, or local"
+    )
 
 
 def main(settings: Settings) -> None:

@@ -18,10 +18,9 @@ if __name__ == "__main__":
     import _start  # noqa: F401
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
 
 from pipeline.common.devices import Device, Threads, check_device, use_threads
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Output, Positional, run_job
 from pipeline.reid.model import load_reid
 from pipeline.scoring.choosing import ChoiceSettings, choose_rows, open_choosing
 from pipeline.sources.files import Split
@@ -30,14 +29,19 @@ from pipeline.sources.files import Split
 class Settings(ChoiceSettings):
     """Keep the rows of a synthetic data set that help."""
 
-    dataset: CliPositionalArg[str] = Field(description="URI of the synthetic data set")
+    group = "input"
+    dataset: Positional[str] = Field(description="URI of the synthetic data set")
     model: list[str] = Field([], description="ReID models; influence: several, of one training, are summed over")
     source: list[str] = Field([], description="URIs of the source manifests; by default those of the run record")
     validation: str | None = Field(
         None, description="influence: URI of the source manifest to watch; by default the sources' training rows"
     )
-    validation_splits: list[Split] = Field([], description="splits of --validation; by default query and gallery")
-    output: str | None = Field(None, description="URI of the data set of the rows kept; by default DATASET-chosen")
+    validation_splits: Advanced[list[Split]] = Field(
+        [], description="splits of --validation; by default query and gallery"
+    )
+    output: Output[str | None] = Field(
+        None, description="URI of the data set of the rows kept; by default DATASET-chosen"
+    )
     device: Device = Field("cpu", description="cpu, cuda or cuda:N")
     threads: Threads = None
 

@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from pydantic import Field
 
 from pipeline.common.devices import Threads, use_threads
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import Advanced, Input, JobSettings, Output, run_job
 from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.comparison.page import write_comparison
 from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
@@ -28,15 +28,18 @@ from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
 class Settings(JobSettings):
     """Train each system, measure it, and write comparison.html."""
 
-    world: str = Field("toy", description="toy: drawn into the output; or the folder of a toy world")
-    output: Path = Field(Path("runs/comparison"), description="folder for trainings, figures and the page")
+    group = "recipe"
+    world: Input[str] = Field("toy", description="toy: drawn into the output; or the folder of a toy world")
+    output: Output[Path] = Field(Path("runs/comparison"), description="folder for trainings, figures and the page")
     systems: list[str] = Field([], description=f"by default all: {', '.join(SYSTEMS)}")
     budget: float = Field(1.0, gt=0, description="share of each system's full number of steps")
     identities: int = Field(300, ge=8, description="people of each domain of the world, half of them for training")
-    height: int = Field(128, ge=32, multiple_of=4, description="of the crops, pixels")
-    width: int = Field(64, ge=16, multiple_of=4, description="of the crops, pixels")
-    camera_pairs: int = Field(15, ge=1, description="pairs of cameras that camstyle is trained for (6 cameras have 15)")
-    reid_steps: int = Field(1200, ge=1, description="training steps of the ReID model that measures")
+    height: int = Field(128, ge=32, multiple_of=4, description="height of the crops, pixels")
+    width: int = Field(64, ge=16, multiple_of=4, description="width of the crops, pixels")
+    camera_pairs: Advanced[int] = Field(
+        15, ge=1, description="pairs of cameras that camstyle is trained for (6 cameras have 15)"
+    )
+    reid_steps: Advanced[int] = Field(1200, ge=1, description="training steps of the ReID model that measures")
     seed: int = Field(0, ge=0, description="of the world, the trainings and the instruments")
     threads: Threads = None
 

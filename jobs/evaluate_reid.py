@@ -21,7 +21,7 @@ from manifests.common.json_text import write_json
 from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.common.devices import Device, Threads, check_device, use_threads
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Output, run_job
 from pipeline.reid.data import with_queries
 from pipeline.reid.evaluation import Retrieval, said_of
 from pipeline.reid.model import ReidModel, load_reid
@@ -32,18 +32,23 @@ from pipeline.reid.retrieval import Measured, RetrievalSettings, measure_on
 class Settings(RetrievalSettings):
     """Measure a ReID model on the query and gallery splits of source manifests."""
 
+    group = "input"
     model_config = ConfigDict(populate_by_name=True)  # a field may not be called json, a flag may
 
     model: str = Field(description="folder of a training, weights file, or a shipped model's name")
     eval: list[str] = Field(min_length=1, description="URI of a source manifest with queries and gallery; repeatable")
-    pose_model: str | None = Field(default=None, description="with --poses: model for those; by default --model")
+    pose_model: Advanced[str | None] = Field(
+        default=None, description="with --poses: model for those; by default --model"
+    )
     adapt_norm: str | None = Field(
         default=None,
         description="URI of a source manifest on whose images the batch norms of --model take their statistics anew, "
         "without labels (AdaBN); --pose-model keeps its own",
     )
-    adapt_splits: list[Split] = Field(default=["train"], min_length=1, description="with --adapt-norm: of which splits")
-    json_file: Path | None = Field(default=None, alias="json", description="file for the result, for programs")
+    adapt_splits: Advanced[list[Split]] = Field(
+        default=["train"], min_length=1, description="with --adapt-norm: of which splits"
+    )
+    json_file: Output[Path | None] = Field(default=None, alias="json", description="file for the result, for programs")
     device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
     threads: Threads = None
 

@@ -20,7 +20,7 @@ from pipeline.annotation.shipped.teachers import Teachers
 from pipeline.common.images import resize, resize_mask
 from pipeline.common.progress import Progress
 from pipeline.common.row_images import PICTURE, image_of
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import JobSettings, Output, run_job
 
 HEIGHT, WIDTH = 128, 64
 
@@ -28,10 +28,11 @@ HEIGHT, WIDTH = 128, 64
 class Settings(JobSettings):
     """Label real crops with the masks and keypoints that BodyPix, MediaPipe and MoveNet agree on."""
 
+    group = "input"
     source: list[str] = Field(min_length=1, description="URIs of source manifests")
     teachers: Path = Field(description="folder with bodypix/, mediapipe/ and movenet/")
-    output: Path = Field(description="file of masks and agreed keypoints, for train_sam_tiny.py (.npz)")
-    opinions: Path | None = Field(
+    output: Output[Path] = Field(description="file of masks and agreed keypoints, for train_sam_tiny.py (.npz)")
+    opinions: Output[Path | None] = Field(
         None, description="file of every teacher's keypoints by DOMAIN/path of the crop, for train_pose_tiny.py (.npz)"
     )
     hold_out: list[str] = Field([], description="identities that training must leave out")

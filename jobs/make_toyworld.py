@@ -1,4 +1,7 @@
-"""Write a toy world: two domains of drawn people in the Market-1501 layout, with their ground truth."""
+"""Write a toy world: two domains of drawn people in the Market-1501 layout, with their ground truth.
+
+python jobs/make_toyworld.py --output runs/toyworld --identities 32
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ if __name__ == "__main__":
 
 from pydantic import Field
 
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Output, Run, run_job
 from pipeline.sources.toyworld import ToyWorldSettings, make_toyworld
 
 
 class Settings(ToyWorldSettings):
     """Write a toy world: drawn people as surveillance crops, in the Market-1501 layout, with ground truth."""
 
-    output: Path = Field(description="folder to write; an equal world that is there already is left alone")
-    workers: int | None = Field(None, ge=1, description="processes; by default one for each CPU")
+    output: Output[Path] = Field(description="folder to write; an equal world that is there already is left alone")
+    workers: Run[int | None] = Field(None, ge=1, description="processes; by default one for each CPU")
 
 
 def main(settings: Settings) -> None:

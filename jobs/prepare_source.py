@@ -14,7 +14,7 @@ if __name__ == "__main__":
 from pydantic import Field
 
 from manifests.errors import UserError
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Output, Run, run_job
 from pipeline.sources.files import SPLITS, Split
 from pipeline.sources.ingest import ingest, make_plan, summarize
 from pipeline.sources.known_layouts import get_layout
@@ -29,22 +29,25 @@ LayoutName = Literal["market1501", "dukemtmc", "msmt17", "cuhk03", "cuhk03_np", 
 class Settings(LineageSettings):
     """Read a folder of a ReID data set into a source data set: labels, digests, rejects."""
 
+    group = "input"
     layout: LayoutName = Field(description="how the folder is laid out")
     root: Path = Field(description="the folder that the data set lies in")
-    domain: str = Field(min_length=1, description="name of the domain, on every row")
-    output: str = Field(min_length=1, description="path or URI of the data set to write")
-    dataset_id: str | None = Field(None, min_length=1, description="name of the data set; the domain if absent")
-    licence: str | None = Field(None, description="terms under which the images may be used, on every row")
-    consent_basis: str | None = Field(None, description="why the people in it may be shown, on every row")
+    domain: Output[str] = Field(min_length=1, description="name of the domain, on every row")
+    output: Output[str] = Field(min_length=1, description="path or URI of the data set to write")
+    dataset_id: Output[str | None] = Field(None, min_length=1, description="name of the data set; the domain if absent")
+    licence: Output[str | None] = Field(None, description="terms under which the images may be used, on every row")
+    consent_basis: Output[str | None] = Field(None, description="why the people in it may be shown, on every row")
     splits: list[Split] = Field(list(SPLITS), min_length=1, description="splits to read")
-    shard_size: int = Field(4096, ge=1, le=65536, description="images in a shard, at most")
+    shard_size: Advanced[Output[int]] = Field(4096, ge=1, le=65536, description="images in a shard, at most")
     accept_terms: bool = Field(False, description="needed for sets that were withdrawn")
     accept_generated: bool = Field(False, description="read images that say of themselves that a model made them")
-    variant: str | None = Field(None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot")
-    split_file: Path | None = Field(None, description="cuhk03, prid2011: JSON file of train/test splits")
-    split_index: int = Field(0, ge=0, description="cuhk03, prid2011: which split of the file, from 0")
+    variant: Advanced[str | None] = Field(
+        None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot"
+    )
+    split_file: Advanced[Path | None] = Field(None, description="cuhk03, prid2011: JSON file of train/test splits")
+    split_index: Advanced[int] = Field(0, ge=0, description="cuhk03, prid2011: which split of the file, from 0")
     labels: Path | None = Field(None, description="folder: CSV or Parquet with path, identity, camera")
-    threads: int | None = Field(None, ge=1, le=256, description="threads that read and decode; one a core")
+    threads: Run[int | None] = Field(None, ge=1, le=256, description="threads that read and decode; one a core")
 
 
 def main(settings: Settings) -> None:

@@ -18,13 +18,12 @@ if __name__ == "__main__":
 
 import numpy as np
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
 
 from manifests.errors import UserError
 from manifests.format.schema import ROW_ID
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.storage.whole_files import open_storage
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import JobSettings, Output, Positional, Run, run_job
 from pipeline.synthesis.recorded_inputs import Elsewhere
 from pipeline.synthesis.remaking import Remade, remake
 
@@ -32,15 +31,16 @@ from pipeline.synthesis.remaking import Remade, remake
 class Settings(JobSettings):
     """Make rows of a synthetic data set again from their provenance alone, and compare pixels and bytes."""
 
-    uri: CliPositionalArg[str] = Field(description="URI of the data set")
-    samples: CliPositionalArg[list[str]] = Field([], description="ids of rows, or their first digits")
+    group = "input"
+    uri: Positional[str] = Field(description="URI of the data set")
+    samples: Positional[list[str]] = Field([], description="ids of rows, or their first digits")
     random: int | None = Field(None, ge=1, description="instead: that many rows drawn at random")
-    output: str | None = Field(None, description="URI of a folder for the images made now")
+    output: Output[str | None] = Field(None, description="URI of a folder for the images made now")
     source: list[str] = Field([], description="where the source manifest lies now")
     annotations: list[str] = Field([], description="where the source's annotations lie now")
     generator: list[str] = Field([], description="where the generator lies now")
-    device: Literal["cpu", "cuda"] | None = Field(None, description="by default the run's, if it is here")
-    min_psnr: float = Field(35.0, description="least PSNR in dB that is near enough in another environment")
+    device: Run[Literal["cpu", "cuda"] | None] = Field(None, description="by default the run's, if it is here")
+    min_psnr: Run[float] = Field(35.0, description="least PSNR in dB that is near enough in another environment")
 
 
 def main(settings: Settings) -> int:

@@ -15,10 +15,9 @@ if __name__ == "__main__":
     import _start  # noqa: F401
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
 
 from pipeline.common.devices import Device, Threads, check_device, use_threads
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Output, Positional, run_job
 from pipeline.reid.model import load_reid
 from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
 
@@ -26,11 +25,12 @@ from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
 class Settings(ScoreSettings):
     """Score the rows of a synthetic data set and the set as a whole."""
 
-    dataset: CliPositionalArg[str] = Field(description="URI of the synthetic data set")
+    group = "input"
+    dataset: Positional[str] = Field(description="URI of the synthetic data set")
     model: str = Field(description="ReID model: a file, or the output folder of jobs/train_reid.py")
     source: list[str] = Field([], description="URIs of the source manifests; by default those that the run names")
     annotations: list[str] = Field([], description="URIs of their annotations, for poses; by default as --source")
-    output: str | None = Field(None, description="URI of the scored data set; by default DATASET-scored")
+    output: Output[str | None] = Field(None, description="URI of the scored data set; by default DATASET-scored")
     device: Device = Field("cpu", description="cpu, cuda or cuda:N")
     threads: Threads = None
 

@@ -31,7 +31,7 @@ from manifests.reading.inputs import open_input
 from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
 from pipeline.common.devices import Threads, use_threads
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Cluster, Input, Measure, Output, run_job
 from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.recipes.base import Recipe
@@ -43,23 +43,28 @@ from pipeline.training.workers import Workers
 
 
 class TrainJob(TrainingSettings):
-    """Train a generator. The recipe's own numbers are settings too: --recipe NAME --help lists them."""
+    """Train a generator. The recipe's own numbers are settings too: --recipe NAME --help-all lists them."""
 
+    group = "recipe"
     recipe: str = Field(default="ptgan", description=f"one of {', '.join(sorted(RECIPES))}")
-    source: str = Field(description="URI of the source manifest to train on; of domain A, where there are two")
-    target: str | None = Field(default=None, description="URI of the manifest of domain B, whose style is learned")
-    source_annotations: str | None = Field(default=None, description="URI of A's annotations (for masks)")
-    target_annotations: str | None = Field(default=None, description="URI of B's annotations (for masks)")
-    output: Path = Field(description="folder for weights, card, checkpoints, samples and TensorBoard files")
-    images: int | None = Field(default=None, ge=1, description="use at most this many images of each domain")
-    fid_model: str | None = Field(
+    source: Input[str] = Field(description="URI of the source manifest to train on; of domain A, where there are two")
+    target: Input[str | None] = Field(
+        default=None, description="URI of the manifest of domain B, whose style is learned"
+    )
+    source_annotations: Input[str | None] = Field(default=None, description="URI of A's annotations (for masks)")
+    target_annotations: Input[str | None] = Field(default=None, description="URI of B's annotations (for masks)")
+    output: Output[Path] = Field(description="folder for weights, card, checkpoints, samples and TensorBoard files")
+    images: Input[int | None] = Field(default=None, ge=1, description="use at most this many images of each domain")
+    fid_model: Advanced[Measure[str | None]] = Field(
         default=None, description="ReID model (of train_reid.py) in whose features FID and variety are measured"
     )
-    licence: str | None = Field(default=None, description="of the generator; by default what its data say")
+    licence: Advanced[Output[str | None]] = Field(
+        default=None, description="of the generator; by default what its data say"
+    )
     threads: Threads = None
-    workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
+    workers: Cluster[int] = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
     cameras: list[int] = Field(default=[], description="camstyle: these cameras only, by default all of --source")
-    ray_address: str | None = Field(
+    ray_address: Cluster[str | None] = Field(
         default=None, description="a running cluster; by default the submitted job's, or local"
     )
 

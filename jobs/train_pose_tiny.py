@@ -32,25 +32,30 @@ from pipeline.annotation.shipped.pose_data import (
 from pipeline.annotation.shipped.pose_evaluation import measure, ship_pose_tiny
 from pipeline.annotation.shipped.pose_training import WEIGHTS, PoseTrainer, PoseTrainingSettings
 from pipeline.checkpoints import file_sha256, resolve
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import Advanced, JobSettings, Measure, Output, Run, run_job
 
 
 class Settings(PoseTrainingSettings, JobSettings):
     """Train pose_tiny, or measure it again."""
 
-    output: Path | None = Field(None, description="folder for drawn crops, checkpoints and weights")
-    evaluate: bool = Field(False, description="train nothing: measure --model (and ship it)")
-    model: str = Field("pose_tiny", description="what --evaluate measures: a name or a file")
+    group = "input"
+    output: Output[Path | None] = Field(None, description="folder for drawn crops, checkpoints and weights")
+    evaluate: Measure[bool] = Field(False, description="train nothing: measure --model (and ship it)")
+    model: Measure[str] = Field("pose_tiny", description="what --evaluate measures: a name or a file")
     images: int = Field(16_000, ge=1, description="drawn crops to train on")
     cache: Path | None = Field(None, description=".npz of drawn crops (images, keypoints) instead of drawing them")
     crops: Path | None = Field(None, description="folder of the real crops that --pseudo-labels names")
     pseudo_labels: Path | None = Field(None, description=".npz: files, and keypoints (N, teachers, 17, 3)")
     hold_out: str = Field("0006,0106,0107", description="identities among the real crops that are kept for measuring")
-    workers: int = Field(2, ge=1, description="processes that draw")
-    threads: int = Field(1, ge=1, description="CPU threads of the training")
-    ship: bool = Field(False, description="put the result among the shipped checkpoints, with its card")
-    data: str = Field("crops drawn by the toy world", description="for the card: what it was trained on, on what terms")
-    command: str = Field("python jobs/train_pose_tiny.py --output runs/pose_tiny", description="for the card")
+    workers: Run[int] = Field(2, ge=1, description="processes that draw")
+    threads: Run[int] = Field(1, ge=1, description="CPU threads of the training")
+    ship: Output[bool] = Field(False, description="put the result among the shipped checkpoints, with its card")
+    data: Output[str] = Field(
+        "crops drawn by the toy world", description="for the card: what it was trained on, on what terms"
+    )
+    command: Advanced[Output[str]] = Field(
+        "python jobs/train_pose_tiny.py --output runs/pose_tiny", description="for the card"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:

@@ -23,7 +23,7 @@ from pipeline.cluster.session import ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.common.devices import Threads, use_threads
 from pipeline.common.images import LARGEST_SIDE
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Advanced, Cluster, Input, Measure, Output, run_job
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.data import with_queries
 from pipeline.reid.mixing import MixSettings
@@ -39,36 +39,39 @@ from pipeline.training.workers import Workers
 class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettings, AugmentationSettings):
     """Train a ReID network: images and labels of manifests' training splits, weights and a card out of them."""
 
-    train: list[str] = Field(
+    group = "network"
+    train: Input[list[str]] = Field(
         min_length=1, description="URI of a source or synthetic data set to train on; several: repeat, or use commas"
     )
-    output: Path = Field(description="folder for weights, card, checkpoints and TensorBoard files")
-    min_reliability: float | None = Field(
+    output: Output[Path] = Field(description="folder for weights, card, checkpoints and TensorBoard files")
+    min_reliability: Input[float | None] = Field(
         default=None,
         ge=0,
         le=1,
         description="of generated images, only those that score_dataset.py finds so reliable",
     )
-    eval: str | None = Field(
+    eval: Measure[str | None] = Field(
         default=None, description="URI of a source manifest with queries and gallery to measure on"
     )
-    count_same_camera: bool = Field(
+    count_same_camera: Advanced[Measure[bool]] = Field(
         default=False, description="with --eval: images by the query's own camera are answers too, as in evaluate_reid"
     )
     height: int = Field(
-        default=128, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
+        default=128, ge=32, le=LARGEST_SIDE, multiple_of=16, description="height of the network's images, pixels"
     )
     width: int = Field(
-        default=64, ge=32, le=LARGEST_SIDE, multiple_of=16, description="of the network's images, pixels"
+        default=64, ge=32, le=LARGEST_SIDE, multiple_of=16, description="width of the network's images, pixels"
     )
-    pretrained: str | None = Field(default=None, description="weights of the backbone, a state dict of torchvision's")
-    start_from: str | None = Field(
+    pretrained: Advanced[str | None] = Field(
+        default=None, description="weights of the backbone, a state dict of torchvision's"
+    )
+    start_from: Advanced[str | None] = Field(
         default=None,
         description="a trained ReID network, of whichever people, to start from instead: all its weights but the "
         "classifier's (PN-GAN's second network)",
     )
-    workers: int = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
-    ray_address: str | None = Field(
+    workers: Cluster[int] = Field(default=1, ge=1, description="processes or GPUs that share each batch, by Ray Train")
+    ray_address: Cluster[str | None] = Field(
         default=None, description="a running cluster; by default the submitted job's, or local"
     )
     threads: Threads = None

@@ -25,29 +25,36 @@ from pipeline.annotation.shipped.segmenter_training import SegmentationData, Seg
 from pipeline.annotation.shipped.teachers import Teachers
 from pipeline.annotation.shipped.toyworld_samples import ToySamples, evaluation_samples, is_varied, training_samples
 from pipeline.checkpoints import load_state, save_state, ship
-from pipeline.common.settings import JobSettings, run_job
+from pipeline.common.settings import Input, JobSettings, Measure, Output, Run, run_job
 
 
 class Settings(JobSettings):
     """Train the small Segment Anything on the toy world and, if given, on pseudo-labelled real crops."""
 
-    output: Path = Field(Path("runs/sam_tiny"), description="folder for state and weights; taken up again if there")
+    group = "training"
+    output: Output[Path] = Field(
+        Path("runs/sam_tiny"), description="folder for state and weights; taken up again if there"
+    )
     images: int = Field(16000, ge=200, description="toy world crops to train on")
-    cache: Path | None = Field(None, description="file that keeps these crops between runs (.npz)")
-    pseudo_labels: Path | None = Field(None, description="real crops that make_pseudo_labels.py wrote (.npz)")
-    start_from: Path | None = Field(None, description="weights to begin with, in place of drawn ones")
+    cache: Input[Path | None] = Field(None, description="file that keeps these crops between runs (.npz)")
+    pseudo_labels: Input[Path | None] = Field(None, description="real crops that make_pseudo_labels.py wrote (.npz)")
+    start_from: Input[Path | None] = Field(None, description="weights to begin with, in place of drawn ones")
     steps: int = Field(2000, ge=1, description="training steps")
     batch_size: int = Field(32, ge=1, description="crops a step")
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's step size after warm-up")
     seed: int = Field(0, ge=0, description="of weights and draws")
-    threads: int = Field(2, ge=1, description="CPU threads")
-    ship_weights: bool = Field(False, description="write the package's own checkpoint and card")
-    evaluate: bool = Field(False, description="train nothing: measure --checkpoint on held-out people")
-    checkpoint: str = Field("sam_tiny", description="name or path of the checkpoint that --evaluate measures")
-    pose: str | None = Field(None, description="pose model whose keypoints prompt too in --evaluate")
-    source: list[str] = Field([], description="source manifests of real crops for --evaluate, judged by --teachers")
-    teachers: Path | None = Field(None, description="folder with bodypix/, mediapipe/ and movenet/ for --evaluate")
-    hold_out: list[str] = Field([], description="identities of --source that training left out")
+    threads: Run[int] = Field(2, ge=1, description="CPU threads")
+    ship_weights: Output[bool] = Field(False, description="write the package's own checkpoint and card")
+    evaluate: Measure[bool] = Field(False, description="train nothing: measure --checkpoint on held-out people")
+    checkpoint: Measure[str] = Field("sam_tiny", description="name or path of the checkpoint that --evaluate measures")
+    pose: Measure[str | None] = Field(None, description="pose model whose keypoints prompt too in --evaluate")
+    source: Measure[list[str]] = Field(
+        [], description="source manifests of real crops for --evaluate, judged by --teachers"
+    )
+    teachers: Measure[Path | None] = Field(
+        None, description="folder with bodypix/, mediapipe/ and movenet/ for --evaluate"
+    )
+    hold_out: Measure[list[str]] = Field([], description="identities of --source that training left out")
 
 
 def main(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.checkpoints import load_metadata, load_state, ship
 from pipeline.checkpoints.table import WEIGHTS_FOLDER
 from pipeline.common.devices import Threads, use_threads
-from pipeline.common.settings import run_job
+from pipeline.common.settings import Output, run_job
 from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
 from pipeline.generators.networks.blocks import Upsampling
 from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
@@ -29,9 +29,11 @@ NAME = "ptgan_market_like_to_duke_like"
 class Settings(PTGANSettings, TrainingSettings):
     """Draw the toy world, train PTGAN from its market-like to its duke-like domain, measure it, and ship it."""
 
-    output: Path = Field(default=Path("runs/shipped_generator"), description="the world and the training")
-    name: str = Field(default=NAME, description="name of the shipped checkpoint")
-    folder: Path = Field(default=WEIGHTS_FOLDER, description="where the weights and their card are put")
+    group = "world"
+    advanced = False
+    output: Output[Path] = Field(default=Path("runs/shipped_generator"), description="the world and the training")
+    name: Output[str] = Field(default=NAME, description="name of the shipped checkpoint")
+    folder: Output[Path] = Field(default=WEIGHTS_FOLDER, description="where the weights and their card are put")
     identities: int = Field(default=300, ge=4, description="of the world, half of them for training")
     images_per_camera: int = Field(default=2, ge=1, description="of the world")
     threads: Threads = None
@@ -41,8 +43,8 @@ class Settings(PTGANSettings, TrainingSettings):
     cycle_weight: float = Field(default=10.0, ge=0, description="l_cyc")
     skip: bool = Field(default=False, description="colours and detail pass by the layers (ours)")
     upsampling: Upsampling = Field(default="resize", description="resize: no checkerboard")
-    height: int = Field(default=128, ge=32, multiple_of=4, description="of the crops, pixels")
-    width: int = Field(default=64, ge=16, multiple_of=4, description="of the crops, pixels")
+    height: int = Field(default=128, ge=32, multiple_of=4, description="height of the crops, pixels")
+    width: int = Field(default=64, ge=16, multiple_of=4, description="width of the crops, pixels")
     steps: int = Field(default=1400, ge=1, description="generator updates in all")
     average_decay: float = Field(default=0.995, ge=0, lt=1, description="moving average of the generator's weights")
 

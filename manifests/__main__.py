@@ -17,14 +17,15 @@ if __name__ == "__main__":
     stop_quietly()  # what follows takes a second to import
 
 from manifests.commands import COMMANDS
+from manifests.common.command_line import Parser, wrapped
 from manifests.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m manifests") -> int:
     """Run one command of ``program`` and return its exit status."""
-    options = make_parser(program).parse_args(arguments)
     try:
         with stop_raises():
+            options = make_parser(program).parse_args(arguments)
             return COMMANDS[options.command].run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,14 +40,24 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m manif
 
 def make_parser(program: str) -> argparse.ArgumentParser:
     """The command line of every command; help calls it ``program``."""
-    parser = argparse.ArgumentParser(prog=program, description="Look at and check a data set.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    parser = Parser(
+        prog=program,
+        description="Look at a data set, check it, change what is in it, hand it on.",
+        epilog=f"{program} COMMAND --help says more of each.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", title="commands")
     for name, command in COMMANDS.items():
-        form = argparse.RawDescriptionHelpFormatter
-        command.add_arguments(
-            commands.add_parser(name, help=command.HELP, description=command.__doc__, formatter_class=form)
-        )
+        call, does, rest = _told(command.__doc__ or "")
+        usage, does, rest = f"{program} {call} [options]", wrapped(does), wrapped(rest)
+        command.add_arguments(commands.add_parser(name, help=command.HELP, usage=usage, description=does, epilog=rest))
     return parser
+
+
+def _told(doc: str) -> tuple[str, str, str]:
+    """Of a command's docstring: how it is called, what it does, and what else there is to say."""
+    first, _, rest = doc.partition("\n\n")
+    call, _, does = first.removeprefix("`python -m manifests ").partition("`: ")
+    return call, does[:1].upper() + does[1:], rest
 
 
 if __name__ == "__main__":

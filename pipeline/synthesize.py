@@ -32,7 +32,7 @@ from pipeline.cluster.synthesis_job import (
     make_data_set,
 )
 from pipeline.common.known import check_known
-from pipeline.common.settings import first_fault
+from pipeline.common.settings import Input, faults
 from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     PEOPLE,
@@ -53,7 +53,9 @@ class DukeStyleSettings(AnnotatedJobSettings, TranslationSettings):
     """Make the images of a labelled source domain in the style of an unlabelled target domain, labels kept."""
 
     source: str | None = Field(None, description="URI of the labelled source manifest; without it, the toy world")
-    target: str | None = Field(None, description="URI of the target's manifest: its style is what is measured against")
+    target: Input[str | None] = Field(
+        None, description="URI of the target's manifest: its style is what is measured against"
+    )
     generator: str = Field(
         "ptgan_market_like_to_duke_like", description="shipped name, or what train_generator.py wrote"
     )
@@ -128,7 +130,7 @@ def _made(model: type[_SettingsT], ray: bool, given: dict[str, Any]) -> Dataset:
     try:
         settings = model(**given)
     except ValidationError as error:
-        raise UserError(_in_python(first_fault(error))) from None
+        raise UserError(_in_python(faults(error))) from None
     if settings.dry_run:
         raise UserError("dry_run makes no data set to return: ask the command, with --dry-run")
     if not ray and (settings.workers or settings.ray_address):

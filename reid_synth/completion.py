@@ -31,7 +31,7 @@ def completion_script(shell: str, verbs: Iterable[Verb]) -> str:
         if family and family[0] not in families:
             families[family[0]] = firsts.add_parser(family[0], help=f"{family[0]} ...").add_subparsers()
         place = families[family[0]] if family else firsts
-        _add_options(place.add_parser(last, help=verb.summary), verb)
+        _add_options(place.add_parser(last, help=verb.summary, add_help=verb.kind == "command"), verb)
     firsts.add_parser("completion", help="a script for the shell").add_argument("shell", choices=SHELLS)
     return str(shtab.complete(parser, shell))
 
@@ -48,15 +48,13 @@ def _add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser, job: Verb) -> None:
     """The options of a job: those of its module's ``Settings``."""
-    from pydantic_settings import CliSettingsSource
+    from pipeline.common.settings import add_options, options_of
 
-    from pipeline.common.settings import _command_line
-
-    parser.add_argument("--config", metavar="FILE")
-    CliSettingsSource(_command_line(_load(job).Settings, job.name), root_parser=parser, case_sensitive=True)
+    model = _load(job).Settings
+    add_options(parser, model)
+    choices = {option.name: option.choices for option in options_of(model)}
     for action in parser._actions:
-        if isinstance(action.metavar, str) and action.metavar.startswith("{"):  # names to choose from are only told
-            action.choices = action.metavar.strip("{}").split(",")
+        action.choices = choices.get(action.dest) or None
 
 
 def _load(job: Verb) -> ModuleType:

@@ -105,7 +105,7 @@ def test_what_is_no_verb_is_told_in_a_line(reid_synth: Command, line: str, said:
 
 
 def test_a_command_runs_and_its_help_is_that_of_the_program(reid_synth: Command, tmp_path: Path) -> None:
-    assert reid_synth("show --help")[1].startswith("usage: reid-synth show [-h]")
+    assert reid_synth("show --help")[1].startswith("usage: reid-synth show URI ")
     status, _, err = reid_synth(f"validate {tmp_path}")
     assert (status, err.count("\n")) == (2, 1)
 
@@ -176,4 +176,6 @@ def test_completion_knows_what_any_recipe_takes() -> None:
 def test_every_job_has_the_settings_that_completion_looks_for() -> None:
     for verb in find_verbs():
         text = verb.path.read_text(encoding="utf-8")
-        assert verb.kind == "command" or re.search(r"^(class Settings\(|Settings = )", text, re.MULTILINE), verb.name
+        assert verb.kind == "command" or re.search(
+            r"^class Settings\(|^Settings = | as Settings$", text, re.MULTILINE
+        ), verb.name

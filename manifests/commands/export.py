@@ -35,9 +35,12 @@ _FORMATS = ("market1501", "coco", "webdataset", "huggingface")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_uri(parser)
-    add_json(parser)
-    parser.add_argument("--to", required=True, choices=_FORMATS, dest="form", help="the form")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk")
+    parser.add_argument(
+        "--to", required=True, choices=_FORMATS, dest="form", metavar="FORMAT", help=f"{', '.join(_FORMATS)} [required]"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="a new or empty folder on a local disk [required]"
+    )
     parser.add_argument("--where", metavar="EXPRESSION", help="only rows for which this SQL expression holds")
     parser.add_argument(
         "--shard-mb", type=positive, metavar="N", help=f"largest tar shard in MiB (default {SHARD_BYTES >> 20})"
@@ -54,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sign-key", metavar="FILE", help="the private key of its first certificate (PEM)")
     parser.add_argument("--sign-time-authority", metavar="URL", help="one that stamps the time of signing (RFC 3161)")
     parser.add_argument("--sign-each", action="store_true", help="sign every image, too: some 4 kB more a file")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ HELP = "one data set out of several of a kind"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("uris", metavar="URI", nargs="+", help="data sets of one kind, two or more")
-    parser.add_argument("--output", metavar="URI", required=True, help="where the union goes")
+    parser.add_argument("--output", metavar="URI", required=True, help="where the union goes [required]")
     add_json(parser)
 
 

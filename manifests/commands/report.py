@@ -14,8 +14,7 @@ HELP = "a self-contained page: pictures, counts, scores, provenance"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_uri(parser)
-    add_json(parser)
-    parser.add_argument("--output", required=True, metavar="FILE", help="where the page goes (.html)")
+    parser.add_argument("--output", required=True, metavar="FILE", help="where the page goes (.html) [required]")
     parser.add_argument("--source", metavar="URI", help="the source images; by default those that run.json names")
     parser.add_argument("--annotations", metavar="URI", help="their masks and poses; by default those of run.json")
     parser.add_argument("--samples", type=natural, default=9, metavar="N", help="rows a contact sheet (default 9)")
@@ -26,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"rows that the list of all shows with their pictures (default {PICTURES}; each takes some 4 kB)",
     )
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

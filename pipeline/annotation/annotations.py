@@ -30,7 +30,7 @@ from manifests.writing.run import ShardSink
 from pipeline.common.digests import plan_digest
 from pipeline.common.images import BoolMask, ImageError, RgbImage, encode_mask
 from pipeline.common.row_images import PICTURE, decode_row
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings, Output, Run
 
 if TYPE_CHECKING:
     from pipeline.annotation.masks import Foreground
@@ -42,11 +42,14 @@ PLAN_COLUMNS = ("image_id", "image_sha256")
 class AnnotationSettings(JobSettings):
     """Which models annotate, and how the work is cut."""
 
+    group = "recipe"
     segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint: a name or a path")
     pose: str = Field("pose_tiny", description="mmpose checkpoint: a name or a path")
-    shard_size: int = Field(256, ge=1, description="images in a shard: the unit of commit and resume; 1000 at scale")
-    batch_size: int = Field(64, ge=1, description="images handed to the models at a time")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where the models run")
+    shard_size: Advanced[Output[int]] = Field(
+        256, ge=1, description="images in a shard: the unit of commit and resume; 1000 at scale"
+    )
+    batch_size: Advanced[Run[int]] = Field(64, ge=1, description="images handed to the models at a time")
+    device: Run[Literal["cpu", "cuda"]] = Field("cpu", description="where the models run")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from manifests.errors import UserError, first_line
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.starting import join, start_local
 from pipeline.common.devices import check_device
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,9 +24,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 class ClusterSettings(JobSettings):
     """Where a job runs and on how many actors; decides no byte of its result."""
 
+    group = "cluster"
     workers: int | None = Field(None, ge=1, description="actors; by default as many as the cluster holds")
     ray_address: str | None = Field(None, description="a running cluster; by default the submitted job's, or local")
-    wait_for_nodes: float = Field(
+    wait_for_nodes: Advanced[float] = Field(
         PATIENCE_SECONDS, ge=0, description="seconds that an autoscaler may take to bring the first fitting node"
     )
 

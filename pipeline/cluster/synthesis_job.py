@@ -30,6 +30,7 @@ from pipeline.cluster.pool import ShardRunner, run_shards, run_shards_here
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
+from pipeline.common.settings import Advanced, Input, Needed, Output, Run
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
@@ -38,7 +39,7 @@ from pipeline.synthesis.plan import SynthesisSettings, select_people
 from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 DEMO = Path("runs/demo")
-OutputUri = Annotated[str, Field(description="URI of the data set to write")]
+OutputUri = Output[Annotated[str, Field(description="URI of the data set to write")]]
 Sources = Callable[[Path], tuple[str, str | None]]
 
 
@@ -48,12 +49,12 @@ class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
     kind: ClassVar[Kind]
     """What they make; its settings are among theirs."""
 
-    source: str | None = Field(None, description="URI of the labelled source manifest")
-    generator: str | None = Field(None, description="shipped name, or what train_generator.py wrote")
+    source: Needed[Input[str | None]] = Field(None, description="URI of the labelled source manifest")
+    generator: Needed[Input[str | None]] = Field(None, description="what train_generator.py wrote, or a shipped name")
     output: OutputUri
     shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
-    device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    dry_run: bool = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
+    device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
+    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
 
     def target_uri(self) -> str | None:
         """The domain whose style is measured against, where one is named."""
@@ -71,9 +72,15 @@ class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
 class AnnotatedJobSettings(SynthesisJobSettings):
     """The same for jobs that look at masks and poses of the source."""
 
-    annotations: str | None = Field(None, description="URI of the source's annotations; by default made beside output")
-    segmenter: str = Field("sam_tiny", description="Segment Anything checkpoint for images without annotation")
-    pose: str = Field("pose_tiny", description="mmpose checkpoint for images without annotation, and for scores")
+    annotations: Input[str | None] = Field(
+        None, description="URI of the source's annotations; by default made beside output"
+    )
+    segmenter: Advanced[Input[str]] = Field(
+        "sam_tiny", description="Segment Anything checkpoint for images without annotation"
+    )
+    pose: Advanced[Input[str]] = Field(
+        "pose_tiny", description="mmpose checkpoint for images without annotation, and for scores"
+    )
 
 
 def run_synthesis_job(settings: SynthesisJobSettings) -> None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, StringConstraints
 
 from manifests.errors import UserError
+from pipeline.common.settings import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
 # torch is imported by who uses it here: it takes seconds, for which what runs no network need not wait.
 
-Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
+Device = Run[Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]]
 """``cpu``, ``cuda`` or ``cuda:N``."""
-Threads = Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]
+Threads = Run[Annotated[int | None, Field(ge=1, description="CPU threads; by default one for each core")]]
 
 
 def use_threads(threads: int | None) -> None:

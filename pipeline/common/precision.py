@@ -33,14 +33,21 @@ def cpu_runs_bfloat16() -> bool:
 
     Both libraries read their limits once, so the answer holds as long as the process.
     """
-    features = torch.cpu.get_capabilities()
     return (
-        bool(features.get("amx_bf16") or features.get("avx512_bf16"))
+        _processor_has_bfloat16()
         and torch.backends.cpu.get_cpu_capability() not in {"DEFAULT", "NO AVX", "AVX2"}
         and torch.backends.mkldnn.is_available()
         and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         and _onednn_limit() not in _WITHOUT_BFLOAT16
     )
+
+
+def _processor_has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
+        features = torch.cpu.get_capabilities()
+        return bool(features.get("amx_bf16") or features.get("avx512_bf16"))
+    # torch 2.10, the last for CUDA 12; no processor has AMX's tiles without its bfloat16.
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def _onednn_limit() -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.format.soft_labels import NO_LABEL
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 from pipeline.reid.sets import LabelledImages
 from pipeline.training.data import Columns, Crop, DomainData, crop_together
 from pipeline.training.randomness import JudgeStream, epoch_rows, random_generator
@@ -18,14 +18,15 @@ from pipeline.training.randomness import JudgeStream, epoch_rows, random_generat
 class AugmentationSettings(JobSettings):
     """How training images are varied."""
 
-    padding: float = Field(
+    group = "augmentation"
+    padding: Advanced[float] = Field(
         default=10 / 256, ge=0, lt=0.5, description="black border before the random crop, as a share of the height"
     )
-    flip: float = Field(default=0.5, ge=0, le=1, description="share of images that are mirrored")
-    erasing: float = Field(
+    flip: Advanced[float] = Field(default=0.5, ge=0, le=1, description="share of images that are mirrored")
+    erasing: Advanced[float] = Field(
         default=0.5, ge=0, le=1, description="share of images with a rectangle erased (Zhong et al., AAAI 2020)"
     )
-    erased_most: float = Field(
+    erased_most: Advanced[float] = Field(
         default=0.4, gt=0.02, le=1, description="largest erased share of an image; smallest 0.02"
     )
 

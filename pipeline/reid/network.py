@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, resnet50
 
 from manifests.errors import UserError, one_line
 from pipeline.checkpoints import resolve
 from pipeline.checkpoints.state import load_state
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 
 PARTS = 6
 """Horizontal stripes of local max pooling."""
@@ -27,13 +26,16 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class NetworkSettings(JobSettings):
     """Which network is built."""
 
+    group = "network"
     backbone: Literal["resnet18", "resnet50"] = Field(
         default="resnet18", description="resnet18: small, for CPUs; resnet50: the published baselines'"
     )
-    channels: int = Field(
+    channels: Advanced[int] = Field(
         default=32, ge=4, le=1024, multiple_of=4, description="of resnet18's first stage (64 in He et al., CVPR 2016)"
     )
-    last_stride: Literal[1, 2] = Field(default=1, description="stride of the last stage (Luo et al., section 3.4)")
+    last_stride: Advanced[Literal[1, 2]] = Field(
+        default=1, description="stride of the last stage (Luo et al., section 3.4)"
+    )
 
 
 class ReidNetwork(nn.Module):
@@ -139,6 +141,8 @@ class _NarrowShortcut(nn.Conv2d):
 
 
 def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock  # seconds to import, for which --help need not wait
+
     shortcut = None
     if stride != 1 or channels_in != channels_out:
         kind = _NarrowShortcut if channels_in < 16 else nn.Conv2d
@@ -149,6 +153,8 @@ def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
 
 
 def _resnet50(settings: NetworkSettings) -> tuple[nn.Sequential, nn.ModuleList, int]:
+    from torchvision.models.resnet import resnet50
+
     whole = resnet50(weights=None)
     first = whole.layer4[0]
     first.conv2.stride = first.downsample[0].stride = (settings.last_stride, settings.last_stride)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, Input, JobSettings
 from pipeline.reid.data import check_answers, passed_over
 from pipeline.reid.evaluation import DISTRACTOR, Retrieval, measure, similarities
 from pipeline.reid.features import (
@@ -34,7 +34,8 @@ _FUSED = "fused"
 class RetrievalSettings(JobSettings):
     """What is compared, and how it is counted."""
 
-    protocol: Literal["market1501", "cuhk03_new"] = Field(
+    group = "measure"
+    protocol: Advanced[Literal["market1501", "cuhk03_new"]] = Field(
         default="market1501",
         description="both count alike; cuhk03_new first checks that the split is one of Zhong et al. (CVPR 2017)",
     )
@@ -44,21 +45,25 @@ class RetrievalSettings(JobSettings):
         "cameras, or with one; figures compare only with others counted so",
     )
     lmp: bool = Field(default=False, description="local max pooling in 6 parts (SPGAN, CVPR 2018, section 4.1)")
-    poses: str | None = Field(
+    poses: Input[str | None] = Field(
         default=None, description="URI of generated poses of query and gallery, to be fused in (PN-GAN, ECCV 2018)"
     )
-    fusion: Fusion = Field(
+    fusion: Advanced[Fusion] = Field(
         default="max",
         description="with --poses: how an image's features become one. max: of pooled features, never negative ones "
         "(PN-GAN); mean: own + --pose-weight x mean of the poses (Pose2ID); concatenation: side by side",
     )
-    pose_weight: float | None = Field(
+    pose_weight: Advanced[float | None] = Field(
         default=None, gt=0, description="with --fusion mean: of the poses' mean; by default their number: a plain mean"
     )
     rerank: bool = Field(default=False, description="k-reciprocal re-ranking (Zhong et al., CVPR 2017)")
-    k1: int = Field(default=20, ge=1, description="with --rerank: nearest images that may be reciprocal neighbours")
-    k2: int = Field(default=6, ge=1, description="with --rerank: nearest images whose encodings are averaged")
-    rerank_lambda: float = Field(default=0.3, ge=0, le=1, description="with --rerank: share of the original distance")
+    k1: Advanced[int] = Field(
+        default=20, ge=1, description="with --rerank: nearest images that may be reciprocal neighbours"
+    )
+    k2: Advanced[int] = Field(default=6, ge=1, description="with --rerank: nearest images whose encodings are averaged")
+    rerank_lambda: Advanced[float] = Field(
+        default=0.3, ge=0, le=1, description="with --rerank: share of the original distance"
+    )
 
     @model_validator(mode="after")
     def _encodings_of_neighbours(self) -> RetrievalSettings:

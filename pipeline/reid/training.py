@@ -21,7 +21,7 @@ from manifests.errors import UserError
 from manifests.format.soft_labels import NO_LABEL
 from pipeline.common.devices import Device
 from pipeline.common.precision import Precision, resolve_precision
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings, Run
 from pipeline.reid.batches import ReidBatches
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.mixing.labels import dynamic_mprl
@@ -39,16 +39,21 @@ from pipeline.training.workers import ALONE, Workers
 class ReidTrainingSettings(JobSettings):
     """How long and how a ReID network is trained."""
 
+    group = "training"
     steps: int = Field(default=1000, ge=1, description="optimizer steps")
     batch_size: int = Field(default=32, ge=2, description="images in a step")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: Nesterov momentum 0.9")
-    learning_rate: float = Field(default=2e-3, gt=0, description="at its peak")
-    weight_decay: float = Field(default=0.05, ge=0, description="on matrices and kernels only; sgd: 5e-4 is usual")
-    warm_up: float = Field(default=0.1, ge=0, le=1, description="share of the steps until the peak")
+    optimizer: Advanced[Literal["adamw", "sgd"]] = Field(default="adamw", description="sgd: Nesterov momentum 0.9")
+    learning_rate: float = Field(default=2e-3, gt=0, description="step size at its peak")
+    weight_decay: Advanced[float] = Field(
+        default=0.05, ge=0, description="weight decay, on matrices and kernels only; sgd: 5e-4 is usual"
+    )
+    warm_up: Advanced[float] = Field(default=0.1, ge=0, le=1, description="share of the steps until the peak")
     seed: int = Field(default=0, ge=0, description="first weights, order and augmentation follow from it")
-    precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
+    precision: Advanced[Run[Precision]] = Field(
+        default="auto", description="auto: bfloat16 autocast where the hardware has it"
+    )
     device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
-    checkpoint_every: int = Field(default=200, ge=1, description="steps between checkpoints")
+    checkpoint_every: Advanced[Run[int]] = Field(default=200, ge=1, description="steps between checkpoints")
 
 
 class ReidTraining(Stepwise):

@@ -18,7 +18,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from manifests.exports.samplers import IdentitySampler
 from manifests.format.soft_labels import NO_LABEL
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 from pipeline.reid.batches import Draw, Shuffled
 from pipeline.training.randomness import JudgeStream
 
@@ -26,12 +26,17 @@ from pipeline.training.randomness import JudgeStream
 class TripletSettings(JobSettings):
     """The triplet loss, which is off by default."""
 
-    triplet_weight: float = Field(
+    group = "triplet loss"
+    triplet_weight: Advanced[float] = Field(
         default=0.0, ge=0, description="of a batch-hard triplet loss beside the cross-entropy; 0: off (Luo et al.: 1)"
     )
-    margin: float = Field(default=0.3, ge=0, description="triplet: how much nearer one's own images have to be")
-    identities_per_batch: int = Field(default=8, ge=2, description="triplet: P, people in a batch")
-    images_per_identity: int = Field(default=4, ge=2, description="triplet: K, images of each; --batch-size is P x K")
+    margin: Advanced[float] = Field(
+        default=0.3, ge=0, description="triplet: how much nearer one's own images have to be"
+    )
+    identities_per_batch: Advanced[int] = Field(default=8, ge=2, description="triplet: P, people in a batch")
+    images_per_identity: Advanced[int] = Field(
+        default=4, ge=2, description="triplet: K, images of each; --batch-size is P x K"
+    )
 
     @model_validator(mode="after")
     def _of_a_loss_that_counts(self) -> TripletSettings:

@@ -45,6 +45,7 @@ _READ_BY = {"min_reliability": "reliability", "min_confidence": "reliability", "
 class ChoiceSettings(JobSettings):
     """How many rows are kept, and which."""
 
+    group = "choice"
     by: Literal["reliability", "influence", "random"] = Field(
         "reliability",
         description="reliability x target confidence x diversity, influence on --validation, or at random",

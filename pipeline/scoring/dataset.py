@@ -28,7 +28,7 @@ from pipeline.common.devices import device_of
 from pipeline.common.environment import environment
 from pipeline.common.finite import naming
 from pipeline.common.progress import Progress
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 from pipeline.reid.model import ReidModel
 from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.likenesses import Likenesses
@@ -52,10 +52,15 @@ _JUDGED = (
 class ScoreSettings(JobSettings):
     """What the scores depend on, beside the data and the model."""
 
+    group = "scores"
     wrong_share: float = Field(0.2, gt=0, lt=1, description="share of wrong labels to expect: the plausibility's prior")
-    set_images: int = Field(2000, ge=6, description="most images of a kind that FID, KID and coverage are taken over")
-    target_images: int = Field(4000, ge=4, description="most real images that the classifiers of targets learn from")
-    target_steps: int = Field(
+    set_images: Advanced[int] = Field(
+        2000, ge=6, description="most images of a kind that FID, KID and coverage are taken over"
+    )
+    target_images: Advanced[int] = Field(
+        4000, ge=4, description="most real images that the classifiers of targets learn from"
+    )
+    target_steps: Advanced[int] = Field(
         200, ge=0, description="steps in which they learn cameras, domains or poses; 0: no target_confidence"
     )
     likeness: bool = Field(True, description="look for near duplicates: compares every row to every other")

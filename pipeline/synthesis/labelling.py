@@ -14,7 +14,7 @@ from manifests.format import soft_labels
 from manifests.format.schema import NEEDS_TEACHER, LabelRule
 from manifests.format.soft_labels import ClassMap, LabelColumns
 from pipeline.common.finite import naming
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 
 if TYPE_CHECKING:
     from pipeline.reid.model import ReidModel
@@ -27,10 +27,15 @@ TOP_M = 10
 class LabelSettings(JobSettings):
     """How generated images are labelled."""
 
+    group = "labels"
     label_rule: LabelRule | None = Field(None, description="label rule of the rows; by default the recipe's own")
-    label_epsilon: float = Field(0.1, ge=0, le=1, description="epsilon of lsr (CamStyle, CVPR 2018, section 4.2)")
-    label_temperature: float = Field(1.0, gt=0, description="temperature of the teacher's softmax (teacher, mprl)")
-    label_top_m: int | None = Field(
+    label_epsilon: Advanced[float] = Field(
+        0.1, ge=0, le=1, description="epsilon of lsr (CamStyle, CVPR 2018, section 4.2)"
+    )
+    label_temperature: Advanced[float] = Field(
+        1.0, gt=0, description="temperature of the teacher's softmax (teacher, mprl)"
+    )
+    label_top_m: Advanced[int | None] = Field(
         None, ge=1, description=f"classes listed; by default {TOP_M} for teacher, all for mprl (as published)"
     )
     teacher: str | None = Field(None, description="ReID classifier for the rules teacher and mprl: a name or a path")

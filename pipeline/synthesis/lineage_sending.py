@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from manifests.common.json_text import json_text
 from manifests.errors import one_line
 from manifests.reading.dataset import open_dataset
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 from pipeline.synthesis.lineage_events import EventType, Json, LineageRun, run_event
 
 API = "/api/v1/lineage"
@@ -32,7 +32,8 @@ _TIMEOUT_SECONDS = (5, 10)
 class LineageSettings(JobSettings):
     """Where OpenLineage events go; decides no byte of a job's result."""
 
-    lineage: str | None = Field(
+    group = "run"
+    lineage: Advanced[str | None] = Field(
         None, description="send OpenLineage events: http(s):// of a server, or a file that they are appended to"
     )
 

@@ -25,6 +25,7 @@ from manifests.reading.rows import index_rows
 from pipeline.common.digests import content_id, content_seed, plan_digest, settings_sha256
 from pipeline.common.images import JPEG_QUALITY, LARGEST_SIDE, ImageFormat
 from pipeline.common.precision import Precision
+from pipeline.common.settings import Advanced, Input, Output
 from pipeline.generators.trained_set import SINGLE, GeneratorSet
 from pipeline.sources.files import Split
 from pipeline.synthesis.gates import Conditions
@@ -41,10 +42,13 @@ _SOURCE_COLUMNS = (
 class SynthesisSettings(LabelSettings):
     """What decides the bytes of a synthetic data set, beside its inputs and its generators."""
 
+    group = "recipe"
     seed: int = Field(0, ge=0, description="the run's seed")
-    splits: list[Split] = Field(["train"], description="source splits to use")
-    shard_size: int = Field(1000, ge=1, description="rows in a shard: the unit of commit and of resume")
-    batch_size: int = Field(16, ge=1, description="images in a generator's batch; its shape never changes")
+    splits: Input[list[Split]] = Field(["train"], description="source splits to use")
+    shard_size: Advanced[Output[int]] = Field(
+        1000, ge=1, description="rows in a shard: the unit of commit and of resume"
+    )
+    batch_size: Advanced[int] = Field(16, ge=1, description="images in a generator's batch; its shape never changes")
     height: int | None = Field(
         None,
         ge=16,
@@ -59,10 +63,12 @@ class SynthesisSettings(LabelSettings):
         multiple_of=4,
         description="width of the images in pixels; as the generator was trained",
     )
-    precision: Precision = Field("auto", description="arithmetic of the generator")
-    image_format: ImageFormat = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
-    quality: int = Field(JPEG_QUALITY, ge=1, le=101, description="JPEG or WebP quality; JPEGs below 96 are coarser")
-    reject_below: Conditions = Field(
+    precision: Advanced[Precision] = Field("auto", description="arithmetic of the generator")
+    image_format: Output[ImageFormat] = Field("jpeg", description="encoding of the images (JPEG is written 4:4:4)")
+    quality: Advanced[Output[int]] = Field(
+        JPEG_QUALITY, ge=1, le=101, description="JPEG or WebP quality; JPEGs below 96 are coarser"
+    )
+    reject_below: Advanced[Output[Conditions]] = Field(
         [],
         description="rows to reject by their own scores, as 'quality.style_shift < 0'; < or >, repeatable; a row "
         "without the score is rejected too",

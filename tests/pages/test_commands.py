@@ -55,7 +55,7 @@ def test_every_command_is_understood() -> None:
         ("python jobs/train_generator.py --recipe spgan --source a --output b --negative-pairs translated", None),
         ("python jobs/train_generator.py --recipe cgan --source a --output b --negative-pairs translated", "negative"),
         ("python jobs/train_everything.py", "there is no jobs/train_everything.py"),
-        ("python -m manifests show", "required: URI"),
+        ("python -m manifests show", "URI is required"),
         ("python -m manifests export a --to parchment --output b", "parchment"),
         ("reid-synth synthesize duke-style --per-image 2", None),
         ("reid-synth synthesize duke-style --per-picture 2", "per-picture"),

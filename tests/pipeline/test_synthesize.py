@@ -78,7 +78,7 @@ def test_what_was_stopped_is_taken_up_and_what_is_complete_is_opened(
         ({"source": "/nowhere"}, r"^no data set at /nowhere: "),
         ({"target": "runs/duke"}, r"target without source: name both"),
         ({"per_image": 0}, r"^per_image: Input should be greater than or equal to 1 \(got 0\)$"),
-        ({"perimage": 2}, r"^unknown setting 'perimage'; known: annotations, "),
+        ({"perimage": 2}, r"^unknown setting 'perimage' \(did you mean per_image\?\); known: annotations, "),
         ({"dry_run": True}, r"^dry_run makes no data set"),
         ({"ray": False, "workers": 2}, r"^workers and ray_address are those of Ray"),
         ({"generator": "nobody"}, r"^[^\n]*nobody[^\n]*$"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ _ABSENT_WEIGHT = 0.2
 
 class PoseTrainingSettings(BaseModel):
     """How `pose_tiny` is trained."""
+
+    group: ClassVar[str] = "training"
 
     steps: int = Field(6000, ge=1, description="optimizer steps")
     batch: int = Field(32, ge=2, description="crops a step")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from manifests.errors import UserError
 from manifests.format.schema import NEEDS_TEACHER
 from pipeline.common.digests import settings_sha256
-from pipeline.common.settings import first_fault
+from pipeline.common.settings import faults
 from pipeline.reid.mixing import MixSettings
 from pipeline.synthesis.plan_kinds import PEOPLE
 
@@ -98,7 +98,7 @@ class Arm:
         try:
             mix = MixSettings.model_validate({name: value for name, value in asked.items() if value != ""})
         except ValidationError as error:
-            raise UserError(f"{of_variant}: {first_fault(error)}") from None
+            raise UserError(f"{of_variant}: {faults(error)}") from None
         return replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
 
     @property

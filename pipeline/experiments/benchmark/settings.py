@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.common.digests import settings_sha256
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings, Run
 from pipeline.experiments.benchmark.arms import Arm
 from pipeline.experiments.benchmark.gaps import Gap, ImageSet
 from pipeline.sources.toyworld import VERSION, DomainName, ToyWorldSettings
@@ -22,15 +22,18 @@ _DRAWN_HEIGHT = 128
 class BenchmarkSettings(JobSettings):
     """Size and length of a benchmark; decides every byte of it."""
 
+    group = "benchmark"
     identities: int = Field(300, ge=8, description="people of each domain of the world, half of them for training")
-    images_per_camera: int = Field(2, ge=2, description="images of a person by a camera that sees them")
-    height: int = Field(64, ge=32, multiple_of=16, description="of all networks' images, pixels")
-    width: int = Field(32, ge=32, multiple_of=16, description="of all networks' images, pixels")
+    images_per_camera: Advanced[int] = Field(2, ge=2, description="images of a person by a camera that sees them")
+    height: int = Field(64, ge=32, multiple_of=16, description="height of all networks' images, pixels")
+    width: int = Field(32, ge=32, multiple_of=16, description="width of all networks' images, pixels")
     budget: float = Field(1.0, gt=0, description="share of the full steps of each generator's training")
-    reid_epochs: float = Field(30, gt=0, description="how often a ReID training sees each of its real images")
-    reid_batch_size: int = Field(32, ge=4, description="images in such a step")
-    judge_steps: int = Field(200, ge=1, description="steps of the classifiers that say whether images reached a target")
-    device: str = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
+    reid_epochs: Advanced[float] = Field(30, gt=0, description="how often a ReID training sees each of its real images")
+    reid_batch_size: Advanced[int] = Field(32, ge=4, description="images in such a step")
+    judge_steps: Advanced[int] = Field(
+        200, ge=1, description="steps of the classifiers that say whether images reached a target"
+    )
+    device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where networks run")
 
     def toy_world(self, seed: int, domain: DomainName) -> ToyWorldSettings:
         """One domain of the drawn world of ``seed``."""

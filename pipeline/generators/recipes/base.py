@@ -39,6 +39,8 @@ Terms = LossTerms
 class RecipeSettings(JobSettings):
     """The numbers of a paper; each field says where it comes from."""
 
+    group = "recipe"
+    advanced = True
     learning_rate: float = Field(default=2e-4, gt=0, description="Adam's step size (DCGAN, and most after it)")
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first moment decay (DCGAN, ICLR 2016)")
     decay_from: float = Field(

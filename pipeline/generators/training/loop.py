@@ -21,7 +21,7 @@ from pipeline.common.devices import Device
 from pipeline.common.finite import first_not_finite
 from pipeline.common.images import LARGEST_SIDE
 from pipeline.common.precision import Precision, resolve_precision
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings, Run
 from pipeline.common.tensors import to_batch
 from pipeline.generators.networks.blocks import HistoryPool
 from pipeline.generators.recipes.base import Recipe, StepContext
@@ -38,20 +38,25 @@ from pipeline.training.workers import ALONE, Workers
 class TrainingSettings(JobSettings):
     """How long and how a recipe is trained; the recipe's own numbers are its settings."""
 
+    group = "training"
     steps: int = Field(default=20_000, ge=1, description="updates in all, of the player that moves most often")
     batch_size: int = Field(default=1, ge=1, description="images of each domain in a step (the papers: 1)")
-    height: int = Field(default=256, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
-    width: int = Field(default=128, ge=16, le=LARGEST_SIDE, multiple_of=4, description="of the crops, pixels")
+    height: int = Field(default=256, ge=16, le=LARGEST_SIDE, multiple_of=4, description="height of the crops, pixels")
+    width: int = Field(default=128, ge=16, le=LARGEST_SIDE, multiple_of=4, description="width of the crops, pixels")
     seed: int = Field(default=0, ge=0, description="weights, order, augmentation and history pool follow from it")
-    average_decay: float = Field(
+    average_decay: Advanced[float] = Field(
         default=0.0, ge=0, lt=1, description="keep an exponential moving average of the generators; 0: off (the papers)"
     )
-    precision: Precision = Field(default="auto", description="auto: bfloat16 autocast where the hardware has it")
+    precision: Advanced[Run[Precision]] = Field(
+        default="auto", description="auto: bfloat16 autocast where the hardware has it"
+    )
     device: Device = Field(default="cpu", description="cpu, cuda or cuda:N")
-    checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints")
-    sample_every: int = Field(default=500, ge=1, description="steps between picture grids")
-    measure_every: int = Field(default=1000, ge=1, description="steps between measurements, where there are any")
-    sample_count: int = Field(default=8, ge=1, description="rows of a picture grid")
+    checkpoint_every: Advanced[Run[int]] = Field(default=1000, ge=1, description="steps between checkpoints")
+    sample_every: Advanced[Run[int]] = Field(default=500, ge=1, description="steps between picture grids")
+    measure_every: Advanced[Run[int]] = Field(
+        default=1000, ge=1, description="steps between measurements, where there are any"
+    )
+    sample_count: Advanced[Run[int]] = Field(default=8, ge=1, description="rows of a picture grid")
 
 
 class Training(Stepwise):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from manifests.errors import UserError
-from pipeline.common.settings import JobSettings
+from pipeline.common.settings import Advanced, JobSettings
 
 _RATIO = 3.0
 """CamStyle's M : N (Zhong et al., CVPR 2018, section 4.2)."""
@@ -28,6 +28,7 @@ class Stage(NamedTuple):
 class MixSettings(JobSettings):
     """How real and generated images share a training."""
 
+    group = "mix"
     mix: Literal["shuffled", "two_means"] = Field(
         default="shuffled",
         description="shuffled: one pool of images (LSRO); two_means: M real and N generated images in each batch, the "
@@ -36,44 +37,46 @@ class MixSettings(JobSettings):
     synthetic_per_real: float | None = Field(
         default=None, gt=0, description="shuffled: at most so many generated images for each real one; LSRO's best is 2"
     )
-    real_to_synthetic: float | None = Field(default=None, gt=0, description=f"two_means: M / N, by default {_RATIO:g}")
-    synthetic_batch: Literal["within", "additive"] = Field(
+    real_to_synthetic: Advanced[float | None] = Field(
+        default=None, gt=0, description=f"two_means: M / N, by default {_RATIO:g}"
+    )
+    synthetic_batch: Advanced[Literal["within", "additive"]] = Field(
         default="within",
         description="two_means: N generated images out of --batch-size, or on top of it (M is --batch-size then)",
     )
-    synthetic_weight: float | None = Field(
+    synthetic_weight: Advanced[float | None] = Field(
         default=None,
         gt=0,
         description="what a generated image counts against a real one in the cross-entropy; 1 is as much in every mix. "
         "Real ones weigh what they weigh without it. By default as published: shuffled 1; two_means M / N, so that the "
         f"two means are added as they are; --nobody-labels mprl {_DYNAMIC_WEIGHT:g}",
     )
-    weigh_by: Literal["reliability"] | None = Field(
+    weigh_by: Advanced[Literal["reliability"] | None] = Field(
         default=None,
         description="a score of each generated image (score_dataset.py) that it is weighed by besides, over their mean",
     )
-    synthetic_from: float | None = Field(
+    synthetic_from: Advanced[float | None] = Field(
         default=None,
         ge=0,
         lt=1,
         description="share of the steps before generated images take part: until then whole batches of real ones; by "
         f"default 0, --nobody-labels mprl {_DYNAMIC_START:g}",
     )
-    synthetic_until: float = Field(
+    synthetic_until: Advanced[float] = Field(
         default=1.0, gt=0, le=1, description="share of the steps after which whole batches are real ones: fine-tuning"
     )
-    real_from: float = Field(
+    real_from: Advanced[float] = Field(
         default=0.0,
         ge=0,
         lt=1,
         description="share of the steps before which whole batches are generated images; with --synthetic-until at the "
         "same share two stages: trained on generated images, fine-tuned on real ones",
     )
-    synthetic_norm: Literal["shared", "apart"] = Field(
+    synthetic_norm: Advanced[Literal["shared", "apart"]] = Field(
         default="shared",
         description="two_means: batch norms for all images, or own ones, in training, for generated images (AdvProp)",
     )
-    nobody_labels: Literal["own", "mprl"] = Field(
+    nobody_labels: Advanced[Literal["own", "mprl"]] = Field(
         default="own",
         description="labels of generated images of nobody: own: their rows'; mprl: ranks of the probabilities that the "
         "network gives in this very step (dynamic MpRL)",

@@ -131,8 +131,7 @@ def test_the_command(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["gc", dataset.uri]) == 0
     assert "0 files" in capsys.readouterr().out
     for wrong in ("-1", "nan", "soon"):
-        with pytest.raises(SystemExit, match="2"):
-            main(["gc", dataset.uri, "--older-than", wrong])
+        assert main(["gc", dataset.uri, "--older-than", wrong]) == 2
 
 
 def test_nothing_goes_while_what_stays_is_damaged(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def test_scores_and_their_record(tmp_path: Path) -> None:
     source, moved = write_source(tmp_path / "source", rows), np.arange(len(rows)) % 4 != 0
     made = write_made(tmp_path / "made", asked_of(rows, moved), [source], PEOPLE)
     model = as_model(build_network(NetworkSettings(channels=4), PEOPLE), HEIGHT, WIDTH)
-    settings = ScoreSettings(target_steps=25)
+    settings = ScoreSettings(target_steps=25, likeness=False)
     scored = score(open_scoring(made, [], model, "untrained", settings), str(tmp_path / "scored"))
     quality = scored.scan().select("sample_id", "quality").unnest("quality").sort("sample_id").collect()
     confidence = quality["target_confidence"].to_numpy()
@@ -155,7 +155,7 @@ def test_scores_and_their_record(tmp_path: Path) -> None:
     assert (figures["moved_real"], figures["moved_before"]) == (1.0, 0.0)
     assert record["targets"]["camera"]["rows"] == 40
     # Of a set that was scored before: what is not judged now is not told from then.
-    unjudged = open_scoring(scored.uri, [source], model, "untrained", ScoreSettings(target_steps=0))
+    unjudged = open_scoring(scored.uri, [source], model, "untrained", ScoreSettings(target_steps=0, likeness=False))
     silent = score(unjudged, str(tmp_path / "silent"))
     assert (
         silent.scan().select(pl.col("quality").struct.field("target_confidence")).collect().to_series().is_null().all()
