@@ -86,14 +86,19 @@ def _module_fault(module: str, arguments: list[str]) -> str | None:
 
 
 def _verb_fault(arguments: list[str]) -> str | None:
-    """``reid-synth VERB REST`` is ``jobs/VERB_REST.py``; a command of manifests is itself."""
     if not arguments or arguments[0] in COMMANDS:
         return manifests_fault(arguments)
-    for count in (3, 2, 1):
+    found = job_of(arguments)
+    return job_fault(*found) if found else f"no verb of reid-synth: {' '.join(arguments)}"
+
+
+def job_of(arguments: list[str]) -> tuple[str, list[str]] | None:
+    """The job that ``reid-synth VERB REST`` runs, which is ``jobs/VERB_REST.py``, and its arguments."""
+    for count in (2, 1):
         job = "_".join(arguments[:count]).replace("-", "_")
         if job in JOBS:
-            return job_fault(job, arguments[count:])
-    return f"no verb of reid-synth: {' '.join(arguments)}"
+            return job, arguments[count:]
+    return None
 
 
 def job_model(job: str, arguments: list[str]) -> type[Any]:

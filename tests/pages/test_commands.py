@@ -11,7 +11,7 @@ from manifests.reading.query import query, rows_where
 from pipeline.generators.recipes import RECIPES
 from tests.manifests.exports.export_rows import synthetic_dataset
 from tests.pages.commands import JOBS, fault, job_model, lines_of
-from tests.pages.markdown import PAGES, ROOT, blocks, docstring_lines, inline_code
+from tests.pages.markdown import DOCS, PAGES, ROOT, blocks, docstring_lines, inline_code
 
 LANGUAGES = {"sh", "python", "text", "yaml", "toml", "{toctree}", "{eval-rst}"}
 SCRIPTS = [path for folder in ("jobs", "examples") for path in sorted((ROOT / folder).glob("[a-z]*.py"))]
@@ -123,3 +123,16 @@ def test_every_question_is_answered(dataset: Dataset) -> None:
     assert len(questions) >= 3
     for kind, text in questions:
         assert (rows_where if kind == "where" else query)(dataset, text) is not None
+
+
+def test_every_error_that_is_explained_is_said() -> None:
+    """The first cell of the rows of docs/troubleshooting.md is what some program here really says."""
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
+    code = "".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        for folder in ("manifests", "pipeline", "jobs")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    assert len(lines) > 12
+    assert not [line for line in lines if line not in code]
