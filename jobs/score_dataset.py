@@ -9,6 +9,7 @@ its run record names. A scoring that was stopped is taken up again by the same c
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 if __name__ == "__main__":
@@ -20,6 +21,7 @@ from pipeline.common.devices import Device, Threads, check_device, use_threads
 from pipeline.common.settings import Output, Positional, run_job
 from pipeline.reid.model import load_reid
 from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
+from pipeline.scoring.set_scores import doubts_of_scores
 
 
 class Settings(ScoreSettings):
@@ -49,6 +51,8 @@ def main(settings: Settings) -> None:
     for kind, told in record["targets"].items():
         if "not_judged" in told:
             print(f"whether rows reached the {kind} asked for is not known: {told['not_judged']}")
+    for doubt in doubts_of_scores(record["scores"]):
+        print(f"warning: {doubt}", file=sys.stderr)
     print(f"{scored.uri}: {scored.snapshot.rows} rows scored")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 SUFFIXES = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
@@ -77,6 +77,8 @@ def open_picture(data: bytes) -> Image.Image:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise PictureError(str(error), "too_many_pixels") from None
+    except UnidentifiedImageError:
+        raise PictureError(f"no header of {', '.join(FORMATS)}", "unknown_format") from None
     except Exception as error:  # Pillow's plugins raise many types on hostile bytes
         raise PictureError(f"no header of {', '.join(FORMATS)}: {error!r}", "unknown_format") from None
     if picture.width * picture.height > MAX_PIXELS:

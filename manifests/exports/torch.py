@@ -9,7 +9,7 @@ for batch in torch.utils.data.DataLoader(data, batch_sampler=batches, num_worker
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,7 @@ from manifests.reading.selection import Selection
 
 __all__ = ["IdentitySampler", "ReIDDataset", "RowGroupSampler", "dense_labels"]
 
+LabelForm = Literal["dense", "compact"]
 ITEMS = ("image", "label", "hard_label", "camera", "identity")
 """What a row gives unless other columns are asked for."""
 _SOFT_LABEL = ("soft_label", "soft_label_rest")
@@ -72,7 +73,7 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         data: str | Dataset | Selection,
         columns: Sequence[str] = ITEMS,
         transform: Callable[[torch.Tensor], Any] | None = None,
-        label: Literal["dense", "compact"] = "dense",
+        label: LabelForm = "dense",
         where: str | None = None,
         classes: ClassMap | None = None,
         cache_bytes: int = 512 << 20,
@@ -82,7 +83,11 @@ class ReIDDataset(TorchDataset[dict[str, Any]]):
         dataset, rows = among.dataset, chosen_rows(among, where)
         names = SCHEMAS[dataset.kind].names
         if unknown := [name for name in columns if name not in (*ITEMS, *names)]:
-            raise ValueError(f"{dataset.kind} rows have no columns {unknown}")
+            raise UserError(
+                f"{dataset.kind} rows have no columns {unknown}; there are {', '.join(dict.fromkeys((*ITEMS, *names)))}"
+            )
+        if label not in (forms := get_args(LabelForm)):
+            raise UserError(f"label={label!r}: a label is {' or '.join(forms)}")
         self.columns, self.transform, self.label_form = tuple(columns), transform, label
         self.hard_labels, self.num_classes, self._listed = _labels(dataset, rows, classes)
         beside = {"label": _SOFT_LABEL, "image": ("image_sha256",)}

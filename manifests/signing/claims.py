@@ -97,7 +97,10 @@ class Signer:
         said = first_line(error)
         if self._authority is not None and ("http" in said or "time stamp" in said):
             return UserError(f"the time authority {self._authority} gives no stamp: {said}")
-        return UserError(f"the certificate cannot sign: {said}; C2PA asks for one of a certificate authority")
+        return UserError(
+            f"the certificate cannot sign: {said}; C2PA asks for X.509 v3 from an authority, for the key usage "
+            "digitalSignature and an extended one as emailProtection (docs/marks.md makes one)"
+        )
 
 
 def sign_folder(signer: Signer, folder: Path, facts: Mapping[str, Any]) -> None:

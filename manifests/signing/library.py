@@ -29,7 +29,7 @@ def needs_extra(function: Callable[_P, _T]) -> Callable[_P, _T]:
         except ImportError as error:
             if (error.name or "").partition(".")[0] not in ("c2pa", "cryptography"):
                 raise
-            raise UserError(f"{error.name} is not installed: pip install 'reid-synth[c2pa]'") from None
+            raise UserError(f"{error.name} is not installed: pip install 'c2pa-python<0.39' cryptography") from None
 
     return checked
 

@@ -44,7 +44,8 @@ def signature_in(data: bytes, kind: str, trust: str | None = None) -> Signature 
 
 @needs_extra
 def signature_beside(picture: Path, data: bytes, trust: str | None = None) -> Signature | None:
-    """The signature of the nearest list, in a folder above, that has the digest of ``data``."""
+    """The signature of the nearest list, in a folder above, that has the digest of ``data``; it does not hold for a
+    picture that the list names with another one."""
     digest = hashlib.sha256(data).hexdigest()
     for folder in picture.absolute().parents[:_ABOVE]:
         sums, manifest = folder / SUMS, folder / (SUMS + SIDECAR)
@@ -52,8 +53,14 @@ def signature_beside(picture: Path, data: bytes, trust: str | None = None) -> Si
             content, claim = sums.read_bytes(), manifest.read_bytes()
         except OSError:  # none is there, or none for us
             continue
-        if digest in listed(content):
-            return _read(content, "text/plain", claim, trust, f"of the list {sums}")
+        files = listed(content)
+        changed = digest not in files
+        if changed and picture.absolute().relative_to(folder).as_posix() not in files.values():
+            continue
+        signature = _read(content, "text/plain", claim, trust, f"of the list {sums}")
+        if signature is not None and signature.holds and changed:
+            return signature._replace(holds=False, wrong="the list has another file of this name: it was changed since")
+        return signature
     return None
 
 

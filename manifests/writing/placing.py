@@ -36,7 +36,7 @@ def place(storage: Storage, plan: RunPlan, snapshot: Snapshot | None, append: bo
         if not append:
             raise UserError(
                 f"{storage.uri} holds a finished data set of another plan ({_plans(snapshot.plan_ids[-1], plan)}): "
-                "choose another folder, or append to it"
+                "choose another folder (from Python, append=True adds to it)"
             )
         mend(storage, snapshot)
     if state is not None and present is not None and present.plan_id == plan.plan_id:

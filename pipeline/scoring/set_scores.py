@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
+_CHANCE = 0.5
 _TOLD = (
     *("reliability", "plausibility", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error"),
     "uniqueness",
@@ -39,6 +40,15 @@ def row_means(dataset: Dataset) -> dict[str, float]:
     told = (recognised & moved).filter(recognised.is_not_null() & moved.is_not_null())
     means |= {"recognised": recognised.mean(), "moved": moved.mean(), "recognised_and_moved": told.mean()}
     return {name: float(value) for name, value in means.items() if value is not None}  # type: ignore[arg-type]
+
+
+def doubts_of_scores(scores: Mapping[str, float]) -> Iterator[str]:
+    """What nobody should overlook who chooses rows by these."""
+    if (auroc := scores.get("reliability_auroc_generated", 1.0)) < _CHANCE:
+        yield (
+            f"of the generated rows reliability tells the own name from the nearest other no better than chance (AUROC "
+            f"{auroc:.2f}): the model saw too few people, or does not know them in this look; choose no rows by it"
+        )
 
 
 def target_means(judges: Sequence[TargetJudge]) -> dict[str, float]:

@@ -148,8 +148,10 @@ def test_signatures_in_the_file_and_beside(
     data[-100] ^= 1
     picture.write_bytes(data)
     _, (answer,) = ask(picture)
-    (broken,) = answer["signatures"]
+    broken, beside = answer["signatures"]
     assert (broken["holds"], broken["wrong"]) == (False, "assertion.dataHash.mismatch")
+    assert (beside["holds"], beside["name"]) == (False, "Signer")
+    assert beside["wrong"] == "the list has another file of this name: it was changed since"
 
 
 def test_without_the_extra_signatures_are_named_and_not_looked_at(
@@ -197,6 +199,7 @@ def test_mistakes_are_one_line_and_the_rest_is_answered(
     said = capsys.readouterr()
     assert said.err.count("\n") == 2
     assert "text.jpg is no picture that can be read" in said.err
+    assert "object at 0x" not in said.err
     assert "none cannot be read: No such file or directory" in said.err
     assert (
         f"good.jpg: generated\n  the file of sample {stored(paintings, 0)['sample_id']} in {paintings.uri}\n"

@@ -118,7 +118,9 @@ def test_transform_and_columns(uri: str) -> None:
     (row,) = dataset.read(["sample_id", "quality", "subject_keys"]).slice(3, 1).to_pylist()
     assert item.pop("image").shape == (3,)
     assert item == row
-    with pytest.raises(ValueError, match="no columns \\['height_of_person'\\]"):
+    with pytest.raises(UserError, match="label='dens': a label is dense or compact"):
+        ReIDDataset(dataset.uri, label="dens")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="no columns \\['height_of_person'\\]; there are image, label"):
         ReIDDataset(dataset.uri, ["image", "height_of_person"])
 
 
