@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_it_makes_what_the_command_makes(
     assert records[0] == records[1]
 
 
+@pytest.fixture
+def _hears_ctrl_c() -> Iterator[None]:
+    """As in a terminal; a shell's background job is started deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_hears_ctrl_c")
 def test_what_was_stopped_is_taken_up_and_what_is_complete_is_opened(
     toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
