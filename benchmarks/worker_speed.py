@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,7 +62,7 @@ class Settings(JobSettings):
     old: Path | None = Field(None, description="an older checkout to be measured in turn with this one")
     height: int = Field(256, ge=16, multiple_of=4, description="of the images, pixels")
     width: int = Field(128, ge=16, multiple_of=4, description="of the images, pixels")
-    identities: int = Field(64, ge=2, description="people drawn; half of them are made from")
+    identities: int = Field(64, ge=2, description="people drawn, 15 images each")
     shard_size: int = Field(1000, ge=1, description="images in a shard")
     rounds: int = Field(5, ge=1, description="repetitions, in turn")
     threads: list[int] = Field([1, 2], description="cores that the sleeping generator's worker is given, by turns")
@@ -116,17 +116,29 @@ def main(settings: Settings) -> None:
         for name, checkout in checkouts.items():
             found[name].append(measured_in(checkout, settings))
     best = {name: {key: min(one[key] for one in rounds) for key in rounds[0]} for name, rounds in found.items()}
-    record: dict[str, Any] = {
-        "settings": settings.model_dump(mode="json", exclude={"results", "old", "inside", "folder"})
+    record = {
+        "settings": settings.model_dump(mode="json", exclude={"results", "old", "inside", "folder"}),
+        "microseconds_an_image": best,
+        "cpu_over_least": {
+            name: min(round(one["cpu"] / one["least"], 2) for one in rounds) for name, rounds in found.items()
+        },
+        "share_of_bound": {name: shares(rounds, settings.threads) for name, rounds in found.items()},
+        "environment": environment(),
     }
-    record |= {"microseconds_an_image": best, "environment": environment()}
     if "old" in best:
-        record["old_to_new"] = {
-            key: round(best["old"][key] / value, 2)
-            for key, value in best["new"].items()
-            if key in best["old"] and value
-        }
+        shared = [key for key, value in best["new"].items() if value and key in best["old"]]
+        record["old_to_new"] = {key: round(best["old"][key] / best["new"][key], 2) for key in shared}
     write(settings, record)
+
+
+def shares(rounds: Sequence[Mapping[str, float]], threads: Sequence[int]) -> dict[str, float]:
+    """How near to its bound the worker came beside a sleeping generator, by cores; the best round's."""
+    return {
+        f"{count} cores": max(
+            round(one[f"bound, {count} cores"] / one[f"beside a generator, {count} cores"], 3) for one in rounds
+        )
+        for count in threads
+    }
 
 
 def write(settings: Settings, record: Mapping[str, Any]) -> None:
@@ -134,6 +146,8 @@ def write(settings: Settings, record: Mapping[str, Any]) -> None:
     size = f"{settings.height} x {settings.width}"
     for name, parts in record["microseconds_an_image"].items():
         print(f"{size}, {name}: " + ", ".join(f"{part} {value:.0f}" for part, value in parts.items()))
+    print(f"  cpu over the least: {record['cpu_over_least']}")
+    print(f"  share of the bound: {record['share_of_bound']}, old to new: {record.get('old_to_new')}")
     known = json.loads(settings.results.read_text()) if settings.results.is_file() else {}
     settings.results.write_text(json_text(known | {size: record}, indent=2) + "\n", encoding="utf-8")
 
@@ -158,17 +172,21 @@ def measured_in(checkout: Path, settings: Settings) -> dict[str, float]:
 
 
 def measure(settings: Settings) -> dict[str, float]:
-    """Microseconds an image: CPU of all, wall by the worker's parts, and of what cannot be left out; all of one core
-    but for ``rate_of_N_threads``, where the generator sleeps."""
+    """Microseconds an image: CPU of all, wall by the worker's parts, CPU of what cannot be left out; and wall beside a
+    generator that sleeps, with the least that the generator or the cores allow in that very run."""
     cv2.setNumThreads(1)
     job = synthesis(settings)
     run_shards(job, 0.0, 1)  # kernels are chosen, files are in the page cache
     figures: dict[str, float] = {}
     cpu, _, parts = run_shards(job, 0.0, 1)
-    figures |= {"cpu": cpu, **parts, **least(job)}
+    known = least(job)
+    figures |= {"cpu": cpu, **parts, **known, "least": sum(known.values())}
     for threads in settings.threads:
-        _, wall, _ = run_shards(job, GPU_SECONDS, threads)
-        figures[f"wall, {threads} threads"] = wall
+        spent, wall, _ = run_shards(job, GPU_SECONDS, threads)
+        figures |= {
+            f"beside a generator, {threads} cores": wall,
+            f"bound, {threads} cores": max(GPU_SECONDS, spent / threads),
+        }
     return {name: round(value * 1e6, 1) for name, value in figures.items()}
 
 
@@ -211,9 +229,10 @@ def least(job: Synthesis) -> dict[str, float]:
 
 
 def synthesis(settings: Settings) -> Synthesis:
-    """The plan over all drawn people who train."""
+    """The plan over all drawn people."""
     source, target, annotations, generator = inputs(settings)
-    chosen = TranslationSettings(splits=["train"], shard_size=settings.shard_size, precision="float32", per_image=1)
+    cut = {"shard_size": settings.shard_size, "precision": "float32"}
+    chosen = TranslationSettings.model_validate({"splits": ["train", "query", "gallery"], **cut})
     return prepare_synthesis(source, target, generator, chosen, annotations_uri=annotations)
 
 
