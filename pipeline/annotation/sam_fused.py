@@ -54,4 +54,5 @@ def _positions(q: Tensor, rows: Tensor, columns: Tensor, height: int, width: int
     placed = q.unflatten(2, (height, width))
     by_row = einsum("nhyxc,ykc->nhyxk", placed, image_encoder.get_rel_pos(height, height, rows))
     by_column = einsum("nhyxc,xkc->nhyxk", placed, image_encoder.get_rel_pos(width, width, columns))
-    return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+    # einsum leaves them in another order of memory, which their large sum would inherit and be copied out of.
+    return (by_row.contiguous()[..., :, None] + by_column.contiguous()[..., None, :]).flatten(4).flatten(2, 3)
