@@ -37,7 +37,7 @@ from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
 from pipeline.synthesis.gates import rejected_by
 from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
-from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
+from pipeline.synthesis.plan import RECIPE_VERSION, PlanHead, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Sink(Protocol):
 class SynthesisWorker:
     """Holds one generator and the inputs; makes and commits one shard at a time."""
 
-    def __init__(self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: Sink) -> None:
+    def __init__(self, inputs: SynthesisInputs, plan: PlanHead, settings: SynthesisSettings, sink: Sink) -> None:
         """``settings`` are resolved: size, precision and label rule are said."""
         self.inputs, self.settings, self.sink = inputs, settings, sink
         if inputs.device == "cpu":

@@ -63,7 +63,7 @@ def made(source: str, annotations: str, generator: str, uri: Path, recipe: str, 
     first = synthesize(job, str(uri), runner=run_shards_here)
     again = synthesize(job, str(uri), runner=run_shards_here)
     assert again.snapshot == first.snapshot
-    assert first.snapshot.rows + first.snapshot.rejected == job.plan.rows.num_rows
+    assert first.snapshot.rows + first.snapshot.rejected == job.plan.num_rows
     return first
 
 
