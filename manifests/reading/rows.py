@@ -24,6 +24,19 @@ def placed_rows(dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.Table]:
         yield _placed(table, columns, number)
 
 
+def parts(dataset: Dataset, columns: Sequence[str], chosen: NDArray[np.int64] | None = None) -> Iterator[pa.Table]:
+    """``columns`` of all rows, or of the ``chosen`` numbers counted through all files, file by file and in their order
+    there: for what is counted, and need not be in memory together."""
+    wanted = None if chosen is None else np.sort(chosen)
+    end = 0
+    for entry in dataset.snapshot.files:
+        start, end = end, end + entry.rows
+        if wanted is None:
+            yield dataset.read_file(entry, columns)
+        elif len(inside := wanted[slice(*np.searchsorted(wanted, (start, end)))]):
+            yield dataset.read_file(entry, columns).take(pa.array(inside - start))
+
+
 def _placed(table: pa.Table, columns: Sequence[str], number: int) -> pa.Table:
     place = {"file": pa.array(np.full(table.num_rows, number, np.int32))}
     place["row"] = pa.array(np.arange(table.num_rows, dtype=np.int32))

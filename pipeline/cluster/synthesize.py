@@ -15,7 +15,8 @@ from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.writing.attempt import attempt
 from manifests.writing.run import DatasetRun
-from pipeline.annotation.annotations import Annotations, check_belonging
+from pipeline.annotation.annotated_images import AnnotatedImages
+from pipeline.annotation.annotations import check_belonging
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.checkpoints.cards import absolute, describe_model
 from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
@@ -118,7 +119,7 @@ def prepare_synthesis(
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
+    from_annotations = AnnotatedImages(annotations) if annotations and isinstance(settings, PoseSettings) else None
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
     terms = _terms(generators, settings, target, request.teacher_sha256)
     plan = make_plan(samples, settings, generators, request.classes, decisive, terms)

@@ -19,7 +19,7 @@ from pydantic import Field
 from manifests.errors import UserError
 from manifests.format.schema import NOISE_RECIPES
 from manifests.reading.dataset import Dataset
-from pipeline.annotation.annotations import Annotations
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.common.digests import content_seed
 from pipeline.common.images import RgbImage
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, pair_name
@@ -78,7 +78,7 @@ class PlanInputs:
     source: str
     people: People
     generators: GeneratorSet
-    annotations: Annotations | None = None
+    annotations: AnnotatedImages | None = None
 
     def samples(self, shape: Sequence[int], columns: Callable[..., Asked], people: People | None = None) -> Samples:
         """A sample for each cell of a grid of this ``shape``: ``columns`` takes the numbers of its cells along each
@@ -211,8 +211,7 @@ def _donors(inputs: PlanInputs, people: People) -> Numbers:
     if inputs.annotations is None:
         raise UserError(f"poses of {inputs.source} are asked for: name its annotations with --annotations")
     wanted = ("keypoints", "mask") if "mask" in inputs.generators.recipe.inputs else ("keypoints",)
-    digests = people.rows.column("image_sha256").to_pylist()
-    return np.flatnonzero([inputs.annotations.holds(digest, *wanted) for digest in digests])
+    return np.flatnonzero(inputs.annotations.holding(people.rows.column("image_sha256"), *wanted))
 
 
 def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Samples:

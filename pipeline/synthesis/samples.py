@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +20,11 @@ from pipeline.common.digests import content_hash, id_part
 from pipeline.common.progress import Progress
 from pipeline.synthesis.people import NOBODY, People, Person
 
-AT_A_TIME = 1 << 16
+AT_A_TIME = 1 << 14
 """Samples that are looked at together."""
 MOST = 2**31 - 1
 Numbers = NDArray[np.int64]
+T = TypeVar("T")
 _ASKED_FOR = ("image_id", "target_camera", "pose_class", "pose_image_id", "draw")
 """What a sample is named by beside its generator, in this order."""
 _NOTHING = {"image_id": "noise"}
@@ -147,23 +149,34 @@ class Naming:
 
     def _digests(self, samples: pa.Table, *purpose: str | int) -> list[bytes]:
         begun = {member: content_hash(*purpose, *common) for member, common in self.common.items()}
-        parts = (_parts(samples.column(name), _NOTHING.get(name, "")) for name in _ASKED_FOR)
+        by_member = _each(samples.column("generator"), begun.__getitem__)
+        parts = [_each(samples.column(name), partial(_part, _NOTHING.get(name, ""))) for name in _ASKED_FOR]
         found = []
-        for member, part in zip(
-            samples.column("generator").to_pylist(), map(b"".join, zip(*parts, strict=True)), strict=True
-        ):
-            digest = begun[member].copy()
+        for common, part in zip(by_member, map(b"".join, zip(*parts, strict=True)), strict=True):
+            digest = common.copy()
             digest.update(part)
             found.append(digest.digest())
         return found
 
 
-def _parts(column: pa.ChunkedArray[Any], nothing: str) -> list[bytes]:
-    """The values as they go into an id; ``nothing`` for null."""
-    encoded = column.combine_chunks().dictionary_encode("encode")
-    words = np.array([id_part(nothing if word is None else word) for word in encoded.dictionary.to_pylist()], object)
-    parts: list[bytes] = words[encoded.indices.to_numpy()].tolist()
-    return parts
+def _each(column: pa.ChunkedArray[Any], make: Callable[[Any], T]) -> list[T]:
+    """What ``make`` makes of each value, called once for equal ones."""
+    whole = column.combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode("encode")
+    made = [make(value) for value in encoded.dictionary.to_pylist()]
+    return [made[place] for place in encoded.indices.to_pylist()]
+
+
+def _part(nothing: str, value: str | int | None) -> bytes:
+    """``value`` as it goes into an id; ``nothing`` for None."""
+    return id_part(nothing if value is None else value)
+
+
+def id_parts(digests: list[bytes]) -> bytes:
+    """All of 16 bytes in hexadecimal, as they go into an id."""
+    words = np.frombuffer(b"".join(digests).hex().encode(), np.uint8).reshape(-1, 32)
+    length = np.frombuffer(id_part("0" * 32)[:8], np.uint8)
+    return np.hstack([np.broadcast_to(length, (len(words), 8)), words]).tobytes()
 
 
 def leading(digests: list[bytes]) -> NDArray[np.uint64]:
@@ -198,8 +211,17 @@ def sorted_numbers(samples: Samples, naming: Naming, progress: Progress) -> tupl
     for group in np.flatnonzero(sizes > 1).tolist():
         keys[ends[group] - sizes[group] : ends[group]].sort()
     _settle_ties(keys, bits, ends, samples, naming)
-    keys &= (np.uint64(1) << bits) - np.uint64(1)
-    return keys.astype(np.uint32), sizes.reshape(-1, identities).sum(axis=1)
+    return _numbers_alone(keys, bits), sizes.reshape(-1, identities).sum(axis=1)
+
+
+def _numbers_alone(keys: NDArray[np.uint64], bits: np.uint64) -> NDArray[np.uint32]:
+    """The numbers in ``keys``, in the first half of their memory; the other half is given back."""
+    rows = len(keys)
+    for start in range(0, rows, AT_A_TIME):
+        numbers = keys[start : start + AT_A_TIME] & ((np.uint64(1) << bits) - np.uint64(1))
+        keys.view(np.uint32)[start : start + len(numbers)] = numbers
+    keys.resize((rows + 1) // 2, refcheck=False)
+    return keys.view(np.uint32)[:rows]
 
 
 def _groups(samples: Samples, columns: Asked) -> Numbers:

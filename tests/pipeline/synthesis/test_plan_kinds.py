@@ -9,7 +9,7 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
-from pipeline.annotation.annotations import Annotations
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member, pair_name
 from pipeline.synthesis.people import People, Person, select_people
@@ -101,7 +101,7 @@ def test_every_image_in_every_canonical_pose() -> None:
 @pytest.fixture
 def posed(toy_sources: ToySources, toy_annotations: str) -> PlanInputs:
     found = select_people(open_dataset(toy_sources.market), ["train"])
-    annotations = Annotations(open_dataset(toy_annotations))
+    annotations = AnnotatedImages(open_dataset(toy_annotations))
     return PlanInputs(toy_sources.market, found, generators("pngan"), annotations)
 
 
