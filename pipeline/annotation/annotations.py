@@ -20,7 +20,7 @@ from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
-from manifests.format.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
+from manifests.format.annotation_values import check_mask_quality, check_places, joints_of, read_keypoints, read_mask
 from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
@@ -290,24 +290,26 @@ class Annotations:
         if row is None:
             return None
         try:
-            return _annotation(self._table.slice(row, 1).to_pylist()[0], size)
+            return self._annotation(row, size)
         except ValueError as error:
             raise ImageError("bad_annotation", f"annotation of {image_sha256[:12]}: {error}") from None
 
-
-def _annotation(values: Mapping[str, Any], size: tuple[int, int] | None) -> Annotation:
-    """The annotation in a row's ``values``, of an image of ``size``; raises ValueError where it cannot be."""
-    height, width = said = values["height"], values["width"]
-    if min(said) < 1:
-        raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
-    if size is not None and said != size:
-        raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
-    check_mask_quality(values["mask_quality"])
-    mask = read_mask(values["mask"], height, width) if values["mask"] is not None else None
-    keypoints = read_keypoints(values["keypoints"]) if values["keypoints"] is not None else None
-    if keypoints is not None:
-        check_places(keypoints, height, width)
-    return Annotation(mask, values["mask_quality"], keypoints, said)
+    def _annotation(self, row: int, size: tuple[int, int] | None) -> Annotation:
+        """That of an image of ``size`` in a row; raises ValueError where it cannot be."""
+        height, width, quality, png = (
+            self._table.column(name)[row].as_py() for name in ("height", "width", "mask_quality", "mask")
+        )
+        if min(height, width) < 1:
+            raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
+        if size is not None and (height, width) != size:
+            raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
+        check_mask_quality(quality)
+        mask = read_mask(png, height, width) if png is not None else None
+        points = self._table.column("keypoints")[row]
+        keypoints = joints_of(points.values) if points.is_valid else None
+        if keypoints is not None:
+            check_places(keypoints, height, width)
+        return Annotation(mask, quality, keypoints, (height, width))
 
 
 def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:

@@ -115,6 +115,7 @@ def prepare_synthesis(
         styles=measure_styles(source, target, settings.size(generators), by_camera=kind is CAMERAS),
         pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
+        threads=int(stage_resources(STAGE, device).cpus),
     )
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
