@@ -22,7 +22,7 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
-from plan_size import planned
+from plan_size import planned  # type: ignore[import-not-found]  # a script finds what lies beside it
 from pydantic import Field
 
 from manifests.common.json_text import json_text, write_json
