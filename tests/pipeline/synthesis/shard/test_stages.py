@@ -84,12 +84,11 @@ def test_bytes_depend_on_neither_threads_nor_timing(
         if threads > 1:  # and each stage takes as long as it likes
             for stage in ("_fetch", "_prepare", "_take", "_finish"):
                 monkeypatch.setattr(SynthesisWorker, stage, _dawdling(getattr(SynthesisWorker, stage), pace))
-        rows = {shard: part.num_rows for shard, part in shards.items()}
-        run = DatasetRun.start(str(tmp_path / str(threads)), "synthetic", job.plan.plan_id, rows)
+        run = DatasetRun.start(str(tmp_path / str(threads)), "synthetic", job.plan.plan_id, job.plan.shard_rows)
         with threads_kept():
             worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan.head, job.settings, run.sink)
             for shard, part in shards.items():
-                told = list(worker.run(shard, part))
+                told = list(worker.run(shard, part.table()))
                 assert (sum(told), max(told)) == (part.num_rows, min(settings.batch_size, part.num_rows))
         run.close()
         snapshot = open_dataset(str(tmp_path / str(threads))).snapshot
