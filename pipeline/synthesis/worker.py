@@ -23,6 +23,7 @@ from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
 from manifests.reading.shard_check import check_shards
 from manifests.writing.run import Dataset
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.annotation.annotations import Annotations, reject_row
 from pipeline.common.images import ImageError
 from pipeline.common.row_images import PICTURE, decode_row
@@ -30,7 +31,7 @@ from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics
 from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
-from pipeline.synthesis.plan import SynthesisPlan, SynthesisSettings
+from pipeline.synthesis.plan import PlanHead, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
 from pipeline.synthesis.shard.batches import Batch
 from pipeline.synthesis.shard.scores import condemned, score
@@ -74,7 +75,7 @@ class Sink(Protocol):
 class SynthesisWorker:
     """Holds one generator and the inputs; makes and commits one shard at a time."""
 
-    def __init__(self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: Sink) -> None:
+    def __init__(self, inputs: SynthesisInputs, plan: PlanHead, settings: SynthesisSettings, sink: Sink) -> None:
         """``settings`` are resolved: size, precision and label rule are said."""
         self.inputs, self.settings, self.sink = inputs, settings, sink
         if inputs.device == "cpu":
@@ -89,7 +90,9 @@ class SynthesisWorker:
             inputs.target_domain,
             masks_asked="mask" in inputs.generators.recipe.inputs,
         )
-        self.annotations = Annotations(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
+        self.annotated = AnnotatedImages(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
+        self.annotations: Annotations | None = None
+        """Of the images of the shard in hand."""
         self._loaded: tuple[str, Generator] | None = None
 
     def generator(self, member: str) -> Generator:
@@ -136,6 +139,9 @@ class SynthesisWorker:
         with clock.measure("load"):
             generator = self.generator(plan.column("generator")[0].as_py())
             _ = self.labeller, self.pose_estimator
+            if self.annotated is not None:
+                digests = [*plan.column("image_sha256").chunks, *plan.column("pose_sha256").chunks]
+                self.annotations = self.annotated.of(pa.chunked_array(digests, pa.string()))
         tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
         rejects: list[dict[str, Any]] = []
         depth = self.inputs.threads

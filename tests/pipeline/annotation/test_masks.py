@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from segment_anything.modeling import ImageEncoderViT
 
 from manifests.errors import UserError
 from pipeline.annotation.masks import CanvasGrid, Segmenter, clean_mask, load_segmenter, predict_masks
+from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import build_sam_tiny
 from pipeline.annotation.shipped.segmenter_evaluation import measure_drawn, true_keypoints
 from pipeline.annotation.shipped.segmenter_training import SegmentationData
@@ -79,17 +81,33 @@ def test_masks_have_the_crops_own_sizes(shipped: Segmenter) -> None:
 def test_many_images_at_once_give_what_the_package_gives_one_by_one(people: SegmentationData) -> None:
     torch.manual_seed(0)
     model = build_sam_tiny().eval()
+    fused = deepcopy(model)
+    fuse(fused)
     canvases = torch.from_numpy(np.stack([resize(image, 128, 128) for image in people.images[:3]]))
     canvases = canvases.permute(0, 3, 1, 2).float()
     points, labels = torch.rand(3, 17, 2) * 128, torch.randint(-1, 2, (3, 17))
     boxes = torch.tensor([[0.0, 0.0, 128.0, 128.0]]).expand(3, 4)
     with torch.inference_mode():
-        logits, quality = predict_masks(model, canvases, points, labels, boxes)
+        logits, quality = predict_masks(fused, canvases, points, labels, boxes)
         for row in range(3):
             prompts = {"point_coords": points[row, None], "point_labels": labels[row, None], "boxes": boxes[row, None]}
             alone = model([{"image": canvases[row], "original_size": (128, 128), **prompts}], False)[0]
             torch.testing.assert_close(logits[row], alone["low_res_logits"][0, 0], rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(quality[row], alone["iou_predictions"][0, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_fused_layers_know_relative_positions_in_windows_and_over_the_whole_canvas() -> None:
+    torch.manual_seed(0)
+    shape = {"img_size": 64, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, "out_chans": 16}
+    encoder = ImageEncoderViT(**shape, use_rel_pos=True, window_size=3, global_attn_indexes=(1,)).eval()
+    for name, parameter in encoder.named_parameters():
+        if "rel_pos" in name:
+            torch.nn.init.normal_(parameter)
+    canvases = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        plain = encoder(canvases)
+        fuse(encoder)
+        torch.testing.assert_close(encoder(canvases), plain, rtol=1e-4, atol=1e-5)
 
 
 def test_only_confident_keypoints_inside_the_crop_prompt(shipped: Segmenter, people: SegmentationData) -> None:

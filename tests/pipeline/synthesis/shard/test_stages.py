@@ -77,18 +77,18 @@ def test_bytes_depend_on_neither_threads_nor_timing(
     settings = settings_of("camstyle_multidomain", shard_size=9, reject_below=["style_shift < 0"])
     generator = trained("camstyle_multidomain")
     job = prepare_synthesis(toy_sources.market, None, generator, settings, annotations_uri=toy_annotations)
-    shards, pace = job.plan.shards, random.Random(0)
+    shards = {shard: part.table() for shard, part in job.plan.shards.items()}
+    pace = random.Random(0)
     made = {}
     for threads in (1, 4):
         if threads > 1:  # and each stage takes as long as it likes
             for stage in ("_fetch", "_prepare", "_take", "_finish"):
                 monkeypatch.setattr(SynthesisWorker, stage, _dawdling(getattr(SynthesisWorker, stage), pace))
-        rows = {shard: part.num_rows for shard, part in shards.items()}
-        run = DatasetRun.start(str(tmp_path / str(threads)), "synthetic", job.plan.plan_id, rows)
+        run = DatasetRun.start(str(tmp_path / str(threads)), "synthetic", job.plan.plan_id, job.plan.shard_rows)
         with threads_kept():
-            worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan, job.settings, run.sink)
+            worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan.head, job.settings, run.sink)
             for shard, part in shards.items():
-                told = list(worker.run(shard, part))
+                told = list(worker.run(shard, part.table()))
                 assert (sum(told), max(told)) == (part.num_rows, min(settings.batch_size, part.num_rows))
         run.close()
         snapshot = open_dataset(str(tmp_path / str(threads))).snapshot
