@@ -194,15 +194,20 @@ def run_shards(job: Synthesis, seconds: float, threads: int) -> tuple[float, flo
     """CPU and wall seconds an image, and wall seconds by part; ``seconds`` an image are the generator's."""
     memory = Path("/dev/shm")  # where there is one: disks are another matter
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        rows = job.plan.shard_rows
+        plan: Any = job.plan
+        # In older checkouts the rows of a plan are a table.
+        shards = {shard: part.table() if hasattr(part, "table") else part for shard, part in plan.shards.items()}
+        rows = {shard: part.num_rows for shard, part in shards.items()}
         footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
         run = DatasetRun.start(f"{folder}/set", "synthetic", job.plan.plan_id, rows, footer=footer)
-        worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan.head, job.settings, run.sink)
+        worker = SynthesisWorker(
+            replace(job.inputs, threads=threads), getattr(plan, "head", plan), job.settings, run.sink
+        )
         generator: Any = FreeGenerator(next(iter(job.inputs.generators.members.values())).sha256, seconds)
         worker._loaded = "", generator
-        count, wall, cpu = job.plan.num_rows, time.perf_counter(), time.process_time()
-        for shard, part in job.plan.shards.items():
-            for _ in worker.run(shard, part.table()):
+        count, wall, cpu = sum(rows.values()), time.perf_counter(), time.process_time()
+        for shard, part in shards.items():
+            for _ in worker.run(shard, part):
                 pass
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         stats: dict[str, float] = {}

@@ -88,7 +88,7 @@ def test_bytes_depend_on_neither_threads_nor_timing(
         with threads_kept():
             worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan.head, job.settings, run.sink)
             for shard, part in shards.items():
-                told = list(worker.run(shard, part.table()))
+                told = list(worker.run(shard, part))
                 assert (sum(told), max(told)) == (part.num_rows, min(settings.batch_size, part.num_rows))
         run.close()
         snapshot = open_dataset(str(tmp_path / str(threads))).snapshot
