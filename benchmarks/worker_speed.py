@@ -123,6 +123,7 @@ def main(settings: Settings) -> None:
             name: min(round(one["cpu"] / one["least"], 2) for one in rounds) for name, rounds in found.items()
         },
         "share_of_bound": {name: shares(rounds, settings.threads) for name, rounds in found.items()},
+        "load": os.getloadavg()[0],
         "environment": environment(),
     }
     if "old" in best:
