@@ -91,10 +91,9 @@ docs: tools
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "pages: build/docs/index.html"
 
+# One table in some five minutes; `benchmarks/` has more, each script says what.
 bench: tools
-	$(BIN)/python benchmarks/main_job.py
-	$(BIN)/python benchmarks/manifest_speed.py
-	$(BIN)/python benchmarks/evaluation_size.py
+	$(BIN)/python benchmarks/table.py
 
 # Resolve anew: the date in pyproject.toml (exclude-newer) decides which releases are seen. One resolution of everything,
 # then its parts: PyTorch with its CUDA, the development tools, the rest.

@@ -25,8 +25,8 @@ SAMPLES_META = f"samples_meta{tables.SUFFIX}"
 DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
-_META_GROUP = 1 << 16
-"""Rows, at least, of a row group of `SAMPLES_META`."""
+_META_ROWS, _META_FILES = 1 << 16, 256
+"""A row group of `SAMPLES_META` ends with the file that brings it to so many rows, or is the last of so many."""
 _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
 
 
@@ -79,8 +79,9 @@ def _write_samples_meta(dataset: Dataset) -> None:
             files = pa.array([entry.path] * table.num_rows, pa.string())
             rows = pa.array(np.arange(table.num_rows, dtype=np.int32))
             waiting.append(pa.Table.from_arrays([files, rows, *table.columns], schema=meta))
-            # A writer remembers every row group, and a reader looks at each: thousands of shards share one.
-            if sum(one.num_rows for one in waiting) >= _META_GROUP or entry is dataset.snapshot.files[-1]:
+            # A writer remembers every row group, and a reader looks at each: many shards share one.
+            full = len(waiting) == _META_FILES or sum(one.num_rows for one in waiting) >= _META_ROWS
+            if full or entry is dataset.snapshot.files[-1]:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting.clear()
 

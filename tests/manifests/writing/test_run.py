@@ -406,3 +406,29 @@ def test_what_is_written_is_known_before_it_is_closed(place: str) -> None:
     run.close()
     assert (open_dataset(place).read().equals(rows), open_dataset(place).digest()) == (True, written.digest())
     assert run.written().snapshot == open_dataset(place).snapshot
+
+
+def test_the_cost_of_a_commit_does_not_grow_with_the_shards(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder is listed, also not for a shard that is there already, and the claim, which names all, is read once."""
+    run = start(place)
+    storage = type(open_storage(place))
+    looked: list[str] = []
+
+    def watched(call: str) -> Callable[..., Any]:
+        original = getattr(storage, call)
+
+        def watch(self: Any, path: str = "") -> Any:
+            looked.append(f"{call} {path}")
+            return original(self, path)
+
+        return watch
+
+    for call in ("read", "list"):
+        monkeypatch.setattr(storage, call, watched(call))
+    for shard in (0, 1, 0):
+        run.sink.commit(shard, synthetic_rows(shard, (4, 3)[shard]))
+    assert [one for one in looked if one.startswith("list")] == []
+    assert looked.count("read _claims/1.json") == 1
+    shutil.rmtree(place) if "://" not in place else open_storage(place).delete("_claims/1.json")
+    with pytest.raises(UserError, match="is gone, its folder was removed"):
+        run.sink.commit(1, synthetic_rows(1, 3))

@@ -1,8 +1,9 @@
-"""Processes of our own: results in order, and an end at once where the block raises."""
+"""Processes of our own: results in order, no second run of the program, and an end at once where the block raises."""
 
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
@@ -24,9 +25,15 @@ def _stop_when_begun(folder: Path) -> None:
         raise Stopped
 
 
-def test_each_call_has_its_result() -> None:
-    with spawned(divmod, [(7, 2), (9, 4)], 1) as futures:
-        assert [future.result() for future in futures] == [(3, 1), (2, 1)]
+def _quotient(a: int, b: int) -> tuple[int, bool]:
+    return a // b, "__mp_main__" in sys.modules
+
+
+def test_each_call_has_its_result_and_the_program_that_asks_is_not_run_again() -> None:
+    main = sys.modules["__main__"]
+    with spawned(_quotient, [(7, 2), (9, 4)], 1) as futures:
+        assert [future.result() for future in futures] == [(3, False), (2, False)]
+    assert sys.modules["__main__"] is main
 
 
 def test_a_stop_does_not_wait_for_calls_that_last(tmp_path: Path) -> None:

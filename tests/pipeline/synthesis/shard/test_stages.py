@@ -77,8 +77,7 @@ def test_bytes_depend_on_neither_threads_nor_timing(
     settings = settings_of("camstyle_multidomain", shard_size=9, reject_below=["style_shift < 0"])
     generator = trained("camstyle_multidomain")
     job = prepare_synthesis(toy_sources.market, None, generator, settings, annotations_uri=toy_annotations)
-    shards = {shard: part.table() for shard, part in job.plan.shards.items()}
-    pace = random.Random(0)
+    shards, pace = job.plan.shards, random.Random(0)
     made = {}
     for threads in (1, 4):
         if threads > 1:  # and each stage takes as long as it likes
@@ -88,7 +87,7 @@ def test_bytes_depend_on_neither_threads_nor_timing(
         with threads_kept():
             worker = SynthesisWorker(replace(job.inputs, threads=threads), job.plan.head, job.settings, run.sink)
             for shard, part in shards.items():
-                told = list(worker.run(shard, part))
+                told = list(worker.run(shard, part.table()))
                 assert (sum(told), max(told)) == (part.num_rows, min(settings.batch_size, part.num_rows))
         run.close()
         snapshot = open_dataset(str(tmp_path / str(threads))).snapshot
