@@ -5,6 +5,8 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
+# Containers often forbid Python to keep what it compiled; then each of the many processes compiles torch anew, 2.5 s of CPU.
+export PYTHONDONTWRITEBYTECODE :=
 TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),cuda13)
 READY := .venv/.ready-$(TORCH)
 TOOLS := .venv/.ready-tools-$(TORCH)
@@ -89,10 +91,9 @@ docs: tools
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "pages: build/docs/index.html"
 
+# One table in some five minutes; `benchmarks/` has more, each script says what.
 bench: tools
-	$(BIN)/python benchmarks/main_job.py
-	$(BIN)/python benchmarks/manifest_speed.py
-	$(BIN)/python benchmarks/evaluation_size.py
+	$(BIN)/python benchmarks/table.py
 
 # Resolve anew: the date in pyproject.toml (exclude-newer) decides which releases are seen. One resolution of everything,
 # then its parts: PyTorch with its CUDA, the development tools, the rest.

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.generators.trained import load_generator
-from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.plan import ShardPlan, SynthesisSettings
 from pipeline.synthesis.plan_kinds import TranslationSettings
 from pipeline.synthesis.worker import STAGE, SynthesisWorker
 
@@ -99,8 +98,8 @@ def _job(settings: Settings, market: str, duke: str, annotations: str, precision
         {"limit": settings.rows, "shard_size": 128, "precision": precision, "splits": ["train", "gallery"]}
     )
     job = prepare_synthesis(market, duke, settings.generator, chosen, annotations_uri=annotations)
-    if job.plan.rows.num_rows < settings.rows:
-        raise UserError(f"only {job.plan.rows.num_rows} images are there; ask for fewer --rows")
+    if job.plan.num_rows < settings.rows:
+        raise UserError(f"only {job.plan.num_rows} images are there; ask for fewer --rows")
     return job
 
 
@@ -110,34 +109,33 @@ def _bare_rate(settings: Settings, job: Synthesis, where: ClusterSettings) -> fl
         build = partial(BareGenerator, settings.generator, job.settings, Path(folder))
         actors = run_shards(StageWork("bare", build, job.plan.shards, stage_resources(STAGE, "cpu")), where)
         seconds = sum(json.loads(path.read_text()) for path in Path(folder).glob("*.json"))
-    return job.plan.rows.num_rows * actors / seconds
+    return job.plan.num_rows * actors / seconds
 
 
 def _whole_rate(settings: Settings, job: Synthesis, where: ClusterSettings) -> tuple[float, Counter[str]]:
     """Images a second over all actors, loading of the generator left out, and seconds by part."""
     folder = Path(tempfile.mkdtemp())
     try:
-        rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
-        run = DatasetRun.start(str(folder / "set"), "synthetic", job.plan.plan_id, rows)
-        build = partial(SynthesisWorker, job.inputs, replace(job.plan, rows=job.plan.rows[:0]), job.settings, run.sink)
+        run = DatasetRun.start(str(folder / "set"), "synthetic", job.plan.plan_id, job.plan.shard_rows)
+        build = partial(SynthesisWorker, job.inputs, job.plan.head, job.settings, run.sink)
         started = time.perf_counter()
-        actors = run_shards(StageWork(STAGE, build, job.plan.shards, stage_resources(STAGE, "cpu")), where)
+        work = StageWork(STAGE, build, job.plan.shards, stage_resources(STAGE, "cpu"), ShardPlan.table)
+        actors = run_shards(work, where)
         wall = time.perf_counter() - started
         run.close()
-        print(f"  wall with start of the actors: {job.plan.rows.num_rows / wall:.1f} images/s")
+        print(f"  wall with start of the actors: {job.plan.num_rows / wall:.1f} images/s")
         seconds = _seconds(folder / "set")
     finally:
         shutil.rmtree(folder)
-    return job.plan.rows.num_rows * actors / sum(seconds.values()), seconds
+    return job.plan.num_rows * actors / (seconds.pop("shard") - seconds.pop("load")), seconds
 
 
 def _seconds(folder: Path) -> Counter[str]:
-    """Seconds by part over all shards, from their commit records."""
+    """Seconds by part over all shards, from their commit records; parts overlap in ``shard``, which is all of it."""
     total: Counter[str] = Counter()
     for path in sorted((folder / "_commits").glob("*.json")):
         for name, value in json.loads(path.read_text())["stats"].items():
-            if name != "load_seconds":
-                total[name.removesuffix("_seconds")] += value
+            total[name.removesuffix("_seconds")] += value
     return total
 
 

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from manifests.common.stopping import report_stop, stop_quietly, stop_raises
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m manif
         return report_stop(stop)
 
 
+@cache
 def make_parser(program: str) -> argparse.ArgumentParser:
     """The command line of every command; help calls it ``program``."""
     parser = Parser(

@@ -19,12 +19,14 @@ from manifests.format.schema import SCHEMAS, SPLITS
 from manifests.reading.dataset import Dataset
 from manifests.reading.erasure_log import write_log
 from manifests.reading.files import products
-from manifests.reading.summary import summarize
+from manifests.reading.summary import count_rows
 
 SAMPLES_META = f"samples_meta{tables.SUFFIX}"
 DATASET_CARD = "README.md"
 _PICTURES = ("image", "mask")
 _VALUES_SHOWN = 12
+_META_GROUP = 1 << 16
+"""Rows, at least, of a row group of `SAMPLES_META`."""
 _SEAL = "\n<!-- written by reid-synth; SHA-256 of all above this line: "
 
 
@@ -72,10 +74,15 @@ def _write_samples_meta(dataset: Dataset) -> None:
         dataset.storage.writer(SAMPLES_META) as stream,
         parquet.open_writer(stream, meta, dataset.footer) as writer,
     ):
+        waiting: list[pa.Table] = []
         for entry, table in zip(dataset.snapshot.files, dataset.shards(columns), strict=True):
             files = pa.array([entry.path] * table.num_rows, pa.string())
             rows = pa.array(np.arange(table.num_rows, dtype=np.int32))
-            writer.write_table(pa.Table.from_arrays([files, rows, *table.columns], schema=meta))
+            waiting.append(pa.Table.from_arrays([files, rows, *table.columns], schema=meta))
+            # A writer remembers every row group, and a reader looks at each: thousands of shards share one.
+            if sum(one.num_rows for one in waiting) >= _META_GROUP or entry is dataset.snapshot.files[-1]:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
 
 
 _FRONT_MATTER = """---
@@ -96,19 +103,20 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 
 def _card(dataset: Dataset) -> str:
     """A Hugging Face data set card: what it is, how much of it, on what terms, how to open it."""
-    summary, splits = summarize(dataset), _files_by_split(dataset)
+    snapshot, found, splits = dataset.snapshot, count_rows(dataset), _files_by_split(dataset)
+    size = sum(entry.bytes for entry in snapshot.files)
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
     lines = [
-        _FRONT_MATTER.format(title=title, tag=tag, size=_size(summary.rows), files=_data_files(splits)),
+        _FRONT_MATTER.format(title=title, tag=tag, size=_size(snapshot.rows), files=_data_files(splits)),
         f"# {title}\n",
         STATEMENTS[dataset.kind] + "\n",
-        f"{summary.rows} rows in {summary.files} files, {summary.bytes / 1e6:.1f} MB; "
-        f"{summary.rejected} of {summary.planned} planned were rejected; "
-        f"{len(summary.identities)} identities.\n",
+        f"{snapshot.rows} rows in {len(snapshot.files)} files, {size / 1e6:.1f} MB; "
+        f"{snapshot.rejected} of {snapshot.planned} planned were rejected; "
+        f"{len(found.identities)} identities.\n",
         *_erased(dataset),
         "| column | value | rows |\n| --- | --- | --- |",
-        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(summary.counts)),
+        *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(found.counts)),
         f"\n## Intended use\n\n{INTENDED_USE}\n",
         "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
         *terms(dataset),

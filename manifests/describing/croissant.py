@@ -177,10 +177,10 @@ def _licences(dataset: Dataset, history: Iterable[Run]) -> list[Any]:
     """The terms of everything that went in, each as the SPDX URL where it is an SPDX identifier."""
     stated: set[str | None] = {one.licence for run in history for one in run.inputs if one.role != "annotations"}
     if dataset.kind != "annotation":
-        on_rows = dataset.read(["licence"]).column("licence").unique()
+        on_rows = {one for part in dataset.shards(["licence"]) for one in part.column("licence").unique().to_pylist()}
         # Nobody stated the null of a source row; that of a synthetic one is of an older version.
-        known = on_rows if dataset.kind == "source" else on_rows.drop_null()
-        stated |= {one for licence in known.to_pylist() for one in apart(licence or UNSTATED)}
+        known = on_rows if dataset.kind == "source" else on_rows - {None}
+        stated |= {one for licence in known for one in apart(licence or UNSTATED)}
     stated = {None if one == UNSTATED else one for one in stated}
     if not stated:
         stated.add(None)

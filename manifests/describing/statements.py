@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from manifests.describing.markdown import quoted
 from manifests.format.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers, metadata
+from manifests.reading.rows import parts
 from manifests.reading.runs import SOFTWARE, runs
 
 FOOTERS: dict[Kind, dict[str, str]] = {
@@ -62,16 +64,10 @@ def terms(dataset: Dataset, chosen: RowNumbers | None = None) -> Iterator[str]:
 
 def _of_rows(dataset: Dataset, chosen: RowNumbers | None) -> Iterator[str]:
     """The strictest licence and the weakest consent of all that went into a row, the generator's own data included."""
-    columns = ("licence", "consent_basis")
-    stated = metadata(dataset).select(columns).collect()
-    counted = (
-        (stated if chosen is None else stated[chosen])
-        .lazy()
-        .drop_nulls(columns)
-        .group_by(columns)
-        .len()
-        .sort(columns)
-        .collect()
-    )
-    for licence, consent, rows in counted.iter_rows():
+    columns = ["licence", "consent_basis"]
+    counted = Counter[tuple[str, str]]()
+    for part in parts(dataset, columns, chosen):
+        for found in part.drop_null().group_by(columns).aggregate([([], "count_all")]).to_pylist():
+            counted[found["licence"], found["consent_basis"]] += found["count_all"]
+    for (licence, consent), rows in sorted(counted.items()):
         yield f"- {rows} rows, by their own columns: licence {quoted(licence)}, consent {quoted(consent)}"

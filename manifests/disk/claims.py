@@ -79,6 +79,25 @@ class Claim:
         return cls(number, form["plan_id"], form["first_shard"], rows, version)
 
 
+@dataclass
+class StandingClaim:
+    """A claim for whoever asks again and again whether it stands: it names every shard of its plan, so it is read again
+    only where its file is another."""
+
+    number: int
+    _read: Claim | None = None
+    _version: str = ""
+
+    def load(self, storage: Storage) -> Claim | None:
+        """`Claim.load`."""
+        found = storage.stat(claim_path(self.number))
+        if found is None:
+            return None
+        if self._read is None or found.version != self._version:
+            self._read, self._version = Claim.load(storage, self.number), found.version
+        return self._read
+
+
 def claim_path(number: int) -> str:
     """Where the claim of snapshot ``number`` lies."""
     return f"{CLAIMS}/{number}.json"

@@ -24,6 +24,12 @@ def absent(storage: Storage, entries: Iterable[FileEntry]) -> list[FileEntry]:
     return [entry for entry in wanted if there.get(entry.path) != entry.bytes]
 
 
+def is_whole(storage: Storage, entry: FileEntry) -> bool:
+    """Whether one file of a shard is there in full length; for many ask `absent`, which lists the folder."""
+    found = storage.stat(entry.path)
+    return found is not None and found.size == entry.bytes
+
+
 def attempts(storage: Storage) -> dict[int, int]:
     """The last attempt recorded of every shard that has a record."""
     found: dict[int, int] = {}
@@ -38,7 +44,7 @@ def committed(storage: Storage, shard: int) -> tuple[CommitRecord | None, int]:
     """The record of ``shard`` whose files are there, or None, and the number of its attempt or of the next one."""
     attempt = 0
     while (record := CommitRecord.load(storage, commit_path(shard, attempt))) is not None:
-        if not absent(storage, record.files):
+        if all(is_whole(storage, entry) for entry in record.files):
             return record, attempt
         attempt += 1
     return None, attempt

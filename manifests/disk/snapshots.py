@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, NotRequired
@@ -119,10 +119,19 @@ class CommitRecord:
         Raises:
             BrokenDatasetError: it is there and is no commit record.
         """
-        value = load(storage, path)
-        if value is None:
-            return None
-        with expecting("commit record", storage.locate(path), path):
+        data = storage.read(path)
+        return cls._of(data, storage.locate(path), path) if data is not None else None
+
+    @classmethod
+    def load_all(cls, storage: Storage, paths: Sequence[str]) -> Iterator[CommitRecord | None]:
+        """The same of many; raises as `load`."""
+        for path, data in zip(paths, storage.read_all(paths), strict=True):
+            yield cls._of(data, storage.locate(path), path) if data is not None else None
+
+    @classmethod
+    def _of(cls, data: bytes, where: str, path: str) -> CommitRecord:
+        value = _object(data, where, path)
+        with expecting("commit record", where, path):
             # A version that adds keys to records will say so here; until then an unknown one is a known one, damaged.
             version = version_in(value)
             value.pop("schema_version", None)
@@ -269,12 +278,14 @@ def load(storage: Storage, path: str) -> dict[str, Any] | None:
         BrokenDatasetError: the file holds something else.
     """
     data = storage.read(path)
-    if data is None:
-        return None
+    return _object(data, storage.locate(path), path) if data is not None else None
+
+
+def _object(data: bytes, where: str, path: str) -> dict[str, Any]:
     try:
         value = parse_json(data)
     except ValueError as error:
-        raise BrokenDatasetError(f"{storage.locate(path)} is not JSON: {error}; {MEND}", path) from None
+        raise BrokenDatasetError(f"{where} is not JSON: {error}; {MEND}", path) from None
     if not isinstance(value, dict):
-        raise BrokenDatasetError(f"{storage.locate(path)} holds no JSON object; {MEND}", path)
+        raise BrokenDatasetError(f"{where} holds no JSON object; {MEND}", path)
     return value

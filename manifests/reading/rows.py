@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,26 @@ from manifests.reading.dataset import Dataset
 
 def index_rows(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
     """``columns`` of every row plus its place: ``file`` (number in the snapshot) and ``row`` in that file."""
-    tables = [_placed(_no_rows(dataset, columns), columns, 0)]
-    tables += (_placed(table, columns, number) for number, table in enumerate(dataset.shards(columns)))
-    return pa.concat_tables(tables)
+    return pa.concat_tables([_placed(_no_rows(dataset, columns), columns, 0), *placed_rows(dataset, columns)])
+
+
+def placed_rows(dataset: Dataset, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The same file by file, for what need not be in memory together."""
+    for number, table in enumerate(dataset.shards(columns)):
+        yield _placed(table, columns, number)
+
+
+def parts(dataset: Dataset, columns: Sequence[str], chosen: NDArray[np.int64] | None = None) -> Iterator[pa.Table]:
+    """``columns`` of all rows, or of the ``chosen`` numbers counted through all files, file by file and in their order
+    there: for what is counted, and need not be in memory together."""
+    wanted = None if chosen is None else np.sort(chosen)
+    end = 0
+    for entry in dataset.snapshot.files:
+        start, end = end, end + entry.rows
+        if wanted is None:
+            yield dataset.read_file(entry, columns)
+        elif len(inside := wanted[slice(*np.searchsorted(wanted, (start, end)))]):
+            yield dataset.read_file(entry, columns).take(pa.array(inside - start))
 
 
 def _placed(table: pa.Table, columns: Sequence[str], number: int) -> pa.Table:

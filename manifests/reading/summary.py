@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.format.schema import QUALITY_SCORES, SCHEMAS, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
 from manifests.reading.query import RowNumbers
-from manifests.reading.rows import fetch_rows, places_of
+from manifests.reading.rows import fetch_rows, parts, places_of
 
 COUNTED: dict[Kind, tuple[str, ...]] = {
     "source": ("split", "role", "domain", "camera", "dataset_id", "licence", "consent_basis"),
@@ -80,13 +83,48 @@ class Summary:
     """Of each score that some row has."""
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows have which value; see `Summary`."""
+
+    rows: int
+    counts: Mapping[str, Mapping[str, int]]
+    identities: Mapping[str, int]
+    sizes: Mapping[str, int]
+
+
+def count_rows(dataset: Dataset, chosen: RowNumbers | None = None) -> RowCounts:
+    """The rows, or the ``chosen`` ones, by value; never more than one file is in memory."""
+    names, schema = COUNTED[dataset.kind], SCHEMAS[dataset.kind].names
+    read = [*names, *(name for name in ("identity", "target", "width", "height") if name in schema)]
+    found: dict[str, Counter[Any]] = defaultdict(Counter)
+    rows = 0
+    for part in parts(dataset, read, chosen):
+        rows += part.num_rows
+        columns = {name: part.column(name) for name in (*names, "identity") if name in read}
+        if "target" in read:
+            columns |= {f"target_{name}": pc.struct_field(part.column("target"), name) for name in ("camera", "domain")}
+        width, height = (part.column(name).cast(pa.int64()) for name in ("width", "height"))
+        columns["size"] = pc.add(pc.multiply(width, 2**32), height)
+        for name, column in columns.items():
+            counted = pc.value_counts(column)
+            found[name].update(dict(zip(*(counted.field(place).to_pylist() for place in (0, 1)), strict=True)))
+    sizes = Counter({f"{size >> 32}x{size % 2**32}": many for size, many in found.pop("size", Counter()).items()})
+    identities = found.pop("identity", Counter())
+    identities.pop(None, None)
+    known = [*names, *(("target_camera", "target_domain") if "target" in read else ())]
+    return RowCounts(rows, {name: _sorted(found[name]) for name in known}, _sorted(identities), _sorted(sizes))
+
+
+def _sorted(counted: Counter[Any]) -> dict[str, int]:
+    """In the order of the values; ``null`` stands for the missing one."""
+    ordered = sorted(counted.items(), key=lambda one: (one[0] is None, one[0]))
+    return {"null" if value is None else str(value): rows for value, rows in ordered}
+
+
 def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> Summary:
     """What the data set holds; of the ``chosen`` rows, if given."""
-    snapshot = dataset.snapshot
-    table = _small_columns(dataset)
-    if chosen is not None:
-        table = table[chosen]
-    counted = (*COUNTED[dataset.kind], "target_camera", "target_domain")
+    snapshot, found, scores = dataset.snapshot, count_rows(dataset, chosen), _scores(dataset, chosen)
     return Summary(
         uri=dataset.uri,
         kind=dataset.kind,
@@ -98,14 +136,14 @@ def summarize(dataset: Dataset, chosen: RowNumbers | None = None) -> Summary:
         bytes=sum(entry.bytes for entry in snapshot.files),
         planned=snapshot.planned,
         rows=snapshot.rows,
-        matching=table.height,
+        matching=found.rows,
         rejected=snapshot.rejected,
         erased=snapshot.erased,
         reasons=snapshot.reasons,
-        counts={name: _counts(table, name) for name in counted if name in table.columns},
-        identities=_identities(table),
-        sizes=_counts(table.select(size=pl.format("{}x{}", "width", "height")), "size"),
-        scores={name: spread for name in _scores(dataset.kind) if (spread := _spread(table, name))},
+        counts=found.counts,
+        identities=found.identities,
+        sizes=found.sizes,
+        scores={name: spread for name in scores.columns if (spread := _spread(scores, name))},
     )
 
 
@@ -122,30 +160,14 @@ def spread_places(dataset: Dataset, rows: int, chosen: RowNumbers | None = None)
     return places_of(dataset, wanted)
 
 
-def _small_columns(dataset: Dataset) -> pl.DataFrame:
-    extra = {"source": (), "annotation": ("mask_quality",), "synthetic": ("quality", "target")}[dataset.kind]
-    known = SCHEMAS[dataset.kind].names
-    wanted = (*COUNTED[dataset.kind], "identity", "width", "height", *extra)
-    frame = frame_of(dataset.read([name for name in wanted if name in known]))
-    if dataset.kind != "synthetic":
-        return frame
-    target = [pl.col("target").struct.field(name).alias(f"target_{name}") for name in ("camera", "domain")]
-    scores = [pl.col("quality").struct.field(name) for name in QUALITY_SCORES]
-    return frame.with_columns(*target, *scores)
-
-
-def _scores(kind: Kind) -> tuple[str, ...]:
-    return {"source": (), "annotation": ("mask_quality",), "synthetic": QUALITY_SCORES}[kind]
-
-
-def _counts(table: pl.DataFrame, name: str) -> dict[str, int]:
-    """Rows by value, in the order of the values; ``null`` stands for the missing one."""
-    counted = table.group_by(name).len().sort(name, nulls_last=True)
-    return {"null" if value is None else str(value): rows for value, rows in counted.iter_rows()}
-
-
-def _identities(table: pl.DataFrame) -> dict[str, int]:
-    return _counts(table.drop_nulls("identity"), "identity") if "identity" in table.columns else {}
+def _scores(dataset: Dataset, chosen: RowNumbers | None) -> pl.DataFrame:
+    """The scores of the rows, or of the ``chosen`` ones."""
+    if dataset.kind == "source":
+        return pl.DataFrame()
+    name = "quality" if dataset.kind == "synthetic" else "mask_quality"
+    frame = frame_of(dataset.read([name]))
+    frame = frame if chosen is None else frame[chosen]
+    return frame.select(pl.col(name).struct.field(*QUALITY_SCORES)) if dataset.kind == "synthetic" else frame
 
 
 def _spread(table: pl.DataFrame, name: str) -> Spread | None:

@@ -11,7 +11,8 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from obstore.store import MemoryStore, from_url
 
 from manifests.common.patience import VARIABLE, Patience
 from manifests.errors import PassingError, UserError
-from manifests.storage.entry import Entry
+from manifests.storage.entry import Entry, Stat
 from manifests.storage.store_faults import passes, reason
 
 SCHEMES = {"s3": "AWS", "s3a": "AWS", "gs": "GOOGLE", "az": "AZURE", "abfs": "AZURE", "abfss": "AZURE"}
@@ -47,6 +48,7 @@ _RETRIES: Any = {
 _READ_AHEAD = 1 << 20
 _CHUNK = 1 << 14  # of an answer; what of it broke off is fetched again
 _SPOOLED = 256 << 20
+_AT_ONCE = 16  # requests for small files, which are all waiting
 
 T = TypeVar("T")
 
@@ -82,6 +84,20 @@ class ObjectStorage:
 
     def read(self, path: str) -> bytes | None:
         return self._persist("read", path, lambda patience: self._get(path, patience))
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        threads = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            yield from threads.map(self.read, paths)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def stat(self, path: str) -> Stat | None:
+        try:
+            found = self._persist("read", path, lambda _: obstore.head(self._store, self._prefix + path))
+        except FileNotFoundError:
+            return None
+        return Stat(int(found["size"]), f"{found['e_tag']} {found['last_modified'].timestamp()}")
 
     def open(self, path: str) -> pa.NativeFile:
         try:

@@ -14,7 +14,7 @@ import errno
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,10 +22,10 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from manifests.errors import PassingError, UserError, first_line
-from manifests.storage.entry import TEMPORARY, Entry
+from manifests.storage.entry import TEMPORARY, Entry, Stat
 from manifests.storage.object_store import SCHEMES, open_memory_store, open_object_store
 
-__all__ = ["TEMPORARY", "Entry", "Storage", "open_storage"]
+__all__ = ["TEMPORARY", "Entry", "Stat", "Storage", "open_storage"]
 _NOT_THERE = (errno.ENOENT, errno.ELOOP)
 """A file that went meanwhile, or a link that leads nowhere."""
 
@@ -45,6 +45,12 @@ class Storage(Protocol):
 
     def read(self, path: str) -> bytes | None:
         """The file's bytes, or None where there is none."""
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        """The same of many small files, in their order; where each has to be waited for, several at a time."""
+
+    def stat(self, path: str) -> Stat | None:
+        """How the file is, or None where there is none; nothing of it is read."""
 
     def open(self, path: str) -> pa.NativeFile:
         """The file for random access, so that a reader fetches only the columns it asks for."""
@@ -116,6 +122,18 @@ class _LocalStorage:
             return None
         except OSError as error:
             raise self._failure("read", path, error) from None
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        return map(self.read, paths)
+
+    def stat(self, path: str) -> Stat | None:
+        try:
+            found = (self._root / path).stat()
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise self._failure("read", path, error) from None
+        return Stat(found.st_size, f"{found.st_ino} {found.st_mtime_ns}")
 
     def open(self, path: str) -> pa.NativeFile:
         try:

@@ -141,7 +141,7 @@ class DatasetRun:
         """Mark the run as failed, unless a rival has closed it; the same plan may take it up again."""
         newest = Snapshot.newest(self._storage)
         closed = newest is not None and self._plan.plan_id in newest.plan_ids
-        if not closed and self._claim is not None and self._storage.read(claim_path(self._claim)) is not None:
+        if not closed and self._claim is not None and self._storage.stat(claim_path(self._claim)) is not None:
             self._write_state({**self._recorded(), "status": "failed", "reason": reason})
 
     def _begin(self, snapshot: Snapshot | None, fresh: RunRecord) -> None:
@@ -177,8 +177,8 @@ class DatasetRun:
         last = attempts(self._storage)  # first: the file of each was there before it
         done = own & last.keys() & whole_shards(self._storage)
         if self._failed_before:
-            records = {number: CommitRecord.load(self._storage, commit_path(number, last[number])) for number in done}
-            files = [entry for record in records.values() if record for entry in record.files]
+            records = CommitRecord.load_all(self._storage, [commit_path(number, last[number]) for number in done])
+            files = [entry for record in records if record for entry in record.files]
             done -= {entry.shard for entry in absent(self._storage, files)}
         return own - done
 
@@ -210,9 +210,9 @@ class DatasetRun:
 
     def _checked_records(self) -> list[CommitRecord]:
         last, records, faults = attempts(self._storage), [], []
-        for shard, planned in sorted(self._plan.shard_rows.items()):
-            number = self._plan.first_shard + shard
-            record = CommitRecord.load(self._storage, commit_path(number, last.get(number, 0)))
+        shards, first = sorted(self._plan.shard_rows.items()), self._plan.first_shard
+        paths = [commit_path(first + shard, last.get(first + shard, 0)) for shard, _ in shards]
+        for (shard, planned), record in zip(shards, CommitRecord.load_all(self._storage, paths), strict=True):
             if record is None:
                 faults.append(f"shard {shard} ({planned} rows) was never committed")
                 continue
@@ -222,7 +222,7 @@ class DatasetRun:
             records.append(record)
         lost = absent(self._storage, [entry for record in records for entry in record.files])
         faults += [f"{entry.path} is gone" for entry in lost]
-        if self._claim is None or self._storage.read(claim_path(self._claim)) is None:
+        if self._claim is None or self._storage.stat(claim_path(self._claim)) is None:
             raise gone(self._storage)
         if faults:
             reason = f"{len(faults)} of {len(self._plan.shard_rows)} shards do not add up; first: {faults[0]}"

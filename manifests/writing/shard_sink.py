@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from manifests.disk.claims import Claim, claim_path, gone
-from manifests.disk.commits import absent, committed
+from manifests.disk.claims import Claim, StandingClaim, claim_path, gone
+from manifests.disk.commits import committed, is_whole
 from manifests.disk.shards import encode_table
 from manifests.disk.snapshots import CommitRecord, FileEntry, Snapshot, commit_path
 from manifests.errors import UserError
@@ -47,6 +47,10 @@ class ShardSink:
     """The snapshot that the run is to make; None where it was closed before and a file of it is gone."""
     first_shard: int = 0
     """The number on disk of the plan's first shard."""
+    _standing: StandingClaim = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_standing", StandingClaim(self.claim or 0))
 
     def commit(
         self,
@@ -86,7 +90,7 @@ class ShardSink:
         """The run's claim, which says the planned rows of ``shard``; None where the plan was closed before."""
         if self.claim is None:
             return None
-        claim = Claim.load(storage, self.claim)
+        claim = self._standing.load(storage)
         if claim is None:
             raise gone(storage)
         if claim.plan_id != self.plan_id:
@@ -144,7 +148,7 @@ class ShardSink:
 
     def _check_there(self, storage: Storage, encoded: _Encoded, attempt: int, claim: Claim) -> None:
         """A folder that vanished meanwhile is not begun anew by what a worker writes last."""
-        if storage.read(claim_path(claim.number)) is None:
+        if storage.stat(claim_path(claim.number)) is None:
             storage.delete(commit_path(encoded.record.shard, attempt))
             encoded.delete(storage)
             raise gone(storage)
@@ -159,7 +163,7 @@ class ShardSink:
         record = encoded.record
         snapshot = self._closed(storage)
         named = snapshot.named.values() if snapshot is not None else ()
-        missing = absent(storage, [entry for entry in named if entry.shard == record.shard])
+        missing = [entry for entry in named if entry.shard == record.shard and not is_whole(storage, entry)]
         if not set(missing) <= set(record.files):
             raise UserError(
                 f"a file of shard {record.shard} is gone from {self.uri}, and made again it has other bytes (other "

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
-from manifests.format.annotation_values import check_mask_quality, check_places, read_keypoints, read_mask
+from manifests.format.annotation_values import check_mask_quality, check_places, joints_of, read_keypoints, read_mask
 from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 STAGE = "annotate"
 PLAN_COLUMNS = ("image_id", "image_sha256")
+
+
+COLUMNS = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
+"""What `Annotations` reads of a row."""
 
 
 class AnnotationSettings(JobSettings):
@@ -224,11 +229,12 @@ def check_belonging(annotations: Dataset, source: Dataset) -> None:
     Raises:
         UserError: there are some, and not one is of an image there.
     """
-    annotated, there = (set(one.read(["image_sha256"]).column(0).to_pylist()) for one in (annotations, source))
-    if annotated and annotated.isdisjoint(there):
-        raise UserError(
-            f"{annotations.uri} holds annotations of other images: none of the {len(annotated)} is in {source.uri}"
-        )
+    column = ["image_sha256"]
+    there = pa.chunked_array([chunk for part in source.shards(column) for chunk in part.column(0).chunks], pa.string())
+    annotated = (part.column(0) for part in annotations.shards(column))
+    if annotations.snapshot.rows and not any(pc.any(pc.is_in(part, value_set=there)).as_py() for part in annotated):
+        count = len(set(annotations.read(column).column(0).to_pylist()))
+        raise UserError(f"{annotations.uri} holds annotations of other images: none of the {count} is in {source.uri}")
 
 
 @dataclass(frozen=True)
@@ -255,12 +261,13 @@ class Annotation:
 class Annotations:
     """Finished annotations by image digest."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        """Raises UserError where a file is not the one that was written."""
-        check_shards(dataset)
+    def __init__(self, dataset: Dataset, rows: pa.Table | None = None) -> None:
+        """All of ``dataset``, or those ``rows``. Raises UserError where a file is not the one that was written."""
         self.dataset = dataset
-        columns = ["image_sha256", "mask", "mask_quality", "keypoints", "height", "width"]
-        self._table = dataset.read(columns)
+        if rows is None:
+            check_shards(dataset)
+            rows = dataset.read(COLUMNS)
+        self._table = rows
         # Where several pairs of models annotated an image, the latest wins.
         self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
 
@@ -283,24 +290,26 @@ class Annotations:
         if row is None:
             return None
         try:
-            return _annotation(self._table.slice(row, 1).to_pylist()[0], size)
+            return self._annotation(row, size)
         except ValueError as error:
             raise ImageError("bad_annotation", f"annotation of {image_sha256[:12]}: {error}") from None
 
-
-def _annotation(values: Mapping[str, Any], size: tuple[int, int] | None) -> Annotation:
-    """The annotation in a row's ``values``, of an image of ``size``; raises ValueError where it cannot be."""
-    height, width = said = values["height"], values["width"]
-    if min(said) < 1:
-        raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
-    if size is not None and said != size:
-        raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
-    check_mask_quality(values["mask_quality"])
-    mask = read_mask(values["mask"], height, width) if values["mask"] is not None else None
-    keypoints = read_keypoints(values["keypoints"]) if values["keypoints"] is not None else None
-    if keypoints is not None:
-        check_places(keypoints, height, width)
-    return Annotation(mask, values["mask_quality"], keypoints, said)
+    def _annotation(self, row: int, size: tuple[int, int] | None) -> Annotation:
+        """That of an image of ``size`` in a row; raises ValueError where it cannot be."""
+        height, width, quality, png = (
+            self._table.column(name)[row].as_py() for name in ("height", "width", "mask_quality", "mask")
+        )
+        if min(height, width) < 1:
+            raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
+        if size is not None and (height, width) != size:
+            raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
+        check_mask_quality(quality)
+        mask = read_mask(png, height, width) if png is not None else None
+        points = self._table.column("keypoints")[row]
+        keypoints = joints_of(points.values) if points.is_valid else None
+        if keypoints is not None:
+            check_places(keypoints, height, width)
+        return Annotation(mask, quality, keypoints, (height, width))
 
 
 def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:

@@ -37,15 +37,22 @@ class ShardWorker(Protocol):
         ...
 
 
+def _as_it_is(shard: pa.Table) -> pa.Table:
+    return shard
+
+
 @dataclass(frozen=True)
 class StageWork:
     """What a stage is to do: all ``shards`` (number -> plan rows), by workers that ``build_worker`` makes."""
 
     stage: str
     build_worker: Callable[[], ShardWorker]
-    shards: Mapping[int, pa.Table]
+    shards: Mapping[int, Any]
+    """Asked for one by one, each when its turn comes; what it gives knows its ``num_rows``."""
     needs: StageResources
     """Of one worker."""
+    rows_of: Callable[[Any], pa.Table] = _as_it_is
+    """Makes of one of ``shards`` the rows that a worker takes, where that works."""
 
 
 ShardRunner = Callable[[StageWork, ClusterSettings | None, Progress | None], int]
@@ -58,7 +65,8 @@ def run_shards_here(work: StageWork, where: ClusterSettings | None = None, progr
         return 0
     worker = work.build_worker()
     with stop_between_steps() as stop:
-        for shard, plan in sorted(work.shards.items()):
+        for shard in sorted(work.shards):
+            plan = work.rows_of(work.shards[shard])
             left = plan.num_rows
             for count in _run_patiently(worker, shard, plan):
                 done = min(left, count)
@@ -88,11 +96,11 @@ def run_shards(work: StageWork, where: ClusterSettings | None = None, progress: 
     if count > room:
         print(f"{stage}: {where.workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
     actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
-    actors = [actor_class.remote(work.build_worker) for _ in range(count)]
+    actors = [actor_class.remote(work.build_worker, work.rows_of) for _ in range(count)]
     try:
         with stop_between_steps() as stop:
             try:
-                _Feed(actors, dict(sorted(work.shards.items())), progress).run(stop)
+                _Feed(actors, work.shards, progress).run(stop)
             except RayError:
                 stop.check()  # the signal may have reached Ray's processes too
                 raise
@@ -121,16 +129,16 @@ def _as_user_error(error: Any, stage: str) -> UserError:
 class _Actor:
     """Makes its worker once, in a method and not in `__init__`: what goes wrong then arrives as it was said."""
 
-    def __init__(self, build_worker: Callable[[], ShardWorker]) -> None:
-        self.build_worker = build_worker
+    def __init__(self, build_worker: Callable[[], ShardWorker], rows_of: Callable[[Any], pa.Table]) -> None:
+        self.build_worker, self.rows_of = build_worker, rows_of
         self.worker: ShardWorker | None = None
 
     def ready(self) -> bool:
         self._made()
         return True
 
-    def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
-        yield from _run_patiently(self._made(), shard, plan)
+    def run(self, shard: int, plan: Any) -> Iterator[int]:
+        yield from _run_patiently(self._made(), shard, self.rows_of(plan))
 
     def _made(self) -> ShardWorker:
         """The worker; made anew where the actor died and came back."""
@@ -155,10 +163,10 @@ class _Feed:
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
     """
 
-    def __init__(self, actors: list[Any], waiting: Mapping[int, pa.Table], progress: Progress | None) -> None:
+    def __init__(self, actors: list[Any], waiting: Mapping[int, Any], progress: Progress | None) -> None:
         self._plans, self._progress = waiting, progress
-        self._queue = deque(waiting)
-        self._left = {shard: plan.num_rows for shard, plan in waiting.items()}
+        self._queue = deque(sorted(waiting))
+        self._left: dict[int, int] = {}
         self._coming_up = {actor.ready.remote(): actor for actor in actors}
         self._running: dict[Any, tuple[Any, int]] = {}
         self._interruptions = Counter[int]()
@@ -206,7 +214,9 @@ class _Feed:
             ray.kill(actor)
             return
         shard = self._queue.popleft()
-        stream = actor.run.options(num_returns="streaming").remote(shard, self._plans[shard])
+        plan = self._plans[shard]
+        self._left.setdefault(shard, plan.num_rows)
+        stream = actor.run.options(num_returns="streaming").remote(shard, plan)
         self._running[stream] = (actor, shard)
 
     def _take(self, stream: Any) -> None:
@@ -218,7 +228,7 @@ class _Feed:
         try:
             done = min(self._left[shard], int(ray.get(next(stream))))
         except StopIteration:
-            del self._running[stream]
+            del self._running[stream], self._left[shard]
             self._start_next(actor)
             return
         except ActorUnavailableError as error:

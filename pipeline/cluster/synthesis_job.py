@@ -35,7 +35,8 @@ from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
 from pipeline.synthesis.lineage_sending import LineageSettings
-from pipeline.synthesis.plan import SynthesisSettings, select_people
+from pipeline.synthesis.people import select_people
+from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 DEMO = Path("runs/demo")
@@ -208,7 +209,7 @@ def check_run(settings: SynthesisJobSettings, job: Synthesis) -> None:
 def _annotation_lines(settings: SynthesisJobSettings, job: Synthesis) -> list[str]:
     """How many of the images whose masks and poses are needed have them."""
     chosen = settings.of_kind()
-    needed = settings.kind.annotated(select_people(job.source, chosen), chosen, job.inputs.generators)
+    needed = settings.kind.annotated(select_people(job.source, chosen.splits), chosen, job.inputs.generators)
     if not isinstance(settings, AnnotatedJobSettings) or not needed:
         return []
     known: set[str] = set()
@@ -238,7 +239,7 @@ def _annotate(settings: SynthesisJobSettings, generators: GeneratorSet, source: 
     if not isinstance(settings, AnnotatedJobSettings):
         return None
     chosen = settings.of_kind()
-    people = settings.kind.annotated(select_people(open_dataset(source), chosen), chosen, generators)
+    people = settings.kind.annotated(select_people(open_dataset(source), chosen.splits), chosen, generators)
     if not people:
         return settings.annotations
     models = AnnotationSettings.model_validate(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
@@ -16,7 +15,8 @@ from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.writing.attempt import attempt
 from manifests.writing.run import DatasetRun
-from pipeline.annotation.annotations import Annotations, check_belonging
+from pipeline.annotation.annotated_images import AnnotatedImages
+from pipeline.annotation.annotations import check_belonging
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.checkpoints.cards import absolute, describe_model
 from pipeline.cluster.pool import ShardRunner, StageWork, run_shards
@@ -32,7 +32,8 @@ from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.labelling import check_label_rule
 from pipeline.synthesis.lineage_events import LineageRun
 from pipeline.synthesis.lineage_sending import telling
-from pipeline.synthesis.plan import Person, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan, select_people
+from pipeline.synthesis.people import People, select_people
+from pipeline.synthesis.plan import ShardPlan, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan
 from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     PEOPLE,
@@ -64,16 +65,13 @@ class Synthesis:
 
     def dry_run_lines(self) -> list[str]:
         """What would be made: samples, shards, estimated size."""
-        rows = self.plan.rows
-        size = expected_bytes(self._sample_sizes(), rows.num_rows)
-        used = rows.column("image_id")
-        sources = f"from {pc.count_distinct(used, mode='only_valid')} source images"
-        members = pc.count_distinct(rows.column("generator")).as_py()
+        plan = self.plan
+        size, images = expected_bytes(self._sample_sizes(), plan.num_rows), plan.images()
         return [
-            f"plan {self.plan.plan_id}",
-            f"samples: {rows.num_rows} ({sources if used.null_count < rows.num_rows else 'from noise alone'}, "
-            f"labels by {self.settings.label_rule} over {len(self.plan.classes)} identities)",
-            f"shards: {len(self.plan.shards)} of up to {self.settings.shard_size} rows, by {members} generator(s)",
+            f"plan {plan.plan_id}",
+            f"samples: {plan.num_rows} ({f'from {images} source images' if images else 'from noise alone'}, "
+            f"labels by {self.settings.label_rule} over {len(plan.classes)} identities)",
+            f"shards: {len(plan.shards)} of up to {plan.shard_size} rows, by {len(plan.by_generator)} generator(s)",
             f"estimated size: {size / 2**20:.1f} MiB",
         ]
 
@@ -117,15 +115,16 @@ def prepare_synthesis(
         styles=measure_styles(source, target, settings.size(generators), by_camera=kind is CAMERAS),
         pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
+        threads=int(stage_resources(STAGE, device).cpus),
     )
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    from_annotations = Annotations(annotations) if annotations and isinstance(settings, PoseSettings) else None
+    from_annotations = AnnotatedImages(annotations) if annotations and isinstance(settings, PoseSettings) else None
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
     terms = _terms(generators, settings, target, request.teacher_sha256)
     plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
-    if not plan.rows.num_rows:
+    if not plan.num_rows:
         raise UserError(f"nothing of {source.uri} is left to make with these settings")
     return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
 
@@ -135,7 +134,7 @@ class Request(NamedTuple):
 
     settings: SynthesisSettings
     """With size, precision and label rule said."""
-    people: list[Person]
+    people: People
     classes: ClassMap
     """Over all of them, whatever part of them the plan uses."""
     teacher_sha256: str | None
@@ -154,12 +153,11 @@ def check_request(
     settings = _resolved(settings, generators, device)
     if isinstance(settings, TranslationSettings):
         check_draws(settings.per_image, settings.size(generators))
-    people = select_people(source, settings)
-    classes = ClassMap.of(person.identity for person in people)
+    people = select_people(source, settings.splits)
+    classes = ClassMap.of(people.identities)
     teacher_sha256 = check_label_rule(settings, kind is not PEOPLE, classes)
     if kind is CAMERAS:
-        for _ in kind.samples(PlanInputs(source.uri, people, generators), settings):
-            pass
+        kind.samples(PlanInputs(source.uri, people, generators), settings)
     return Request(settings, people, classes, teacher_sha256)
 
 
@@ -208,27 +206,27 @@ def synthesize(
     Raises:
         UserError: the output holds another plan's run, the stage cannot be placed, a worker keeps failing.
     """
-    plan = job.plan
+    plan, shard_rows = job.plan, job.plan.shard_rows
     recorded = run_record(job) | (record or {})
     run = DatasetRun.start(
         output_uri,
         "synthetic",
         plan.plan_id,
-        {shard: rows.num_rows for shard, rows in plan.shards.items()},
+        shard_rows,
         footer={ClassMap.FOOTER_KEY: plan.classes.to_json()},
         run=recorded,
     )
     if run.finished:
         print(f"{output_uri} holds this plan already, complete: nothing to do", flush=True)
         return open_dataset(output_uri)
-    to_do = {shard: plan.shards[shard] for shard in run.pending()}
-    rows = sum(shard.num_rows for shard in to_do.values())
+    to_do = plan.shards.only(run.pending())
+    rows = sum(shard_rows[shard] for shard in to_do)
     resumed = f", {run.resumed_shards} shards done before" if run.resumed_shards else ""
     print(f"{STAGE}: {rows} images in {len(to_do)} shards to make{resumed}", flush=True)
-    build = partial(SynthesisWorker, job.inputs, replace(plan, rows=plan.rows.slice(0, 0)), job.settings, run.sink)
-    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device))
+    build = partial(SynthesisWorker, job.inputs, plan.head, job.settings, run.sink)
+    work = StageWork(STAGE, build, to_do, stage_resources(STAGE, job.inputs.device), ShardPlan.table)
     told = telling(lineage, LineageRun(STAGE, "synthetic", recorded, _datasets(job), output_uri))
-    with told, attempt(run, len(plan.shards)):
+    with told, attempt(run, len(shard_rows)):
         with Progress(STAGE, rows) as progress:
             runner(work, where, progress)
         run.close()
@@ -260,7 +258,7 @@ def run_record(job: Synthesis) -> dict[str, Any]:
 
 def _checkpoints(job: Synthesis) -> list[dict[str, Any]]:
     """The models whose work is in the rows: the generators used, the labels' teacher, the judge of poses."""
-    generators, used = job.inputs.generators, set(job.plan.rows.column("generator").to_pylist())
+    generators = job.inputs.generators
     models = [
         describe_model(entry.path, entry.sha256)
         | {
@@ -270,7 +268,7 @@ def _checkpoints(job: Synthesis) -> list[dict[str, Any]]:
             "set_uri": absolute(generators.name),
         }
         for member, entry in sorted(generators.members.items())
-        if member in used
+        if member in job.plan.by_generator
     ]
     if job.teacher_sha256:
         name = str(job.settings.teacher)

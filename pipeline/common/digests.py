@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from manifests.common.json_text import json_text
-from manifests.format.names import content_id, subject_key
+from manifests.format.names import content_hash, content_id, id_part, subject_key
 
-__all__ = ["content_id", "content_seed", "plan_digest", "settings_sha256", "subject_key"]
+__all__ = ["content_hash", "content_id", "content_seed", "id_part", "plan_digest", "settings_sha256", "subject_key"]
 
 
 def content_seed(*parts: str | int) -> int:

@@ -84,7 +84,7 @@ def resize_mask(mask: BoolMask, height: int, width: int) -> BoolMask:
 
 def encode_mask(mask: BoolMask) -> bytes:
     """A mask as a 1-bit PNG, which `manifests.format.annotation_values.read_mask` reads."""
-    return _imencode(".png", mask.astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    return _imencode(".png", np.ascontiguousarray(mask).view(np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])
 
 
 def sha256(data: bytes) -> str:
@@ -94,8 +94,9 @@ def sha256(data: bytes) -> str:
 
 def pixel_sha256(image: RgbImage) -> str:
     """SHA-256 over height, width and pixels: tells a change of the generator from one of the encoder."""
-    size = np.asarray(image.shape[:2], dtype="<i8").tobytes()
-    return hashlib.sha256(size + np.ascontiguousarray(image).tobytes()).hexdigest()
+    digest = hashlib.sha256(np.asarray(image.shape[:2], dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
 
 
 def draw_contact_sheet(
@@ -126,4 +127,5 @@ def _imencode(suffix: str, pixels: NDArray[Any], flags: list[int]) -> bytes:
     done, data = cv2.imencode(suffix, pixels, flags)
     if not done:
         raise ValueError(f"OpenCV could not encode an array of shape {pixels.shape} as {suffix}")
-    return bytes(data.tobytes())
+    encoded: bytes = data.tobytes()
+    return encoded

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.common.finite import NotFiniteError
+from pipeline.common.transfers import upload
 
 
 def to_signed(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory; converted on ``device``."""
-    pixels = torch.as_tensor(images).to(device, non_blocking=True)
+    pixels = upload(images, device)
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
 
 
@@ -26,9 +27,9 @@ def to_batch(columns: Mapping[str, NDArray[Any]], device: torch.device | str = "
         if column.dtype == np.uint8:
             batch[name] = to_signed(column, device)
         elif column.dtype == np.bool_:
-            batch[name] = torch.as_tensor(column).to(device).float().unsqueeze(1)
+            batch[name] = upload(column, device).float().unsqueeze(1)
         else:
-            batch[name] = torch.as_tensor(column).to(device)
+            batch[name] = upload(column, device)
     return batch
 
 
@@ -38,20 +39,19 @@ def to_uint8(images: Tensor) -> NDArray[np.uint8]:
     Raises:
         NotFiniteError: a value is not finite, and so no colour.
     """
-    finite = finite_rows(images)
+    finite = are_finite(images)
     if not finite.all():
-        raise NotFiniteError(f"the pixels of {(~finite).sum()} of {len(finite)} images are not finite")
-    return clipped(images)
+        raise NotFiniteError(f"the pixels of {int((~finite).sum())} of {len(finite)} images are not finite")
+    pixels: NDArray[np.uint8] = clipped(images).cpu().numpy()
+    return pixels
 
 
-def finite_rows(images: Tensor) -> NDArray[np.bool_]:
-    """(N,) bool of images (N, ...): whether all values of each are finite."""
-    found: NDArray[np.bool_] = images.detach().isfinite().flatten(1).all(dim=1).cpu().numpy()
-    return found
+def are_finite(images: Tensor) -> Tensor:
+    """(N,) bool of images (N, ...), on their device: whether all values of each are finite."""
+    return images.detach().isfinite().flatten(1).all(dim=1)
 
 
-def clipped(images: Tensor) -> NDArray[np.uint8]:
-    """As `to_uint8`, with no promise of what becomes of values that are not finite."""
+def clipped(images: Tensor) -> Tensor:
+    """As `to_uint8`, on their device, with no promise of what becomes of values that are not finite."""
     pixels = images.detach().float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    array: NDArray[np.uint8] = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
-    return array
+    return pixels.permute(0, 2, 3, 1).contiguous()

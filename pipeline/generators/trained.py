@@ -21,11 +21,29 @@ from pipeline.checkpoints.network_files import NetworkMetadata, Side, load_netwo
 from pipeline.checkpoints.state import save_state
 from pipeline.common.finite import NotFiniteError
 from pipeline.common.precision import Precision, resolve_precision
-from pipeline.common.tensors import clipped, finite_rows, to_batch
+from pipeline.common.tensors import are_finite, clipped, to_batch
+from pipeline.common.transfers import Download
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
 
 FILE_NAME = "generator.safetensors"
+
+
+@dataclass(frozen=True)
+class Making:
+    """Images that a generator's device makes meanwhile."""
+
+    _parts: list[tuple[Download, Download]]
+    """Images and whether they are finite, by batches."""
+    _nothing: NDArray[np.uint8]
+
+    def result(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """What `Generator.attempt` returns, waited for."""
+        made = [(images.array(), finite.array()) for images, finite in self._parts]
+        if len(made) == 1:
+            return made[0]
+        images, finite = zip(*made, strict=True) if made else ([self._nothing], [np.ones(0, np.bool_)])
+        return np.concatenate(images), np.concatenate(finite)
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,14 @@ class Generator:
         Raises:
             ValueError: a column is missing, of another shape or type, or has a side that 4 does not divide.
         """
+        return self.begin(columns).result()
+
+    def begin(self, columns: Mapping[str, NDArray[Any]]) -> Making:
+        """As `attempt`, which a device need not have finished when this returns.
+
+        Raises:
+            ValueError: as `attempt`.
+        """
         numbers = {"seed": np.arange(len(next(iter(columns.values()), ())), dtype=np.int64)}
         given = {**numbers, **columns}
         used = {name: given[name] for name in self.inputs if name in given}
@@ -94,23 +120,20 @@ class Generator:
         if len(rows) != 1:
             raise ValueError(f"columns of different lengths: {sorted(rows)}")
         count = rows.pop()
-        made = [
+        parts = [
             self._batch({name: column[start : start + self.batch_size] for name, column in used.items()})
             for start in range(0, count, self.batch_size)
         ]
-        if not made:
-            return self._nothing(used), np.ones(0, np.bool_)
-        images, finite = (np.concatenate(parts) for parts in zip(*made, strict=True))
-        return images, finite
+        return Making(parts, self._nothing(used))
 
-    def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[Download, Download]:
         filled = {name: _filled(column, self.batch_size) for name, column in part.items()}
         dtype = getattr(torch, self.precision)
         with torch.inference_mode():
             batch = to_batch(filled, self._device)
             batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
             made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
-            return clipped(made), finite_rows(made)
+            return Download(clipped(made)), Download(are_finite(made))
 
     def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]

@@ -22,10 +22,12 @@ def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> floa
     With the person's mask it is the foreground change that PTGAN's identity term keeps small (Wei et al.,
     CVPR 2018, section 3.3); with its complement, how much of the place was restyled.
     """
-    if not mask.any():
+    inside = np.ascontiguousarray(mask).view(np.uint8)
+    pixels = cv2.countNonZero(inside)
+    if not pixels:
         return None
-    difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
-    return float(difference.mean() / 255.0)
+    # A sum of integers: the same whatever adds it up.
+    return cv2.norm(source, generated, cv2.NORM_L1, inside) / (3 * pixels) / 255.0
 
 
 def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
@@ -35,16 +37,15 @@ def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) 
     """
     if not mask.any():
         return None
-    first, second = (_gradients(image)[mask].ravel() for image in (source, generated))
+    first, second = (_gradients(image)[mask].view(np.int16).astype(np.float32) for image in (source, generated))
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second / norm) if norm > 1e-6 else None
 
 
-def _gradients(image: RgbImage) -> NDArray[np.float32]:
-    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    horizontal = cv2.Sobel(luminance, cv2.CV_32F, 1, 0)
-    vertical = cv2.Sobel(luminance, cv2.CV_32F, 0, 1)
-    return np.stack([horizontal, vertical], axis=-1)
+def _gradients(image: RgbImage) -> NDArray[np.int32]:
+    """(H, W): the luminance's horizontal and vertical Sobel gradient, int16 each, side by side in one number."""
+    pair = cv2.merge(cv2.spatialGradient(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
+    return pair.view(np.int32)[:, :, 0]
 
 
 def pose_error(asked: NDArray[np.float32], found: NDArray[np.float32], height: int) -> float | None:
@@ -78,34 +79,39 @@ class StyleStatistics:
         Raises:
             ValueError: there is no image.
         """
-        features = np.array([style_features(image) for image in images], dtype=np.float64)
+        features = np.concatenate([np.empty((0, 6)), *(style_features(image[None]) for image in images)])
         if not len(features):
             raise ValueError("style statistics need at least one image")
         spread = np.maximum(features.std(axis=0), 1e-3)
         return cls(tuple(features.mean(axis=0).tolist()), tuple(spread.tolist()), len(features))
 
-    def distance(self, image: RgbImage) -> float:
-        """Root mean square of the image's deviation from this domain, in the domain's own spreads."""
-        offset = (style_features(image) - np.array(self.mean)) / np.array(self.deviation)
-        return float(np.sqrt(np.mean(offset**2)))
+    def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Root mean square of the deviation of images from this domain, in the domain's own spreads: (N,) of their
+        `style_features` (N, 6)."""
+        offset = (features - np.array(self.mean)) / np.array(self.deviation)
+        return np.sqrt(np.mean(offset**2, axis=1))
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
-def style_features(image: RgbImage) -> NDArray[np.float64]:
-    """Six numbers: mean of L, a, b (CIELAB, L in 0-100) over the image, then their standard deviations."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    mean, deviation = (values.ravel() for values in cv2.meanStdDev(lab))
+def style_features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(N, 6) of images (N, H, W, 3): mean of L, a, b (CIELAB, L in 0-100) over each, then their standard deviations."""
+    count, height, width, _ = images.shape
+    lab = cv2.cvtColor(images.reshape(count * height, width, 3), cv2.COLOR_RGB2LAB).reshape(images.shape)
+    found = np.array([np.ravel(cv2.meanStdDev(one)) for one in lab])
     # OpenCV stores L as 0-255 and a, b with 128 added.
-    scale = np.array([100.0 / 255.0, 1.0, 1.0])
-    return np.concatenate([(mean - np.array([0.0, 128.0, 128.0])) * scale, deviation * scale])
+    found[:, :3] -= np.array([0.0, 128.0, 128.0])
+    found *= np.array([100.0 / 255.0, 1.0, 1.0] * 2)
+    return found
 
 
-def style_shift(source: RgbImage, generated: RgbImage, target: StyleStatistics) -> float:
-    """How much nearer to the target domain the image came: ``1 - d(generated) / d(source)``.
+def style_shifts(
+    sources: NDArray[np.float64], generated: NDArray[np.float64], target: StyleStatistics
+) -> NDArray[np.float64]:
+    """How much nearer to the target domain each image came: ``1 - d(generated) / d(source)``, (N,) of the
+    `style_features` (N, 6) of both.
 
     1: it sits at the domain's centre; 0: no nearer; negative: further away.
     """
-    before = target.distance(source)
-    return 1.0 - target.distance(generated) / max(before, 1e-6)
+    return 1.0 - target.distances(generated) / np.maximum(target.distances(sources), 1e-6)

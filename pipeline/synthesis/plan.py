@@ -7,36 +7,34 @@ kind and is said in `pipeline.synthesis.plan_kinds`; here samples get their name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field
 
-from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
 from manifests.format.terms import Terms, combined
-from manifests.reading.dataset import Dataset
-from manifests.reading.rows import index_rows
-from pipeline.common.digests import content_id, content_seed, plan_digest, settings_sha256
+from pipeline.common.digests import content_hash, id_part, settings_sha256
 from pipeline.common.images import JPEG_QUALITY, LARGEST_SIDE, ImageFormat
+from pipeline.common.lazily import Lazily
 from pipeline.common.precision import Precision
+from pipeline.common.progress import Progress
 from pipeline.common.settings import Advanced, Input, Output
-from pipeline.generators.trained_set import SINGLE, GeneratorSet
+from pipeline.generators.trained_set import GeneratorSet
 from pipeline.sources.files import Split
 from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
+from pipeline.synthesis.samples import AT_A_TIME, Naming, Samples, id_parts, nullable, sorted_numbers
 
 RECIPE_VERSION = "1.1"
 """Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
-_SOURCE_COLUMNS = (
-    *("image_id", "image_sha256", "identity", "camera", "split", "role", "dataset_id"),
-    *("licence", "consent_basis"),
-)
 
 
 class SynthesisSettings(LabelSettings):
@@ -86,65 +84,6 @@ class SynthesisSettings(LabelSettings):
         return self.model_dump(mode="json", exclude={*self.selecting, "teacher"})
 
 
-@dataclass(frozen=True)
-class Person:
-    """A labelled source image: who, by which camera, and where its row lies (``file`` and ``row``)."""
-
-    image_id: str
-    image_sha256: str
-    identity: str
-    camera: int | None
-    split: str
-    dataset_id: str
-    file: int
-    row: int
-    licence: str | None = None
-    consent_basis: str | None = None
-
-    @property
-    def terms(self) -> Terms:
-        return Terms.of(self.licence, self.consent_basis)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image to be made, before it has a name. What a kind does not ask for stays None."""
-
-    draw: int
-    content: Person | None = None
-    """Whose image is changed. Without one, the image shows whose pose it has, or nobody."""
-    target_camera: int | None = None
-    pose_class: int | None = None
-    """Number of a canonical pose, or of a class of poses."""
-    pose_of: Person | None = None
-    """Whose pose is asked for."""
-    generator: str = SINGLE
-    """Member of the generator set."""
-
-
-@dataclass(frozen=True)
-class SynthesisPlan:
-    """``rows`` as in `PLAN_SCHEMA`, sorted by (generator, identity, sample_id)."""
-
-    plan_id: str
-    settings_sha256: str
-    rows: pa.Table
-    classes: ClassMap
-    shard_size: int
-
-    @property
-    def shards(self) -> Mapping[int, pa.Table]:
-        """Shard number -> its rows: of one generator each, so that a worker holds one, sorted by (identity, id)."""
-        names = self.rows.column("generator").to_numpy(zero_copy_only=False)
-        changes = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
-        cuts = [
-            (start, min(start + self.shard_size, end))
-            for begin, end in pairwise(changes)
-            for start in range(begin, end, self.shard_size)
-        ]
-        return {shard: self.rows.slice(start, end - start) for shard, (start, end) in enumerate(cuts)}
-
-
 PLAN_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("sample_id", "image_id", "image_sha256", "identity", "split")),
@@ -160,15 +99,145 @@ whose style the image has, ``target_camera`` the one that was asked for; ``licen
 all that goes in."""
 
 
+@dataclass(frozen=True)
+class ShardPlan:
+    """The rows of a shard on their way to where they are made: without names and seeds, which `table` computes."""
+
+    rows: pa.Table
+    naming: Naming
+
+    @property
+    def num_rows(self) -> int:
+        return int(self.rows.num_rows)
+
+    def table(self) -> pa.Table:
+        """The rows as in `PLAN_SCHEMA`."""
+        names = pa.array([name.hex() for name in self.naming.names(self.rows)], pa.string())
+        seeds = pa.array(self.naming.seeds(self.rows))
+        whole = self.rows.append_column("sample_id", names).append_column("seed", seeds)
+        return whole.select(PLAN_SCHEMA.names).cast(PLAN_SCHEMA)
+
+
+@dataclass(frozen=True)
+class PlanHead:
+    """What every worker knows of a plan."""
+
+    plan_id: str
+    settings_sha256: str
+    classes: ClassMap
+
+
+@dataclass(frozen=True)
+class SynthesisPlan:
+    """All rows in their order, by (generator, identity, sample_id), in four bytes each: the number of its sample."""
+
+    head: PlanHead
+    samples: Samples
+    numbers: NDArray[np.uint32]
+    by_generator: Mapping[str, int]
+    """How many rows each generator makes, in their order; only those that make some."""
+    naming: Naming
+    terms: Mapping[str, Terms]
+    shard_size: int
+
+    @property
+    def plan_id(self) -> str:
+        return self.head.plan_id
+
+    @property
+    def settings_sha256(self) -> str:
+        return self.head.settings_sha256
+
+    @property
+    def classes(self) -> ClassMap:
+        return self.head.classes
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.numbers)
+
+    def images(self) -> int:
+        """How many source images something is made from."""
+        used = np.zeros(len(self.samples.people) + 1, np.bool_)  # NOBODY is the last place
+        for _, columns in self.samples.chunks():
+            used[columns.content] = True
+        return int(used[:-1].sum())
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Where each shard begins, and where the last one ends."""
+        ends = np.cumsum([0, *self.by_generator.values()])
+        return np.concatenate([*(np.arange(*cut, self.shard_size) for cut in pairwise(ends)), ends[-1:]])
+
+    @property
+    def shard_rows(self) -> dict[int, int]:
+        """How many rows each shard has."""
+        return dict(enumerate(np.diff(self._starts).tolist()))
+
+    @property
+    def shards(self) -> Lazily[ShardPlan]:
+        """By number: of one generator each, so that a worker holds one, sorted by (identity, id). Each is cut when it
+        is asked for."""
+        return Lazily(range(len(self._starts) - 1), self._shard)
+
+    def _shard(self, number: int) -> ShardPlan:
+        start, end = self._starts[number : number + 2]
+        samples, people = self.samples, self.samples.people
+        columns = samples.columns(self.numbers[start:end].astype(np.int64))
+        content, pose, shown = map(people.lines, (columns.content, columns.pose_of, columns.shown))
+        target = nullable(columns.target_camera)
+        rows = samples.named_by(columns)
+        added = {
+            **{name: content.column(name) for name in ("image_sha256", "file", "row")},
+            **{
+                f"pose_{name.removeprefix('image_')}": pose.column(name)
+                for name in ("image_sha256", "dataset_id", "identity")
+            },
+            "identity": shown.column("identity"),
+            "split": shown.column("split").cast(pa.string()).fill_null("train"),
+            "camera": pc.coalesce(target, content.column("camera")),
+            "hard_label": pa.array(self._labels[people.ranks[columns.shown]]),
+            **self._terms_of(rows.column("generator"), content, pose),
+        }
+        for name, column in added.items():
+            rows = rows.append_column(name, column)
+        return ShardPlan(rows.combine_chunks(), self.naming)
+
+    @cached_property
+    def _labels(self) -> NDArray[np.int32]:
+        """The class of each identity of the people, and that of nobody."""
+        return self.classes.numbers([*self.samples.people.identities, None])
+
+    def _terms_of(self, generator: pa.ChunkedArray[Any], *images: pa.Table) -> dict[str, pa.Array[Any]]:
+        """What comes of the terms of all that goes into each row: of its ``generator``, and of the ``images``."""
+        stated = [
+            (one.column("image_id").is_valid(), one.column("licence"), one.column("consent_basis")) for one in images
+        ]
+        columns = [generator, *(column for one in stated for column in one)]
+        rows = list(zip(*(_plain(column).to_pylist() for column in columns), strict=True))
+        found = {
+            (member, *rest): combined(
+                [self.terms[member], *(Terms.of(*one[1:]) for one in (rest[:3], rest[3:]) if one[0])]
+            )
+            for member, *rest in set(rows)
+        }
+        return {name: pa.array([getattr(found[row], name) for row in rows], pa.string()) for name in Terms._fields}
+
+
+def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Without a dictionary: Python's values of one are made tenfold slower."""
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
 def make_plan(
-    samples: Iterable[Sample],
+    samples: Samples,
     settings: SynthesisSettings,
     generators: GeneratorSet,
     classes: ClassMap,
     decisive: Mapping[str, Any],
     terms: Mapping[str, Terms],
 ) -> SynthesisPlan:
-    """Name, seed and sort ``samples``; ``classes`` is what their labels are over.
+    """Name and sort ``samples``; ``classes`` is what their labels are over.
 
     ``decisive`` holds whatever else decides a row (digests of the inputs, the domain, a teacher). A sample's name
     and seed follow from that, the settings that decide, the digest of its own generator, and the sample itself.
@@ -180,68 +249,21 @@ def make_plan(
         member: (generators.recipe.name, RECIPE_VERSION, digest, entry.sha256)
         for member, entry in generators.members.items()
     }
-    planned = [
-        _planned(sample, common[sample.generator], settings.seed, classes) | _terms(sample, terms[sample.generator])
-        for sample in samples
-    ]
-    rows = pa.Table.from_pylist(planned, schema=PLAN_SCHEMA).sort_by(
-        [(name, "ascending") for name in ("generator", "identity", "sample_id")]
-    )
-    names = ["shard_size", str(settings.shard_size), *rows.column("sample_id").to_pylist()]
-    names += [f"rejected: {condition}" for condition in settings.reject_below]
-    names += [f"{member}: {licence}, {basis}" for member, (licence, basis) in sorted(terms.items())]
-    return SynthesisPlan(plan_digest("synthesize", {"rows": digest}, names), digest, rows, classes, settings.shard_size)
-
-
-def _terms(sample: Sample, brought: Terms) -> dict[str, str]:
-    """What comes of the terms of all that goes into ``sample``."""
-    images = [person.terms for person in (sample.content, sample.pose_of) if person is not None]
-    return combined([brought, *images])._asdict()
-
-
-def _planned(sample: Sample, common: tuple[str, ...], seed: int, classes: ClassMap) -> dict[str, Any]:
-    content, pose = sample.content, sample.pose_of
-    asked = (sample.target_camera, sample.pose_class, pose.image_id if pose else None)
-    made_from = content.image_id if content else "noise"
-    key = (*common, made_from, *("" if one is None else one for one in asked), sample.draw)
-    shown = content or pose
-    identity = shown.identity if shown else None
-    row = {name: value for name, value in asdict(content).items() if name != "dataset_id"} if content else {}
-    return row | {
-        "split": shown.split if shown else "train",
-        "identity": identity,
-        "camera": sample.target_camera if sample.target_camera is not None or not content else content.camera,
-        "draw": sample.draw,
-        "hard_label": classes.number(identity),
-        "sample_id": content_id("sample", *key),
-        "seed": content_seed("draw", seed, *key),
-        "target_camera": sample.target_camera,
-        "pose_class": sample.pose_class,
-        "pose_sha256": pose.image_sha256 if pose else None,
-        "pose_dataset_id": pose.dataset_id if pose else None,
-        "pose_identity": pose.identity if pose else None,
-        "generator": sample.generator,
-    }
-
-
-def select_people(source: Dataset, settings: SynthesisSettings) -> list[Person]:
-    """The labelled persons of the chosen splits of ``source``, in their order there.
-
-    Raises:
-        UserError: there is none, or ``source`` is no source manifest.
-    """
-    if source.kind != "source":
-        raise UserError(f"{source.uri} is a data set of kind {source.kind!r}; a source manifest is needed")
-    rows = index_rows(source, _SOURCE_COLUMNS)
-    if rows.num_rows:
-        labelled = pc.and_(pc.equal(rows["role"], "person"), pc.is_valid(rows["identity"]))
-        rows = rows.filter(pc.and_(labelled, pc.is_in(rows["split"], pa.array(list(settings.splits)))))
-    if not rows.num_rows:
-        raise UserError(
-            f"{source.uri} has no person with an identity in split {', '.join(settings.splits)}; "
-            "name others with --splits, or see `python -m manifests show`"
-        )
-    return [Person(**row) for row in rows.drop_columns(["role"]).to_pylist()]
+    naming = Naming(common, settings.seed)
+    progress = Progress("plan", 2 * samples.count, "names")  # each twice: to sort them, and for the plan's id
+    numbers, sizes = sorted_numbers(samples, naming, progress)
+    made = {member: size for member, size in zip(samples.members, sizes.tolist(), strict=True) if size}
+    plan_id = content_hash("synthesize", settings_sha256({"rows": digest}), "shard_size", str(settings.shard_size))
+    for start in range(0, len(numbers), AT_A_TIME):
+        columns = samples.columns(numbers[start : start + AT_A_TIME].astype(np.int64))
+        names = naming.names(samples.named_by(columns))
+        plan_id.update(id_parts(names))
+        progress.advance(len(names))
+    beside = [f"rejected: {condition}" for condition in settings.reject_below]
+    beside += [f"{member}: {licence}, {basis}" for member, (licence, basis) in sorted(terms.items())]
+    plan_id.update(b"".join(map(id_part, beside)))
+    head = PlanHead(plan_id.hexdigest(), digest, classes)
+    return SynthesisPlan(head, samples, numbers, made, naming, dict(terms), settings.shard_size)
 
 
 def expected_bytes(sizes: np.ndarray, rows: int) -> int:

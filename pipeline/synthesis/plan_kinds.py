@@ -6,22 +6,27 @@ generator says which kind it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format.schema import NOISE_RECIPES
 from manifests.reading.dataset import Dataset
-from pipeline.annotation.annotations import Annotations
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.common.digests import content_seed
 from pipeline.common.images import RgbImage
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, pair_name
 from pipeline.synthesis.contact_sheets import people_sheet, translation_sheet, variations_sheet
-from pipeline.synthesis.plan import Person, Sample, SynthesisSettings
+from pipeline.synthesis.people import NOBODY, People
+from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.samples import Asked, Numbers, Samples, asked
 from pipeline.training.randomness import random_generator
 
 
@@ -71,18 +76,26 @@ class PlanInputs:
     """What a kind may list samples from: the labelled people of the source, the generators, masks and poses."""
 
     source: str
-    people: Sequence[Person]
+    people: People
     generators: GeneratorSet
-    annotations: Annotations | None = None
+    annotations: AnnotatedImages | None = None
+
+    def samples(self, shape: Sequence[int], columns: Callable[..., Asked], people: People | None = None) -> Samples:
+        """A sample for each cell of a grid of this ``shape``: ``columns`` takes the numbers of its cells along each
+        axis."""
+        grid = tuple(shape)
+        members = tuple(sorted(self.generators.members))
+        listed = self.people if people is None else people
+        return Samples(listed, members, math.prod(grid), lambda numbers: columns(*np.unravel_index(numbers, grid)))
 
 
-def translations(inputs: PlanInputs, settings: TranslationSettings) -> Iterator[Sample]:
+def translations(inputs: PlanInputs, settings: TranslationSettings) -> Samples:
     """Every image, ``per_image`` times."""
-    for person in inputs.people[: settings.limit]:
-        yield from (Sample(draw, person) for draw in range(settings.per_image))
+    people = inputs.people[: settings.limit]
+    return inputs.samples((len(people), settings.per_image), lambda person, draw: asked(draw, content=person), people)
 
 
-def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Iterator[Sample]:
+def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Samples:
     """Every image into every asked camera but its own, ``per_image`` times; by default of cameras that some generator
     reads.
 
@@ -95,42 +108,52 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Iterator[Samp
     if unknown:
         known = ", ".join(map(str, generators.cameras))
         raise UserError(f"{generators.name} was not trained for camera {unknown[0]}; it knows {known}: see --cameras")
-    for person in _by_cameras(_read_by(generators, inputs.people, settings), settings):
-        if person.camera is None:
-            raise UserError(f"image {person.image_sha256[:12]} of {inputs.source} has no camera to change the style of")
-        for target in targets:
-            if target != person.camera:
-                member = _camera_member(generators, person.camera, target)
-                for draw in range(settings.per_image):
-                    yield Sample(draw, person, target_camera=target, generator=member)
+    people = _by_cameras(_read_by(generators, inputs.people, settings), settings)
+    without = np.flatnonzero(people.cameras == NOBODY)
+    if len(without):
+        digest = people[int(without[0])].image_sha256
+        raise UserError(f"image {digest[:12]} of {inputs.source} has no camera to change the style of")
+    own = np.unique(people.cameras)
+    members = _camera_members(generators, own.tolist(), targets)
+
+    def columns(person: Numbers, target: Numbers, draw: Numbers) -> Asked:
+        member = members[np.searchsorted(own, people.cameras[person]), target]
+        return asked(draw, content=person, target_camera=np.array(targets)[target], generator=member)
+
+    return inputs.samples((len(people), len(targets), settings.per_image), columns, people)
 
 
-def _read_by(generators: GeneratorSet, people: Sequence[Person], settings: CameraSettings) -> Sequence[Person]:
+def _read_by(generators: GeneratorSet, people: People, settings: CameraSettings) -> People:
     """Those of ``people`` by cameras whose images some generator reads, unless others were asked for."""
     if settings.source_cameras is not None or not generators.pairs:
         return people
     read = {int(name.partition("->")[0]) for name in generators.members}
-    return [person for person in people if person.camera is None or person.camera in read]
+    return people.take(np.flatnonzero(np.isin(people.cameras, [*read, NOBODY])))
 
 
-def _by_cameras(people: Sequence[Person], settings: CameraSettings) -> Sequence[Person]:
+def _by_cameras(people: People, settings: CameraSettings) -> People:
     wanted = settings.source_cameras
-    return [person for person in people if wanted is None or person.camera in wanted][: settings.limit]
+    chosen = people if wanted is None else people.take(np.flatnonzero(np.isin(people.cameras, wanted)))
+    return chosen[: settings.limit]
 
 
-def _camera_member(generators: GeneratorSet, camera: int, target: int) -> str:
-    if not generators.pairs:
-        return SINGLE
-    name = pair_name(camera, target)
-    if name not in generators.members:
-        raise UserError(
-            f"{generators.name} has no generator for cameras {name}: train that pair, or leave the camera out with "
-            "--source-cameras and --cameras"
-        )
-    return name
+def _camera_members(generators: GeneratorSet, own: Sequence[int], targets: Sequence[int]) -> Numbers:
+    """``(len(own), len(targets))``: which generator leads from one camera to another; `NOBODY` from one to itself."""
+    places = {name: place for place, name in enumerate(sorted(generators.members))}
+    members = np.full((len(own), len(targets)), NOBODY)
+    for at in product(range(len(own)), range(len(targets))):
+        camera, target = own[at[0]], targets[at[1]]
+        name = pair_name(camera, target) if generators.pairs else SINGLE
+        if camera != target and name not in places:
+            raise UserError(
+                f"{generators.name} has no generator for cameras {name}: train that pair, or leave the camera out with "
+                "--source-cameras and --cameras"
+            )
+        members[at] = NOBODY if camera == target else places[name]
+    return members
 
 
-def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
+def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Samples:
     """Every image in each of the canonical poses, or in ``poses_per_image`` poses of other images.
 
     A generator that reads no image (pix2pix makes people up out of a pose and a mask, as it saw them in training)
@@ -141,15 +164,20 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Iterator[Sample]:
         UserError: the generator has no canonical poses, or the source too few images of known pose.
     """
     generators, people = inputs.generators, inputs.people[: settings.limit]
+    poses = len(generators.canonical_poses)
     if "source" not in generators.recipe.inputs and settings.poses != "canonical":
-        yield from (Sample(0, pose_of=donor) for donor in _donors(inputs, people))
-    elif _draws_poses(settings, generators):
-        yield from _drawn_poses(inputs, people, settings)
-    elif not len(generators.canonical_poses):
+        donors = people.take(_donors(inputs, people))
+        return inputs.samples((len(donors),), lambda donor: asked(np.zeros_like(donor), pose_of=donor), donors)
+    if _draws_poses(settings, generators):
+        drawn = _drawn_poses(inputs, people, settings)
+        return inputs.samples(
+            drawn.shape, lambda person, at: asked(np.zeros_like(at), content=person, pose_of=drawn[person, at])
+        )
+    if not poses:
         raise UserError(f"{generators.name} holds no canonical poses: take --poses data")
-    else:
-        for person in people:
-            yield from (Sample(0, person, pose_class=number) for number in range(len(generators.canonical_poses)))
+    return inputs.samples(
+        (len(people), poses), lambda person, pose: asked(np.zeros_like(pose), content=person, pose_class=pose), people
+    )
 
 
 def _draws_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
@@ -157,41 +185,47 @@ def _draws_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
     return settings.poses == "data" or (settings.poses is None and not len(generators.canonical_poses))
 
 
-def _drawn_poses(inputs: PlanInputs, people: Sequence[Person], settings: PoseSettings) -> Iterator[Sample]:
-    """Poses of other people first; those of the person's other images only where there are too few of others.
+def _drawn_poses(inputs: PlanInputs, people: People, settings: PoseSettings) -> NDArray[np.int32]:
+    """``(len(people), poses_per_image)``: places of images of the source; ``people`` are the first of them.
 
-    An image's draws depend on the seed and itself, and the first N of N + 1 draws are the N draws.
+    Poses of other people come first; those of the person's other images only where there are too few of others. An
+    image's draws depend on the seed and itself, and the first N of N + 1 draws are the N draws.
     """
     donors = _donors(inputs, inputs.people)
-    identities = np.array([donor.identity for donor in donors])
-    images = np.array([donor.image_id for donor in donors])
-    for person in people:
-        rng = random_generator(content_seed("poses", settings.seed, person.image_id))
-        own = identities == person.identity
+    ranks, wanted = inputs.people.ranks[donors], settings.poses_per_image
+    drawn = np.empty((len(people), wanted), np.int32)
+    for place, image_id in enumerate(people.rows.column("image_id").to_pylist()):
+        rng = random_generator(content_seed("poses", settings.seed, image_id))
+        own = ranks == inputs.people.ranks[place]
         others = rng.permutation(np.flatnonzero(~own))
-        same = rng.permutation(np.flatnonzero(own & (images != person.image_id)))
-        drawn = np.concatenate([others, same])[: settings.poses_per_image]
-        if len(drawn) < settings.poses_per_image:
-            raise UserError(f"{inputs.source} has {len(drawn)} other poses for an image: lower --poses-per-image")
-        yield from (Sample(0, person, pose_of=donors[index]) for index in drawn)
+        same = rng.permutation(np.flatnonzero(own & (donors != place)))
+        found = donors[np.concatenate([others, same])[:wanted]]
+        if len(found) < wanted:
+            raise UserError(f"{inputs.source} has {len(found)} other poses for an image: lower --poses-per-image")
+        drawn[place] = found
+    return drawn
 
 
-def _donors(inputs: PlanInputs, people: Sequence[Person]) -> list[Person]:
-    """Those of ``people`` whose pose is known; with their mask, where the generator reads one."""
+def _donors(inputs: PlanInputs, people: People) -> Numbers:
+    """Places of those of ``people`` whose pose is known; with their mask, where the generator reads one."""
     if inputs.annotations is None:
         raise UserError(f"poses of {inputs.source} are asked for: name its annotations with --annotations")
     wanted = ("keypoints", "mask") if "mask" in inputs.generators.recipe.inputs else ("keypoints",)
-    return [person for person in people if inputs.annotations.holds(person.image_sha256, *wanted)]
+    return np.flatnonzero(inputs.annotations.holding(people.rows.column("image_sha256"), *wanted))
 
 
-def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Iterator[Sample]:
+def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Samples:
     """``images`` images of nobody; the conditions that the generator takes are dealt evenly."""
     generators = inputs.generators
-    cameras = generators.cameras if "camera" in generators.recipe.inputs else (None,)
-    classes = range(len(generators.canonical_poses)) if "pose_class" in generators.recipe.inputs else (None,)
-    for draw in range(settings.images):
-        turn, place = divmod(draw, len(cameras))
-        yield Sample(draw, target_camera=cameras[place], pose_class=classes[turn % len(classes)])
+    cameras = np.array(generators.cameras if "camera" in generators.recipe.inputs else (NOBODY,))
+    classes = len(generators.canonical_poses) if "pose_class" in generators.recipe.inputs else None
+
+    def columns(draw: Numbers) -> Asked:
+        turn, place = np.divmod(draw, len(cameras))
+        pose_class = NOBODY if classes is None else turn % classes
+        return asked(draw, target_camera=cameras[place], pose_class=pose_class)
+
+    return inputs.samples((settings.images,), columns)
 
 
 @dataclass(frozen=True)
@@ -201,8 +235,8 @@ class Kind:
     job: str
     recipes: tuple[str, ...]
     settings: type[SynthesisSettings]
-    samples: Callable[[PlanInputs, Any], Iterator[Sample]]
-    annotated: Callable[[Sequence[Person], Any, GeneratorSet], Sequence[Person]]
+    samples: Callable[[PlanInputs, Any], Samples]
+    annotated: Callable[[People, Any, GeneratorSet], People]
     """Whose masks and poses must be known: what scores compare, and where poses are drawn from."""
     sheet: Callable[[Dataset, Dataset], RgbImage]
     """Draws the contact sheet of a finished data set, given that and its source."""
@@ -229,7 +263,7 @@ POSES = Kind(
     ("pngan", "pix2pix"),
     PoseSettings,
     other_poses,
-    annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else (),
+    annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else people[:0],
     sheet=variations_sheet,
 )
 PEOPLE = Kind(
@@ -237,7 +271,7 @@ PEOPLE = Kind(
     NOISE_RECIPES,
     PeopleSettings,
     random_people,
-    annotated=lambda people, settings, _: (),
+    annotated=lambda people, settings, _: people[:0],
     sheet=people_sheet,
 )
 KINDS = (TRANSLATION, CAMERAS, POSES, PEOPLE)

@@ -22,7 +22,7 @@ from manifests.reading.runs import runs
 from pipeline.common.environment import environment
 from pipeline.common.images import RgbImage
 from pipeline.common.row_images import PICTURE, decode_row, image_of
-from pipeline.synthesis.plan import PLAN_SCHEMA, RECIPE_VERSION, SynthesisPlan
+from pipeline.synthesis.plan import PLAN_SCHEMA, RECIPE_VERSION, PlanHead
 from pipeline.synthesis.recorded_inputs import Elsewhere, Place, RecordedInputs
 from pipeline.synthesis.worker import SynthesisInputs, SynthesisWorker
 
@@ -110,7 +110,7 @@ class _Maker:
             threads=inputs.threads,
         )
         # Neither labels nor the plan's id are compared: somebody stands for the classes.
-        plan = SynthesisPlan(inputs.run.plan_id, "", self.lines[:0], ClassMap(("somebody",)), AT_A_TIME)
+        plan = PlanHead(inputs.run.plan_id, "", ClassMap(("somebody",)))
         self.kept = _Kept()
         self.worker = SynthesisWorker(synthesis, plan, inputs.settings(generators), self.kept)
         here, ran_on = environment(inputs.device, inputs.threads), inputs.run.environment

@@ -1,52 +1,50 @@
 """Shard in, shard out: decode, generate, score, label, encode, commit. No engine in it.
 
-A shard's bytes are a function of its plan rows and the inputs named in the run: batches are cut the same way
-every time and padded to one shape, and no time, run or machine is written into a row.
+A shard's bytes are a function of its plan rows and the inputs named in the run: batches are cut the same way every
+time, padded to one shape and finished in their order, and no time, thread, run or machine is written into a row.
 """
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import compress
+from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+import cv2
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from numpy.typing import NDArray
 
-from manifests.format.schema import QUALITY_SCORES, REJECT_SCHEMA, SYNTHETIC_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
-from manifests.format.soft_labels import NO_LABEL, LabelColumns
+from manifests.format.schema import REJECT_SCHEMA, SYNTHETIC_SCHEMA
+from manifests.format.soft_labels import NO_LABEL
 from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
 from manifests.reading.shard_check import check_shards
 from manifests.writing.run import Dataset
-from pipeline.annotation.annotations import Annotations, keypoint_structs, reject_row
-from pipeline.common.digests import subject_key
-from pipeline.common.images import ImageError, RgbImage, encode, encode_mask, pixel_sha256, sha256
+from pipeline.annotation.annotated_images import AnnotatedImages
+from pipeline.annotation.annotations import Annotations, reject_row
+from pipeline.common.images import ImageError
 from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
-from pipeline.measures.images import StyleStatistics, masked_change, pose_error, structure_similarity, style_shift
-from pipeline.synthesis.gates import rejected_by
+from pipeline.measures.images import StyleStatistics
 from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
-from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisPlan, SynthesisSettings
+from pipeline.synthesis.plan import PlanHead, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
+from pipeline.synthesis.shard.batches import Batch
+from pipeline.synthesis.shard.scores import condemned, score
+from pipeline.synthesis.shard.stages import StageClock, ahead, one_behind, stage_threads
+from pipeline.synthesis.shard.table import RowMaker
 
 if TYPE_CHECKING:
     from pipeline.annotation.poses import PoseEstimator
 
 STAGE = "synthesize"
-Each = Callable[..., Iterator[Any]]
-Rejects = list[dict[str, Any]]
 _SOURCE_COLUMNS = (*PICTURE, "dataset_id", "relative_path")
+_FETCHED = 512
+"""Rows whose sources are read together: 5 to 20 MB of pictures, and a file's row group is read twice at most."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,7 @@ class SynthesisInputs:
     """Estimator that looks for the asked pose in what was made."""
     device: str = "cpu"
     threads: int = 1
-
-
-@dataclass
-class StageClock:
-    """Seconds spent in each part of a shard."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[part] += time.perf_counter() - started
-
-    def rounded(self) -> dict[str, float]:
-        return {f"{part}_seconds": round(value, 4) for part, value in self.seconds.items()}
+    """That read, decode, score and encode while the generator runs; on a processor it computes with as many."""
 
 
 class Sink(Protocol):
@@ -92,14 +75,24 @@ class Sink(Protocol):
 class SynthesisWorker:
     """Holds one generator and the inputs; makes and commits one shard at a time."""
 
-    def __init__(self, inputs: SynthesisInputs, plan: SynthesisPlan, settings: SynthesisSettings, sink: Sink) -> None:
+    def __init__(self, inputs: SynthesisInputs, plan: PlanHead, settings: SynthesisSettings, sink: Sink) -> None:
         """``settings`` are resolved: size, precision and label rule are said."""
         self.inputs, self.settings, self.sink = inputs, settings, sink
         if inputs.device == "cpu":
             torch.set_num_threads(inputs.threads)
-        self.plan_id, self.settings_sha256 = plan.plan_id, plan.settings_sha256
+        cv2.setNumThreads(1)  # the threads are ours, and each has a whole batch in hand
         self.num_classes = len(plan.classes)
-        self.annotations = Annotations(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
+        self.rows = RowMaker(
+            settings,
+            plan.plan_id,
+            plan.settings_sha256,
+            inputs.domain,
+            inputs.target_domain,
+            masks_asked="mask" in inputs.generators.recipe.inputs,
+        )
+        self.annotated = AnnotatedImages(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
+        self.annotations: Annotations | None = None
+        """Of the images of the shard in hand."""
         self._loaded: tuple[str, Generator] | None = None
 
     def generator(self, member: str) -> Generator:
@@ -135,37 +128,61 @@ class SynthesisWorker:
         return self.settings.size(self.inputs.generators)
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
-        """Make the plan's rows batch by batch; yield how many were finished; commit at the end."""
+        """Make the plan's rows batch by batch; yield how many were finished; commit at the end.
+
+        The models run in the caller's thread, one batch after the other; `SynthesisInputs.threads` others meanwhile
+        read and decode the next batches, and score and encode the last ones.
+        """
         clock = StageClock()
         if self.settings.label_rule not in NEEDS_IDENTITY:
             plan = _of_nobody_unless_shown(plan)
         with clock.measure("load"):
             generator = self.generator(plan.column("generator")[0].as_py())
             _ = self.labeller, self.pose_estimator
+            if self.annotated is not None:
+                digests = [*plan.column("image_sha256").chunks, *plan.column("pose_sha256").chunks]
+                self.annotations = self.annotated.of(pa.chunked_array(digests, pa.string()))
         tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
-        rejects: Rejects = []
-        with ThreadPoolExecutor(self.inputs.threads) as threads:
-            for start in range(0, plan.num_rows, self.settings.batch_size):
-                part = plan.slice(start, self.settings.batch_size)
-                with clock.measure("decode"):
-                    views = self._views(part, rejects, threads.map)
-                if views:
-                    tables.append(self._make_batch(views, generator, clock, threads.map, rejects))
-                yield part.num_rows
+        rejects: list[dict[str, Any]] = []
+        depth = self.inputs.threads
+        with stage_threads(depth) as threads:
+            fetched = ahead(threads, clock.timed("fetch", self._fetch), self._cut(plan), 1)
+            ready = ahead(threads, clock.timed("decode", self._prepare), chain.from_iterable(fetched), depth)
+            begun = map(clock.timed("generate", partial(self._begin, generator)), ready)
+            made = map(clock.timed("generate", partial(self._take, generator)), one_behind(begun))
+            for batch, table in ahead(threads, clock.timed("finish", partial(self._finish, generator)), made, depth):
+                rejects += batch.rejects
+                tables.append(table)
+                yield batch.plan.num_rows
         with clock.measure("commit"):
             rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
-            self.sink.commit(shard, pa.concat_tables(tables).combine_chunks(), rejected, clock.rounded())
+            rows = pa.concat_tables(tables).combine_chunks()
+        self.sink.commit(shard, rows, rejected, clock.rounded())
 
-    def _views(self, part: pa.Table, rejects: Rejects, each: Each) -> list[View]:
-        """What the rows of one batch are made from; what cannot be read goes to ``rejects``."""
-        plan = part.to_pylist()
-        sources: list[dict[str, Any] | None] = [None] * len(plan)
+    def _cut(self, plan: pa.Table) -> list[pa.Table]:
+        """Rows whose sources are fetched together: whole batches."""
+        rows = max(1, _FETCHED // self.settings.batch_size) * self.settings.batch_size
+        return [plan.slice(start, rows) for start in range(0, plan.num_rows, rows)]
+
+    def _fetch(self, part: pa.Table) -> list[tuple[pa.Table, list[dict[str, Any] | None]]]:
+        """The batches of some rows, each with its sources, where it has any."""
+        sources: list[dict[str, Any] | None] = [None] * part.num_rows
         if not part.column("file").null_count:
             check_shards(self.source, part.column("file").to_pylist())
             sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
-        made = list(each(self._view, sources, plan))
-        rejects += [reject for reject in made if not isinstance(reject, View)]
-        return [view for view in made if isinstance(view, View)]
+        size = self.settings.batch_size
+        return [(part.slice(start, size), sources[start : start + size]) for start in range(0, part.num_rows, size)]
+
+    def _prepare(self, fetched: tuple[pa.Table, list[dict[str, Any] | None]]) -> Batch:
+        """What the rows of one batch are made from; what cannot be read is rejected."""
+        plan, sources = fetched
+        made = list(map(self._view, sources, plan.to_pylist()))
+        places = [place for place, view in enumerate(made) if isinstance(view, View)]
+        views = [view for view in made if isinstance(view, View)]
+        batch = Batch(plan, views, places, [reject for reject in made if not isinstance(reject, View)])
+        if views:
+            batch.columns = input_columns(views, self.inputs.generators, self.size)
+        return batch
 
     def _view(self, source: dict[str, Any] | None, plan: dict[str, Any]) -> View | dict[str, Any]:
         """What one row is made from, an image at the generator's size, or the reject that it became."""
@@ -192,98 +209,32 @@ class SynthesisWorker:
             raise ImageError("bad_annotation", f"no pose of image {asked[:12]} is known")
         return asked_pose(plan, donor, self.inputs.generators, self.size)
 
-    def _generate(
-        self, views: list[View], generator: Generator, rejects: Rejects
-    ) -> tuple[list[View], NDArray[np.uint8]]:
-        """Those of ``views`` whose pixels are finite, and the pixels."""
-        images, finite = generator.attempt(input_columns(views, self.inputs.generators, self.size))
-        error = ImageError("not_finite", f"the generator {generator.name} made pixels that are not finite")
-        lost = compress(views, ~finite)
-        rejects += [reject_row(view.source, view.plan["sample_id"], "generate", error) for view in lost]
-        return list(compress(views, finite)), images[finite]
+    def _begin(self, generator: Generator, batch: Batch) -> Batch:
+        """Hand the batch to the generator, which need not be finished with it afterwards."""
+        if batch.views:
+            batch.making = generator.begin(batch.columns)
+        return batch
 
-    def _make_batch(
-        self, views: list[View], generator: Generator, clock: StageClock, each: Each, rejects: Rejects
-    ) -> pa.Table:
-        """The finished rows of one batch; what has no finite pixels, or too low scores, goes to ``rejects``."""
-        with clock.measure("generate"):
-            views, images = self._generate(views, generator, rejects)
-        with clock.measure("score"):
-            scores = list(each(self._score, views, images))
-            self._score_poses(views, images, scores)
-        with clock.measure("label"):
-            labels = self.labeller.columns([view.plan["hard_label"] for view in views], images)
-        with clock.measure("encode"):
-            rows = list(each(lambda *one: self._row(generator, *one), views, images, scores))
-            table = _table(rows, labels)
-            return table.filter(self._kept(views, scores, rejects)) if self.settings.reject_below else table
+    def _take(self, generator: Generator, batch: Batch) -> Batch:
+        """Wait for what the generator made; ask the other models about it."""
+        batch.take(ImageError("not_finite", f"the generator {generator.name} made pixels that are not finite"))
+        if batch.views:
+            batch.labels = self.labeller.columns([view.plan["hard_label"] for view in batch.views], batch.images)
+        if batch.views and self.pose_estimator is not None:
+            batch.found = self.pose_estimator.estimate(list(batch.images))
+        return batch
 
-    def _kept(self, views: list[View], scores: list[dict[str, float | None]], rejects: Rejects) -> pa.Array:
-        """Which of ``views`` pass the conditions on their scores; the others go to ``rejects``."""
-        reasons = [rejected_by(self.settings.reject_below, one) for one in scores]
-        for view, reason in zip(views, reasons, strict=True):
-            if reason is not None:
-                error = ImageError("low_quality", reason)
-                rejects.append(reject_row(view.source, view.plan["sample_id"], "score", error))
-        return pa.array([reason is None for reason in reasons], pa.bool_())
-
-    def _score(self, view: View, image: RgbImage) -> dict[str, float | None]:
-        return score(view, image, self.inputs.styles.get(view.plan["target_camera"]))
-
-    def _score_poses(
-        self, views: Sequence[View], images: NDArray[np.uint8], scores: list[dict[str, float | None]]
-    ) -> None:
-        """How far the poses found in ``images`` are from those asked for."""
-        if self.pose_estimator is None:
-            return
-        found = self.pose_estimator.estimate(list(images))
-        for view, points, one in zip(views, found, scores, strict=True):
-            if view.pose is not None:
-                one["pose_error"] = pose_error(view.pose.keypoints, points, self.size[0])
-
-    def _row(
-        self, generator: Generator, view: View, image: RgbImage, scores: dict[str, float | None]
-    ) -> dict[str, Any]:
-        """One row of the synthetic manifest, all but its label columns."""
-        plan = view.plan
-        data = encode(image, self.settings.image_format, self.settings.quality)
-        suffix = {"jpeg": "jpg"}.get(self.settings.image_format, self.settings.image_format)
-        # Mask and joints are known where they stayed as in the source, or were asked for.
-        mask, keypoints = view.mask, view.keypoints
-        if view.pose is not None:
-            keypoints = view.pose.keypoints
-            mask = view.pose.mask if "mask" in self.inputs.generators.recipe.inputs else None
-        return {
-            "sample_id": plan["sample_id"],
-            "image": {"bytes": data, "path": f"{plan['sample_id']}.{suffix}"},
-            "image_sha256": sha256(data),
-            "pixel_sha256": pixel_sha256(image),
-            "width": image.shape[1],
-            "height": image.shape[0],
-            "identity": plan["identity"],
-            "camera": plan["camera"],
-            "domain": self.inputs.domain,
-            "split": plan["split"],
-            **provenance(view),
-            "recipe": generator.recipe,
-            "recipe_version": RECIPE_VERSION,
-            "settings_sha256": self.settings_sha256,
-            "seed": plan["seed"],
-            "draw": plan["draw"],
-            "plan_id": self.plan_id,
-            "checkpoint_sha256s": [generator.sha256],
-            "target": {
-                "camera": plan["target_camera"],
-                "domain": self.inputs.target_domain,
-                "pose": target_pose(plan),
-            },
-            "mask": encode_mask(mask) if mask is not None else None,
-            "keypoints": keypoint_structs(keypoints) if keypoints is not None else None,
-            "quality": {name: scores.get(name) for name in QUALITY_SCORES},
-            "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
-            "licence": plan["licence"],
-            "consent_basis": plan["consent_basis"],
-        }
+    def _finish(self, generator: Generator, batch: Batch) -> tuple[Batch, pa.Table]:
+        """The finished rows; those with too low scores are rejected."""
+        if not batch.views:
+            return batch, SYNTHETIC_SCHEMA.empty_table()
+        scores = score(batch, self.inputs.styles)
+        table = self.rows.table(batch, scores, generator)
+        errors = condemned(self.settings.reject_below, scores, len(batch.views))
+        for view, error in zip(batch.views, errors, strict=True):
+            if error is not None:
+                batch.rejects.append(reject_row(view.source, view.plan["sample_id"], "score", error))
+        return batch, table.filter(pa.array([error is None for error in errors])) if any(errors) else table
 
 
 def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:
@@ -297,46 +248,3 @@ def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:
         kept = pc.if_else(nobody, pa.scalar(none, column.type), column)
         plan = plan.set_column(plan.schema.get_field_index(name), plan.schema.field(name), kept)
     return plan.sort_by([("identity", "ascending"), ("sample_id", "ascending")])
-
-
-def _table(rows: list[dict[str, Any]], labels: LabelColumns) -> pa.Table:
-    """The rows with their label columns, in the schema's order."""
-    names = [name for name in SYNTHETIC_SCHEMA.names if name not in labels]
-    bare = pa.schema([SYNTHETIC_SCHEMA.field(name) for name in names])
-    columns = dict(zip(names, pa.Table.from_pylist(rows, schema=bare).columns, strict=True)) | labels
-    return pa.table({name: columns[name] for name in SYNTHETIC_SCHEMA.names}).cast(SYNTHETIC_SCHEMA)
-
-
-def provenance(view: View) -> dict[str, Any]:
-    """``sources`` by role and the keys of the people on them; both empty where the image was made from noise alone."""
-    plan, source = view.plan, view.source
-    sources, people = [], []
-    if source is not None:
-        sources.append({"sha256": source["image_sha256"], "role": "content", "dataset_id": source["dataset_id"]})
-        people.append(subject_key(source["dataset_id"], plan["identity"]))
-    if plan["pose_sha256"] is not None:
-        sources.append({"sha256": plan["pose_sha256"], "role": "pose", "dataset_id": plan["pose_dataset_id"]})
-        people.append(subject_key(plan["pose_dataset_id"], plan["pose_identity"]))
-    return {"sources": sources, "subject_keys": list(dict.fromkeys(people))}
-
-
-def target_pose(plan: Mapping[str, Any]) -> str | None:
-    """The pose that a row asks for: ``class N``, or the digest of the image that has it; None if it asks for none."""
-    return plan["pose_sha256"] if plan["pose_class"] is None else f"class {plan['pose_class']}"
-
-
-def score(view: View, image: RgbImage, target_style: StyleStatistics | None) -> dict[str, float | None]:
-    """Quality of one generated image against the view that it was made from; None where it cannot be told.
-
-    Pixels are compared in place, so a person in another pose than the source's gets none of these scores.
-    """
-    scores: dict[str, float | None] = {}
-    if view.image is None or view.pose is not None:
-        return scores
-    if view.mask is not None:
-        scores["foreground_change"] = masked_change(view.image, image, view.mask)
-        scores["foreground_fidelity"] = structure_similarity(view.image, image, view.mask)
-        scores["background_change"] = masked_change(view.image, image, ~view.mask)
-    if target_style is not None:
-        scores["style_shift"] = style_shift(view.image, image, target_style)
-    return scores

@@ -35,15 +35,15 @@ def settings_of(recipe: str, **changes: Any) -> SynthesisSettings:
 def made(job: Synthesis, uri: Path) -> Dataset:
     """Run the plan's shards in this process."""
     footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
-    rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
+    rows = job.plan.shard_rows
     run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer, run=run_record(job))
-    worker = SynthesisWorker(job.inputs, job.plan, job.settings, run.sink)
+    worker = SynthesisWorker(job.inputs, job.plan.head, job.settings, run.sink)
     for shard in run.pending():
-        assert sum(worker.run(shard, job.plan.shards[shard])) == job.plan.shards[shard].num_rows
+        assert sum(worker.run(shard, job.plan.shards[shard].table())) == rows[shard]
     run.close()
     dataset = open_dataset(str(uri))
     assert validate(str(uri)).faults == []
-    assert dataset.snapshot.rows == job.plan.rows.num_rows
+    assert dataset.snapshot.rows == job.plan.num_rows
     return dataset
 
 

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
@@ -31,11 +32,7 @@ def render_page(
     template: Traversable, parts: Sequence[Traversable] = (), scripts: Sequence[Traversable] = (), /, **values: Any
 ) -> str:
     """The page that ``template``, which may include ``parts``, makes of ``values``; ``scripts`` run at its end."""
-    texts = {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "page.html", template, *parts)}
-    jinja = Environment(
-        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
+    texts = tuple((file.name, file.read_text(encoding="utf-8")) for file in (_HERE / "page.html", template, *parts))
     style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
     code = "\n".join(script.read_text(encoding="utf-8") for script in scripts)
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
@@ -44,7 +41,17 @@ def render_page(
         "script": Markup(code),
         "script_source": Markup(f"'sha256-{digest}'") if code else "'none'",
     }
-    return jinja.get_template(template.name).render(values)
+    return _environment(texts).get_template(template.name).render(values)
+
+
+@cache
+def _environment(texts: tuple[tuple[str, str], ...]) -> Environment:
+    """What keeps the templates of these (name, text), compiled: that takes longer than to fill them."""
+    jinja = Environment(
+        loader=DictLoader(dict(texts)), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
+    return jinja
 
 
 def write_page(output: str, text: str) -> str:

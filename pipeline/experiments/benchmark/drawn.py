@@ -26,7 +26,7 @@ from pipeline.sources.files import Split
 from pipeline.sources.toyworld import CAMERAS, VERSION, DomainName
 from pipeline.sources.toyworld.again import NEWCOMERS, draw_again
 from pipeline.synthesis.labelling import Labeller, LabelSettings
-from pipeline.synthesis.plan import Person, SynthesisSettings, select_people
+from pipeline.synthesis.people import Person, select_people
 from pipeline.synthesis.recorded_inputs import described
 
 RECIPE = "toyworld"
@@ -84,7 +84,7 @@ def redrawn(kind: Drawn, gap: Gap, people: Sequence[Person], newcomers: int) -> 
 def draw_rows(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dataset:
     """Draw the arm's rows for one of the gap's sets and write them as a synthetic data set; found there if it is."""
     source = open_dataset(bench.uri(part))
-    people = select_people(source, SynthesisSettings(splits=list(splits)))
+    people = select_people(source, splits)
     newcomers = round(source.snapshot.rows * arm.synthetic_per_real)
     asked = sorted(redrawn(_drawn(arm), bench.gap, people, newcomers), key=partial(_place, bench))
     settings = {"seed": bench.seed, "version": VERSION, "drawn": arm.drawn, "label": dict(arm.label)}

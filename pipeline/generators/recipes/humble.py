@@ -137,7 +137,7 @@ class _Humble(Recipe):
         cameras = batch["camera"].tolist() if "camera" in self.inputs else [None] * len(seeds)
         made = [
             self.repaint(image, generator, camera, random_generator(seed))
-            for image, camera, seed in zip(clipped(source), cameras, seeds, strict=True)
+            for image, camera, seed in zip(clipped(source).cpu().numpy(), cameras, seeds, strict=True)
         ]
         return to_signed(np.stack(made), source.device).to(source.dtype)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,7 +22,7 @@ import pyarrow as pa
 from greenlet import getcurrent, greenlet
 
 from manifests.errors import UserError
-from manifests.storage.whole_files import Entry
+from manifests.storage.whole_files import Entry, Stat
 
 Files = dict[str, tuple[bytes, float]]
 Command = Callable[[], Any]
@@ -105,6 +105,13 @@ class TurnStorage:
     def read(self, path: str) -> bytes | None:
         self._turn("read", path)
         return self.files[path][0] if path in self.files else None
+
+    def read_all(self, paths: Iterable[str]) -> Iterator[bytes | None]:
+        return map(self.read, paths)
+
+    def stat(self, path: str) -> Stat | None:
+        data = self.read(path)
+        return None if data is None else Stat(len(data), hashlib.sha256(data).hexdigest())
 
     def open(self, path: str) -> pa.NativeFile:
         data = self.read(path)

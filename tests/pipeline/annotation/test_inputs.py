@@ -9,12 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from manifests.checking.validate import validate
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.annotation.annotations import Annotations, check_belonging, open_annotations
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import prepare_synthesis, synthesize
@@ -63,7 +65,7 @@ def made(source: str, annotations: str, generator: str, uri: Path, recipe: str, 
     first = synthesize(job, str(uri), runner=run_shards_here)
     again = synthesize(job, str(uri), runner=run_shards_here)
     assert again.snapshot == first.snapshot
-    assert first.snapshot.rows + first.snapshot.rejected == job.plan.rows.num_rows
+    assert first.snapshot.rows + first.snapshot.rejected == job.plan.num_rows
     return first
 
 
@@ -156,6 +158,24 @@ def test_annotations_are_those_that_were_written(toy_annotations: str, toy_sourc
             read()
     with pytest.raises(UserError, match="holds source rows, annotation rows are needed: see --annotations"):
         open_annotations(toy_sources.market, flag="--annotations")
+
+
+def test_the_images_of_a_shard_are_opened_alone(toy_annotations: str) -> None:
+    dataset = open_dataset(toy_annotations)
+    images, whole = AnnotatedImages(dataset), Annotations(dataset)
+    digests = dataset.read(["image_sha256"]).column(0)
+    asked = pa.chunked_array([[*digests.to_pylist()[3:5], None, "f" * 64]], pa.string())
+    some = images.of(asked)
+    assert len(some) == 2 < len(whole)
+    for digest in asked.to_pylist()[:2]:
+        one, same = some.get(digest), whole.get(digest)
+        assert one is not None
+        assert same is not None
+        assert np.array_equal(one.keypoints, same.keypoints)
+        assert np.array_equal(one.mask, same.mask)
+    assert some.get("f" * 64) is None
+    assert images.holding(asked, "keypoints", "mask").tolist() == [True, True, False, False]
+    assert len(images.of(asked.slice(2))) == 0
 
 
 @pytest.mark.parametrize("side", ["height", "width"])

@@ -47,7 +47,7 @@ def test_a_passing_fault_is_tried_once_more(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_actor_does_the_same() -> None:
     worker = Worker(PassingError("the store is away"), times=1)
-    assert list(_Actor(lambda: worker).run(0, PLAN)) == [1, 1, 3]
+    assert list(_Actor(lambda: worker, lambda plan: plan).run(0, PLAN)) == [1, 1, 3]
 
 
 @pytest.mark.parametrize(("error", "tries"), [(PassingError("still away"), [0, 0]), (UserError("not yours"), [0])])

@@ -74,7 +74,7 @@ def test_synthesis_makes_nothing_of_another_image_and_counts_it(
     job = prepare_synthesis(source, None, trained("cyclegan"), settings, annotations_uri=None)
     made = synthesize(job, str(tmp_path / "set"), runner=run_shards_here)
     assert made.snapshot.reasons == reasons
-    assert made.snapshot.rows == job.plan.rows.num_rows - sum(reasons.values())
+    assert made.snapshot.rows == job.plan.num_rows - sum(reasons.values())
     rejects = made.rejects().to_pylist()
     assert {row["stage"] for row in rejects} == {"decode"}
     assert all(row["relative_path"] and row["source_sha256"] for row in rejects)

@@ -12,7 +12,7 @@ from pipeline.measures.images import (
     pose_error,
     structure_similarity,
     style_features,
-    style_shift,
+    style_shifts,
 )
 
 
@@ -32,6 +32,24 @@ def test_change_is_counted_inside_the_mask_only() -> None:
     assert masked_change(image, changed, np.zeros_like(mask)) is None
 
 
+@pytest.mark.parametrize("size", [(256, 128), (60, 36)])
+def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int]) -> None:
+    """Rows of one plan must be the same whichever version made them."""
+    height, width = size
+    source, generated = (cv2.resize(noise(seed), (width, height)) for seed in (3, 4))
+    mask = cv2.resize(noise(5), (width, height))[:, :, 0] > 128
+    difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
+    assert masked_change(source, generated, mask) == float(difference.mean() / 255.0)
+    slopes = []
+    for image in (source, generated):
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        both = [cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))]
+        slopes.append(np.stack(both, axis=-1)[mask].ravel())
+    first, second = slopes
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    assert structure_similarity(source, generated, mask) == float(first @ second / norm)
+
+
 def test_structure_survives_a_change_of_light_and_not_of_shape() -> None:
     image, mask = noise(1, 40, 200), np.ones((128, 64), bool)
     darker = (image * 0.5 + 20).astype(np.uint8)
@@ -45,18 +63,19 @@ def test_structure_survives_a_change_of_light_and_not_of_shape() -> None:
 
 
 def test_style_features_are_cielab() -> None:
-    white = style_features(np.full((8, 8, 3), 255, np.uint8))
+    both = np.stack([np.full((8, 8, 3), 255, np.uint8), np.full((8, 8, 3), (0, 0, 255), np.uint8)])
+    white, blue = style_features(both)
     assert white == pytest.approx([100, 0, 0, 0, 0, 0], abs=0.5)
-    blue = style_features(np.full((8, 8, 3), (0, 0, 255), np.uint8))
     assert blue[:3] == pytest.approx([32.3, 79.2, -107.9], abs=1.0)
 
 
 def test_style_shift_is_one_at_the_targets_centre_and_zero_where_it_began() -> None:
     target = StyleStatistics.of([noise(seed, 0, 80) for seed in range(20)])
-    source = noise(99, 120, 256)
-    assert style_shift(source, source, target) == 0.0
-    assert style_shift(source, noise(50, 0, 80), target) > 0.5
-    assert style_shift(noise(51, 0, 80), source, target) < 0
+    far, near, nearer = style_features(np.stack([noise(99, 120, 256), noise(51, 0, 80), noise(50, 0, 80)]))
+    unmoved, there, away = style_shifts(np.stack([far, far, near]), np.stack([far, nearer, far]), target)
+    assert unmoved == 0.0
+    assert there > 0.5
+    assert away < 0
     with pytest.raises(ValueError, match="at least one"):
         StyleStatistics.of([])
 

@@ -9,10 +9,10 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
-from pipeline.annotation.annotations import Annotations
+from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member, pair_name
-from pipeline.synthesis.plan import Person, select_people
+from pipeline.synthesis.people import People, Person, select_people
 from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     KINDS,
@@ -42,10 +42,10 @@ def generators(
     return GeneratorSet("runs/g", model(model.settings_model.model_validate(settings)), 64, 32, members, cameras)
 
 
-def people(count: int, cameras: int = 3) -> list[Person]:
-    return [
-        Person(f"{n:032x}", f"{n:064x}", f"{n % 4:04d}", n % cameras + 1, "train", "set", 0, n) for n in range(count)
-    ]
+def people(count: int, cameras: int = 3) -> People:
+    return People.of(
+        [Person(f"{n:032x}", f"{n:064x}", f"{n % 4:04d}", n % cameras + 1, "train", "set", 0, n) for n in range(count)]
+    )
 
 
 def pairs(*cameras: int) -> dict[str, Member]:
@@ -85,7 +85,7 @@ def test_cameras_that_no_generator_knows_are_refused() -> None:
     paired = PlanInputs("a", people(8, cameras=4), generators("pix2pix_cameras", (1,), one_way))
     assert [sample.content and sample.content.camera for sample in camera_styles(paired, CameraSettings())] == [2, 2]
     assert len(list(camera_styles(four, CameraSettings(source_cameras=[1, 2])))) == 4 * 2
-    nowhere = [Person("i", "d", "0001", None, "train", "set", 0, 0)]
+    nowhere = People.of([Person("i", "d", "0001", None, "train", "set", 0, 0)])
     with pytest.raises(UserError, match="no camera"):
         list(camera_styles(PlanInputs("a", nowhere, known), CameraSettings()))
 
@@ -100,8 +100,8 @@ def test_every_image_in_every_canonical_pose() -> None:
 
 @pytest.fixture
 def posed(toy_sources: ToySources, toy_annotations: str) -> PlanInputs:
-    found = select_people(open_dataset(toy_sources.market), PoseSettings())
-    annotations = Annotations(open_dataset(toy_annotations))
+    found = select_people(open_dataset(toy_sources.market), ["train"])
+    annotations = AnnotatedImages(open_dataset(toy_annotations))
     return PlanInputs(toy_sources.market, found, generators("pngan"), annotations)
 
 
@@ -128,10 +128,10 @@ def test_own_poses_come_last_and_too_many_are_refused(posed: PlanInputs) -> None
 
 
 def test_conditions_are_dealt_evenly() -> None:
-    samples = list(random_people(PlanInputs("a", (), generators("cgan", (2, 5, 6))), PeopleSettings(images=100)))
+    samples = list(random_people(PlanInputs("a", people(0), generators("cgan", (2, 5, 6))), PeopleSettings(images=100)))
     assert Counter(sample.target_camera for sample in samples) == {2: 34, 5: 33, 6: 33}
     assert [sample.draw for sample in samples] == list(range(100))
-    nobody = list(random_people(PlanInputs("a", (), generators("gan_lsro")), PeopleSettings(images=7)))
+    nobody = list(random_people(PlanInputs("a", people(0), generators("gan_lsro")), PeopleSettings(images=7)))
     assert len(nobody) == 7
     assert all((one.content, one.target_camera, one.pose_class) == (None, None, None) for one in nobody)
 

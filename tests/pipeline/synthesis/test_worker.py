@@ -37,11 +37,11 @@ def prepared(sources: ToySources, generator: str, **settings: object) -> Synthes
 def made(job: Synthesis, uri: Path, order: list[int] | None = None) -> Dataset:
     """Run the plan's shards in this process, in the given order."""
     footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
-    rows = {shard: part.num_rows for shard, part in job.plan.shards.items()}
+    rows = job.plan.shard_rows
     run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer)
-    worker = SynthesisWorker(job.inputs, job.plan, job.settings, run.sink)
+    worker = SynthesisWorker(job.inputs, job.plan.head, job.settings, run.sink)
     for shard in order or run.pending():
-        assert sum(worker.run(shard, job.plan.shards[shard])) == job.plan.shards[shard].num_rows
+        assert sum(worker.run(shard, job.plan.shards[shard].table())) == rows[shard]
     run.close()
     return open_dataset(str(uri))
 
@@ -153,7 +153,7 @@ def test_dry_run_tells_samples_and_shards_and_writes_nothing(
     job = prepared(toy_sources, untrained_generator)
     lines = job.dry_run_lines()
     assert not list(tmp_path.iterdir())
-    assert any(line.startswith(f"samples: {job.plan.rows.num_rows} ") for line in lines)
+    assert any(line.startswith(f"samples: {job.plan.num_rows} ") for line in lines)
     assert any(line.startswith(f"shards: {len(job.plan.shards)} ") for line in lines)
 
 

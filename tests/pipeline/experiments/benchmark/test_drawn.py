@@ -18,7 +18,7 @@ from pipeline.experiments.benchmark.gaps import DOMAINS, FEW_IMAGES, POSES, TWO_
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.sets import load_sets
 from pipeline.sources.toyworld.again import NEWCOMERS
-from pipeline.synthesis.plan import Person
+from pipeline.synthesis.people import Person
 from tests.conftest import ToySources
 
 PEOPLE = [

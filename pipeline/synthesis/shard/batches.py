@@ -1,0 +1,58 @@
+"""One batch of a shard on its way from plan rows to finished rows: what each stage adds; what became of the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from manifests.format.soft_labels import LabelColumns
+from pipeline.annotation.annotations import reject_row
+from pipeline.common.images import ImageError
+from pipeline.generators.trained import Making
+from pipeline.synthesis.row_inputs import View
+from pipeline.training.data import Columns
+
+
+@dataclass
+class Batch:
+    """Rows of a plan; all but ``plan`` and ``rejects`` is of those that nothing was wrong with so far."""
+
+    plan: pa.Table
+    views: list[View]
+    places: list[int]
+    """The rows of ``views`` in ``plan``."""
+    rejects: list[dict[str, Any]]
+    """All others, as rows of the table of rejects."""
+    columns: Columns = field(default_factory=dict)
+    """What the generator reads."""
+    making: Making | None = None
+    """The generator's answer, on its way; None where there is nothing to ask it for."""
+    images: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+    """What it made, (N, H, W, 3)."""
+    labels: LabelColumns = field(default_factory=dict)
+    found: NDArray[np.float32] | None = None
+    """Keypoints (N, 17, 3) on ``images``, where a score asks for them."""
+
+    @property
+    def rows(self) -> pa.Table:
+        """The plan of ``views``."""
+        return (
+            self.plan if len(self.places) == self.plan.num_rows else self.plan.take(pa.array(self.places, pa.int64()))
+        )
+
+    def take(self, error: ImageError) -> None:
+        """Set ``images``; the rows whose pixels are not finite are rejected by ``error``."""
+        if self.making is None:
+            return
+        images, finite = self.making.result()
+        if not finite.all():
+            for view in compress(self.views, ~finite):
+                self.rejects.append(reject_row(view.source, view.plan["sample_id"], "generate", error))
+            images, self.columns = images[finite], {name: column[finite] for name, column in self.columns.items()}
+            self.views, self.places = list(compress(self.views, finite)), list(compress(self.places, finite))
+        self.images, self.making = images, None

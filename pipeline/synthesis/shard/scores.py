@@ -1,0 +1,76 @@
+"""Scores of a batch of generated images, column by column, and what they decide: which rows are not worth writing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from manifests.format.schema import QUALITY, QUALITY_SCORES
+from pipeline.common.images import ImageError
+from pipeline.measures.images import (
+    StyleStatistics,
+    masked_change,
+    pose_error,
+    structure_similarity,
+    style_features,
+    style_shifts,
+)
+from pipeline.synthesis.gates import rejected_by
+from pipeline.synthesis.shard.batches import Batch
+
+Scores = dict[str, list[float | None]]
+"""By name, one for each row; None where it cannot be told."""
+Styles = Mapping[int | None, StyleStatistics]
+
+
+def score(batch: Batch, styles: Styles) -> Scores:
+    """Quality of generated images against the views that they were made from.
+
+    Pixels are compared in place, so a person in another pose than the source's gets none of these scores. ``styles``
+    are those of target domains, by target camera.
+    """
+    none: list[float | None] = [None] * len(batch.views)
+    names = ("foreground_change", "foreground_fidelity", "background_change", "style_shift", "pose_error")
+    scores: Scores = {name: none.copy() for name in names}
+    for row, (view, image) in enumerate(zip(batch.views, batch.images, strict=True)):
+        if view.image is not None and view.pose is None and view.mask is not None:
+            scores["foreground_change"][row] = masked_change(view.image, image, view.mask)
+            scores["foreground_fidelity"][row] = structure_similarity(view.image, image, view.mask)
+            scores["background_change"][row] = masked_change(view.image, image, ~view.mask)
+        if batch.found is not None and view.pose is not None:
+            scores["pose_error"][row] = pose_error(view.pose.keypoints, batch.found[row], image.shape[0])
+    for camera, style in styles.items():
+        _score_styles(batch, camera, style, scores["style_shift"])
+    return scores
+
+
+def _score_styles(batch: Batch, camera: int | None, style: StyleStatistics, shifts: list[float | None]) -> None:
+    """How much nearer to ``style`` the images came that were to have the style of ``camera``."""
+    asked = [
+        row
+        for row, view in enumerate(batch.views)
+        if view.plan["target_camera"] == camera and view.image is not None and view.pose is None
+    ]
+    if asked:
+        every = len(asked) == len(batch.views)  # which need not be copied
+        sources, made = (
+            style_features(images if every else images[asked]) for images in (batch.columns["source"], batch.images)
+        )
+        for row, shift in zip(asked, style_shifts(sources, made, style).tolist(), strict=True):
+            shifts[row] = shift
+
+
+def quality(scores: Scores, rows: int) -> pa.StructArray:
+    """The column of that name; scores that come later are null."""
+    known = {name: pa.array(values, pa.float32()) for name, values in scores.items() if name in QUALITY_SCORES}
+    later = pa.nulls(rows, pa.float32())
+    return pa.StructArray.from_arrays([known.get(one.name, later) for one in QUALITY], fields=list(QUALITY))
+
+
+def condemned(conditions: Sequence[str], scores: Scores, rows: int) -> list[ImageError | None]:
+    """Why each of ``rows`` rows is to be rejected by its scores; None where it is not."""
+    if not conditions:
+        return [None] * rows
+    reasons = (rejected_by(conditions, {name: values[row] for name, values in scores.items()}) for row in range(rows))
+    return [None if reason is None else ImageError("low_quality", reason) for reason in reasons]
