@@ -247,12 +247,14 @@ def _build(state: Mapping[str, Tensor], path: Path) -> tuple[Any, bool]:
 
     official = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
     builders: dict[int, Callable[[], Any]] = {width: sam_model_registry[name] for width, name in official.items()}
-    builders[WIDTH] = build_sam_tiny
-    width = int(first.shape[0])
-    if width not in builders:
-        raise UserError(f"{path}: no Segment Anything model has an encoder of width {width}; known: {sorted(builders)}")
+    width, known = int(first.shape[0]), sorted([*builders, WIDTH])
+    if width not in known:
+        raise UserError(f"{path}: no Segment Anything model has an encoder of width {width}; known: {known}")
+    if width == WIDTH:  # drawing its weights takes less than what "meta" imports: PyTorch's compiler, 1.7 s of CPU
+        with torch.random.fork_rng(devices=()):
+            return build_sam_tiny(), False
     with torch.device("meta"):  # no time and memory for weights that the checkpoint replaces
-        return builders[width](), width != WIDTH
+        return builders[width](), True
 
 
 def _refuse_holes(model: Any, state: Mapping[str, Tensor], path: Path) -> None:

@@ -10,18 +10,16 @@ and leaves neither a stand-in nor an import hook behind: other code that imports
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import importlib.util
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 from manifests.errors import UserError
+from pipeline.annotation.stand_ins import standing_in
 
 _INSTALL = "pip install --no-deps mmpose==1.3.2"
 _STAND_INS = frozenset(
@@ -42,43 +40,6 @@ _STAND_INS = frozenset(
     }
 )
 _lock = threading.Lock()
-
-
-class _Missing(type):
-    """Type of the stand-in classes: they can be named, subclassed and annotated with, never made."""
-
-    def __call__(cls, *_: Any, **__: Any) -> Any:
-        raise RuntimeError(f"{cls.__module__}.{cls.__qualname__} is not loaded; top-down models need none of it")
-
-
-class _StandIn(ModuleType):
-    """A module that holds any name, each a class that refuses to be called."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.__path__ = []  # a package, so that submodules are looked for
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        missing = _Missing(name, (), {"__module__": self.__name__})
-        setattr(self, name, missing)
-        return missing
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands first in ``sys.meta_path``: several of the modules are installed. Those imported before stay."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(fullname, self) if fullname in _STAND_INS else None
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _StandIn(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run: names appear when they are asked for."""
 
 
 def check_mmpose() -> None:
@@ -103,7 +64,7 @@ def import_mmpose() -> ModuleType:
     check_mmpose()
     with _lock:
         if "mmpose.models" not in sys.modules:
-            with _stand_ins():
+            with standing_in(_STAND_INS):
                 importlib.import_module("mmpose.models")
             _silence()
     return importlib.import_module("mmpose")
@@ -121,18 +82,3 @@ def _silence() -> None:
     # CSPNeXt of mmpose 1.3 says it at its first forward pass, and nothing about it can be changed here.
     said = r"`torch\.cuda\.amp\.autocast\(.*\)` is deprecated"
     warnings.filterwarnings("ignore", message=said, category=FutureWarning, module=r"mmpose\.")
-
-
-@contextmanager
-def _stand_ins() -> Iterator[None]:
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
-        for name in [name for name, module in sys.modules.items() if isinstance(module, _StandIn)]:
-            del sys.modules[name]
-            parent, _, child = name.rpartition(".")
-            if parent in sys.modules and isinstance(vars(sys.modules[parent]).get(child), _StandIn):
-                delattr(sys.modules[parent], child)

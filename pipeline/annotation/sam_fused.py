@@ -6,9 +6,14 @@ each for a global layer of ViT-B), and its norm over channels in seven passes.
 
 from __future__ import annotations
 
-from segment_anything.modeling import common, image_encoder, transformer
 from torch import Tensor, einsum, nn
 from torch.nn import functional
+
+from pipeline.annotation.stand_ins import standing_in
+
+# Its two unused modules would import all of torchvision and PyTorch's compiler: 1.8 s of CPU.
+with standing_in(frozenset({"segment_anything.predictor", "segment_anything.automatic_mask_generator"})):
+    from segment_anything.modeling import common, image_encoder, transformer
 
 
 class _EncoderAttention(image_encoder.Attention):

@@ -60,12 +60,13 @@ def people(count: int, height: int = 128, width: int = 64) -> Any:
 
 
 def test_the_import_leaves_no_stand_in_behind() -> None:
-    from pipeline.annotation.mmpose_import import _StandIn, import_mmpose
+    from pipeline.annotation.mmpose_import import import_mmpose
+    from pipeline.annotation.stand_ins import _StandIn
 
     hooks = [type(finder).__module__ for finder in sys.meta_path]
     assert import_mmpose().__version__.startswith("1.3")
-    assert [type(finder).__module__ for finder in sys.meta_path if "mmpose_import" in type(finder).__module__] == []
-    assert "pipeline.annotation.mmpose_import" not in hooks
+    assert [type(finder).__module__ for finder in sys.meta_path if "stand_ins" in type(finder).__module__] == []
+    assert "pipeline.annotation.stand_ins" not in hooks
     assert [name for name, module in sys.modules.items() if isinstance(module, _StandIn)] == []
     with pytest.raises(ImportError):
         __import__("mmdet")
