@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -25,15 +26,17 @@ def _stop_when_begun(folder: Path) -> None:
         raise Stopped
 
 
-def _quotient(a: int, b: int) -> tuple[int, bool]:
-    return a // b, "__mp_main__" in sys.modules
-
-
-def test_each_call_has_its_result_and_the_program_that_asks_is_not_run_again() -> None:
-    main = sys.modules["__main__"]
-    with spawned(_quotient, [(7, 2), (9, 4)], 1) as futures:
-        assert [future.result() for future in futures] == [(3, False), (2, False)]
-    assert sys.modules["__main__"] is main
+def test_each_call_has_its_result_and_the_program_that_asks_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, ran = ModuleType("__main__"), tmp_path / "ran"
+    program.__file__ = str(tmp_path / "program.py")
+    Path(program.__file__).write_text(f"open({str(ran)!r}, 'w')\n")
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    with spawned(divmod, [(7, 2), (9, 4)], 1) as futures:
+        assert [future.result() for future in futures] == [(3, 1), (2, 1)]
+    assert sys.modules["__main__"] is program
+    assert not ran.exists()
 
 
 def test_a_stop_does_not_wait_for_calls_that_last(tmp_path: Path) -> None:
