@@ -3,8 +3,8 @@
 ``mmpose.models`` imports two heads that want mmcv's compiled operators and mmdet, which are not installed; for
 helpers of training, all of its data sets and metrics, with SciPy's statistics; and by mmengine PyTorch's sharded
 training. A top-down estimator runs none of them, and without them the import takes a sixth of the time (1.9 s of CPU
-to 0.3). `import_mmpose` lets those imports succeed with stand-ins that refuse, by name, as soon as one is called,
-and leaves neither a stand-in nor an import hook behind: other code that imports such a module gets the true one.
+to 0.3). `import_mmpose` lets those imports succeed with stand-ins (`pipeline.annotation.stand_ins`) and leaves neither
+a stand-in nor an import hook behind: other code that imports such a module gets the true one.
 """
 
 from __future__ import annotations

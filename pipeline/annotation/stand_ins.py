@@ -1,7 +1,12 @@
-"""Imports of a large package without the parts that go unused: those are stood in for while it is imported."""
+"""Imports of a large package without the parts that go unused: those are stood in for while it is imported.
+
+Who shares the process may use them all the same: a stand-in that is called, or asked for more than its name, sends on
+to the true one, which is imported then.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -13,7 +18,8 @@ from typing import Any
 
 @contextmanager
 def standing_in(names: frozenset[str]) -> Iterator[None]:
-    """Imports of the modules ``names`` succeed in the block, as stand-ins whose classes refuse, by name, to be called.
+    """Imports of the modules ``names`` succeed in the block, as stand-ins; those that are not installed refuse, by
+    name, to be used.
 
     Neither a stand-in nor an import hook is left behind; modules that were imported before are not touched.
     """
@@ -31,14 +37,39 @@ def standing_in(names: frozenset[str]) -> Iterator[None]:
 
 
 class _Missing(type):
-    """Type of the stand-in classes: they can be named, subclassed and annotated with, never made."""
+    """Type of the stand-in classes: they can be named, subclassed and annotated with; the rest is the true one's."""
 
-    def __call__(cls, *_: Any, **__: Any) -> Any:
-        raise RuntimeError(f"{cls.__module__}.{cls.__qualname__} is not loaded: it was not expected to be needed")
+    def __call__(cls, *arguments: Any, **named: Any) -> Any:
+        return _true(cls)(*arguments, **named)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_true(cls), name)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        # Nobody has an instance of what was never imported.
+        true = getattr(sys.modules.get(cls.__module__), cls.__name__, cls)
+        return isinstance(true, type) and true is not cls and isinstance(instance, true)
+
+
+def _true(cls: type) -> Any:
+    """What ``cls`` stands in for.
+
+    Raises:
+        RuntimeError: its module is not installed, has no such name, or is still stood in for.
+    """
+    try:
+        true = getattr(importlib.import_module(cls.__module__), cls.__name__)
+    except (ImportError, AttributeError) as error:
+        raise RuntimeError(f"{cls.__module__}.{cls.__qualname__} was not expected to be needed: {error}") from error
+    if true is cls:
+        raise RuntimeError(f"{cls.__module__}.{cls.__qualname__} is asked for while its package is imported without it")
+    return true
 
 
 class _StandIn(ModuleType):
-    """A module that holds any name, each a class that refuses to be called."""
+    """A module that holds any name, each a class that stands in for what has it in the true module."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
