@@ -22,7 +22,6 @@ from torch import Tensor
 
 from manifests.errors import UserError, one_line
 from manifests.format.skeleton import KEYPOINTS, LEAST_SCORE
-from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import WIDTH, build_sam_tiny
 from pipeline.checkpoints import CHECKPOINTS, file_sha256, load_state, resolve
 from pipeline.common.images import BoolMask, RgbImage, resize
@@ -214,6 +213,9 @@ def load_segmenter(name_or_path: str | Path, device: str = "cpu") -> Segmenter:
     Raises:
         UserError: not to be had, wrong digest, or no Segment Anything checkpoint.
     """
+    # Not before masks are asked for; and before segment_anything, whose unused half it leaves out.
+    from pipeline.annotation.sam_fused import fuse
+
     path = resolve(name_or_path)
     state = load_state(path)
     model, official = _build(state, path)
