@@ -195,7 +195,7 @@ def check_terms(plain: Batch, ours: dict[str, Tensor]) -> None:
     for name in plain.keys() | ours.keys():
         if name not in plain or name not in ours:
             raise UserError(f"the term {name} is of one of the two trainings alone")
-        one, other = float(plain[name]), float(ours[name])
+        one, other = float(plain[name]), float(ours[name].detach())
         if abs(one - other) > LARGEST_DIFFERENCE * abs(other):
             raise UserError(f"the term {name} is {one:.6g} in the plain step and {other:.6g} in ours")
 

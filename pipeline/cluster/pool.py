@@ -129,7 +129,7 @@ def _as_user_error(error: Any, stage: str) -> UserError:
 class _Actor:
     """Makes its worker once, in a method and not in `__init__`: what goes wrong then arrives as it was said."""
 
-    def __init__(self, build_worker: Callable[[], ShardWorker], rows_of: Callable[[Any], pa.Table] = _as_it_is) -> None:
+    def __init__(self, build_worker: Callable[[], ShardWorker], rows_of: Callable[[Any], pa.Table]) -> None:
         self.build_worker, self.rows_of = build_worker, rows_of
         self.worker: ShardWorker | None = None
 
