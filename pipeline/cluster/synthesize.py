@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.soft_labels import ClassMap
@@ -26,6 +27,8 @@ from pipeline.common.environment import environment
 from pipeline.common.images import encode, resize
 from pipeline.common.precision import resolve_precision
 from pipeline.common.progress import Progress
+from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions_trial import ConvolutionsTrial
 from pipeline.generators.networks.unet import sides_divide_by
 from pipeline.generators.recipes.pix2pix import Pix2Pix
 from pipeline.generators.trained_set import GeneratorSet, open_generators
@@ -49,6 +52,7 @@ from pipeline.synthesis.row_inputs import check_draws
 from pipeline.synthesis.target_styles import measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
 
+TRIAL_IMAGES = 4
 SIZE_IMAGES = 32
 
 
@@ -122,6 +126,7 @@ def prepare_synthesis(
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
     from_annotations = AnnotatedImages(annotations) if annotations and isinstance(settings, PoseSettings) else None
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
+    settings = _with_convolutions(settings, generators, samples.count, inputs, source)
     terms = _terms(generators, settings, target, request.teacher_sha256)
     plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
     if not plan.num_rows:
@@ -187,6 +192,26 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str
             "label_rule": settings.label_rule or generators.recipe.label_rule,
         }
     )
+
+
+def _with_convolutions(
+    settings: SynthesisSettings, generators: GeneratorSet, rows: int, inputs: SynthesisInputs, source: Dataset
+) -> SynthesisSettings:
+    """``settings`` that say how convolutions are computed, for so many ``rows``."""
+    if settings.convolutions != "auto":
+        return settings
+    chosen: Convolutions = "channels_last"
+    if inputs.device == "cpu":
+        size, arithmetic = settings.size(generators), (settings.precision, settings.batch_size)
+        trial = ConvolutionsTrial(generators, size, *arithmetic, inputs.threads)
+        chosen = trial.choose(rows, lambda: _some_images(source, size))
+    return settings.model_copy(update={"convolutions": chosen})
+
+
+def _some_images(source: Dataset, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(N, H, W, 3), of ``size`` (height, width); black where none can be read."""
+    images = [resize(image, *size) for image in spread_images(source, TRIAL_IMAGES)]
+    return np.stack(images or [np.zeros((*size, 3), np.uint8)])
 
 
 def synthesize(

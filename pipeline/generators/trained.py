@@ -23,6 +23,7 @@ from pipeline.common.finite import NotFiniteError
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.tensors import are_finite, clipped, to_batch
 from pipeline.common.transfers import Download
+from pipeline.generators.convolutions import Convolutions, arrange
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
 
@@ -48,7 +49,7 @@ class Making:
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator on one device, in one precision, with one batch shape for ever."""
+    """A generator on one device, in one precision, with one way of computing for ever."""
 
     name: str
     recipe: str
@@ -61,6 +62,8 @@ class Generator:
     """The size it was trained at; it takes any size divisible by 4."""
     precision: str
     batch_size: int
+    convolutions: Convolutions
+    """How they are computed; never ``auto``."""
     _recipe: Recipe
     _network: nn.Module
     _device: torch.device
@@ -69,6 +72,11 @@ class Generator:
     def inputs(self) -> tuple[str, ...]:
         """Names of the columns that `generate` reads."""
         return self._recipe.inputs
+
+    @property
+    def at_a_time(self) -> int:
+        """How many rows the network sees together."""
+        return self.batch_size if self.convolutions == "channels_last" else 1
 
     def translate(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(N, H, W, 3) uint8 RGB -> the same shape, restyled; for recipes that read nothing but the source image."""
@@ -95,7 +103,7 @@ class Generator:
 
         Images and drawings are (N, H, W, 3) uint8, masks (N, H, W) bool, conditions (N,) int64, noise (N, D) float32.
         A recipe that draws by a row's own ``seed`` (N,) int64 takes the rows' numbers where there is none.
-        The network always sees ``batch_size`` rows (the last batch is filled up), so that the libraries below
+        The network always sees `at_a_time` rows (the last batch is filled up), so that the libraries below
         choose the same arithmetic however a caller cuts the work.
 
         Raises:
@@ -121,19 +129,24 @@ class Generator:
             raise ValueError(f"columns of different lengths: {sorted(rows)}")
         count = rows.pop()
         parts = [
-            self._batch({name: column[start : start + self.batch_size] for name, column in used.items()})
-            for start in range(0, count, self.batch_size)
+            self._batch({name: column[start : start + self.at_a_time] for name, column in used.items()})
+            for start in range(0, count, self.at_a_time)
         ]
         return Making(parts, self._nothing(used))
 
     def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[Download, Download]:
-        filled = {name: _filled(column, self.batch_size) for name, column in part.items()}
-        dtype = getattr(torch, self.precision)
+        filled = {name: _filled(column, self.at_a_time) for name, column in part.items()}
         with torch.inference_mode():
-            batch = to_batch(filled, self._device)
-            batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
+            batch = {name: self._as_read(column) for name, column in to_batch(filled, self._device).items()}
             made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
             return Download(clipped(made)), Download(are_finite(made))
+
+    def _as_read(self, column: Tensor) -> Tensor:
+        """In the network's precision and layout."""
+        if not column.is_floating_point():
+            return column
+        made = column.to(getattr(torch, self.precision))
+        return made if self.convolutions == "channels_last" else made.contiguous()
 
     def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]
@@ -194,9 +207,10 @@ def load_generator(
     precision: Precision = "auto",
     batch_size: int = 32,
     own_recipe: type[Recipe] | None = None,
+    convolutions: Convolutions = "auto",
 ) -> Generator:
     """A shipped generator by name, a file, or the output folder of a training; of ``own_recipe`` where it is one that
-    the table of recipes does not list.
+    the table of recipes does not list. ``convolutions`` by themselves are what is usually fast on such a device.
 
     Raises:
         UserError: not found, wrong digest, or no generator of a recipe known here.
@@ -206,7 +220,7 @@ def load_generator(
     recipe, size = read_recipe(path, own_recipe)
     network = load_network(path, lambda: recipe.build_generator(size))
     dtype = resolve_precision(precision, device)
-    network = network.to(device, dtype).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    network = network.to(device, dtype).eval().requires_grad_(False)
     return Generator(
         name=str(name_or_path) if not given.exists() else path.stem,
         recipe=recipe.name,
@@ -216,6 +230,7 @@ def load_generator(
         width=size[1],
         precision=str(dtype).removeprefix("torch."),
         batch_size=batch_size,
+        convolutions=arrange(network, convolutions),
         _recipe=recipe,
         _network=network,
         _device=torch.device(device),

@@ -18,6 +18,7 @@ from manifests.errors import UserError
 from pipeline.checkpoints import file_sha256, resolve
 from pipeline.checkpoints.network_files import check_fits
 from pipeline.common.precision import Precision
+from pipeline.generators.convolutions import Convolutions
 from pipeline.generators.recipes.base import Camera, Recipe
 from pipeline.generators.trained import FILE_NAME, Generator, load_generator, read_recipe
 
@@ -85,14 +86,16 @@ class GeneratorSet:
         """Whether each ordered pair of cameras has its own generator."""
         return SINGLE not in self.members
 
-    def load(self, member: str, device: str, precision: Precision, batch_size: int) -> Generator:
+    def load(
+        self, member: str, device: str, precision: Precision, batch_size: int, convolutions: Convolutions = "auto"
+    ) -> Generator:
         """One member, ready to run.
 
         Raises:
             UserError: its file is gone, or is not the one that the set names.
         """
         entry = self.members[member]
-        generator = load_generator(entry.path, device, precision, batch_size)
+        generator = load_generator(entry.path, device, precision, batch_size, convolutions=convolutions)
         _check_digest(entry.path, generator.sha256, entry.sha256)
         return generator
 

@@ -27,13 +27,14 @@ from pipeline.common.lazily import Lazily
 from pipeline.common.precision import Precision
 from pipeline.common.progress import Progress
 from pipeline.common.settings import Advanced, Input, Output
+from pipeline.generators.convolutions import Convolutions
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.sources.files import Split
 from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 from pipeline.synthesis.samples import AT_A_TIME, Naming, Samples, id_parts, nullable, sorted_numbers
 
-RECIPE_VERSION = "1.1"
+RECIPE_VERSION = "1.2"
 """Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
 
 
@@ -47,6 +48,12 @@ class SynthesisSettings(LabelSettings):
         1000, ge=1, description="rows in a shard: the unit of commit and of resume"
     )
     batch_size: Advanced[int] = Field(16, ge=1, description="images in a generator's batch; its shape never changes")
+    convolutions: Advanced[Convolutions] = Field(
+        "auto",
+        description="how a generator computes them: channels_last (whole batches), planar (an image at a time) or "
+        "winograd (as planar, residual blocks with fewer multiplications); auto: what a short trial finds fastest on "
+        "this processor, where 2,000 rows or more are to be made",
+    )
     height: int | None = Field(
         None,
         ge=16,

@@ -100,8 +100,8 @@ class SynthesisWorker:
         if self._loaded is None or self._loaded[0] != member:
             self._loaded = None
             settings = self.settings
-            loaded = self.inputs.generators.load(member, self.inputs.device, settings.precision, settings.batch_size)
-            self._loaded = member, loaded
+            arithmetic = settings.precision, settings.batch_size, settings.convolutions
+            self._loaded = member, self.inputs.generators.load(member, self.inputs.device, *arithmetic)
         return self._loaded[1]
 
     @cached_property

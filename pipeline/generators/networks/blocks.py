@@ -22,6 +22,8 @@ class InstanceNorm(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
+        if len(images) == 1 and images.is_contiguous(memory_format=torch.channels_last) and not images.requires_grad:
+            return F.batch_norm(images, None, None, training=True)  # of one image it is the same
         # A group norm of one channel a group is the same arithmetic. On a CPU its planar kernel is several times
         # faster than the channels-last one, and than instance_norm, which leaves its output planar anyway.
         planar = images.contiguous()

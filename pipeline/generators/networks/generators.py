@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,11 @@ class ResidualBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         summed: Tensor = features + self.layers(features)
         return summed
+
+    def halves(self) -> tuple[tuple[nn.Conv2d, nn.Module], tuple[nn.Conv2d, nn.Module]]:
+        """Each convolution and its norm."""
+        _, first, first_norm, _, _, second, second_norm = self.layers
+        return (cast(nn.Conv2d, first), first_norm), (cast(nn.Conv2d, second), second_norm)
 
 
 class ResnetGenerator(nn.Module):

@@ -52,6 +52,11 @@ class _Residual(nn.Module):
         made: Tensor = images + self.second(self.first(images, camera), camera)
         return made
 
+    def halves(self) -> tuple[tuple[nn.Conv2d, nn.Module], tuple[nn.Conv2d, nn.Module]]:
+        """Each convolution and its norm."""
+        first, second = (cast(nn.Sequential, half.convolution)[1] for half in (self.first, self.second))
+        return (cast(nn.Conv2d, first), self.first.norm), (cast(nn.Conv2d, second), self.second.norm)
+
 
 class CameraGenerator(nn.Module):
     """(N, 3, H, W) in [-1, 1] and the asked cameras' indices (N,) -> (N, 3, H, W) in [-1, 1].

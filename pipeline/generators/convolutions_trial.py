@@ -1,0 +1,134 @@
+"""The short trial that finds how this machine computes a generator's convolutions fastest.
+
+Layout and arithmetic each decide about a third of a residual generator's speed on a processor, and which pays depends
+on the processor, the size and width of the network and the precision. So it is tried, once a machine; what was found
+stands in the settings of the plan, where all of its workers and a rerun read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from manifests.common.json_text import json_text, write_json
+from pipeline.checkpoints import cache_folder
+from pipeline.common.devices import threads_kept
+from pipeline.common.environment import environment
+from pipeline.common.precision import Precision
+from pipeline.generators.convolutions import Convolutions, is_residual, untried
+from pipeline.generators.trained import Generator
+from pipeline.generators.trained_set import GeneratorSet
+
+LEAST_ROWS = 2_000
+"""For fewer a trial costs about as much as it saves."""
+LEAST_PSNR = 42.0
+"""In dB, of a picture against the same generator's in float32: what is further off is not worth its speed."""
+_ENOUGH_SECONDS = 1.0
+Pictures = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ConvolutionsTrial:
+    """What is asked: of these generators, the first of which stands for all, at this size, precision and batch."""
+
+    generators: GeneratorSet
+    size: tuple[int, int]
+    precision: Precision
+    batch_size: int
+    threads: int
+    """Of a worker."""
+
+    def choose(self, rows: int, pictures: Callable[[], Pictures]) -> Convolutions:
+        """For ``rows`` images to be made; ``pictures`` (N, H, W, 3) at this size are what they are like.
+
+        Tried where there are `LEAST_ROWS` and the network has residual blocks. The answer is kept beside the fetched
+        checkpoints and holds as long as libraries and processor are the same.
+        """
+        with torch.device("meta"):
+            network = self.generators.recipe.build_generator(self.size)
+        if rows < LEAST_ROWS or not is_residual(network):
+            return untried(network)
+        with threads_kept():
+            torch.set_num_threads(self.threads)
+            return _remembered(self._question(), lambda: self.rates(pictures()))
+
+    def rates(self, pictures: Pictures) -> dict[Convolutions, float]:
+        """Images a second by what was tried; without what keeps not within `LEAST_PSNR`."""
+        found: dict[Convolutions, float] = {}
+        for convolutions in _ANSWERS:
+            generator = self._load(convolutions, self.precision)
+            if convolutions != "winograd" or self._likeness(generator, pictures) >= LEAST_PSNR:
+                batch = np.resize(pictures, (generator.at_a_time, *pictures.shape[1:]))
+                found[convolutions] = round(images_a_second(generator, _columns(generator, batch)), 2)
+        return found
+
+    def _likeness(self, generator: Generator, pictures: Pictures) -> float:
+        """PSNR in dB of what ``generator`` makes of ``pictures`` against plain float32, of the one furthest off."""
+        exact = self._load("planar", "float32")
+        made, expected = (one.generate(_columns(one, pictures)) for one in (generator, exact))
+        error = ((made.astype(np.float64) - expected) ** 2).mean(axis=(1, 2, 3)).max()
+        return 10 * float(np.log10(255**2 / max(error, 1e-12)))
+
+    def _load(self, convolutions: Convolutions, precision: Precision) -> Generator:
+        return self.generators.load(self._member, "cpu", precision, self.batch_size, convolutions)
+
+    @property
+    def _member(self) -> str:
+        return next(iter(self.generators.members))
+
+    def _question(self) -> dict[str, Any]:
+        return {
+            "environment": environment("cpu", self.threads)["fingerprint"],
+            "generator": self.generators.members[self._member].sha256,
+            "size": self.size,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+        }
+
+
+_ANSWERS: tuple[Convolutions, ...] = tuple(one for one in get_args(Convolutions) if one != "auto")
+
+
+def _remembered(question: Mapping[str, Any], rates: Callable[[], Mapping[Convolutions, float]]) -> Convolutions:
+    """The answer to ``question`` that lies here, or the fastest of the ``rates``, which is put there."""
+    digest = hashlib.sha256(json_text(question, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder().parent / "trials" / f"convolutions-{digest}.json"
+    try:
+        kept = json.loads(path.read_bytes())["fastest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        kept = None
+    if kept in _ANSWERS:
+        return kept
+    tried = rates()
+    fastest: Convolutions = max(tried, key=tried.__getitem__)
+    told = ", ".join(f"{name} {rate:g}" for name, rate in tried.items())
+    print(f"convolutions: {fastest} ({told} images a second in a trial)", flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"fastest": fastest, "images_a_second": tried, "question": question})
+    return fastest
+
+
+def images_a_second(generator: Generator, columns: Mapping[str, NDArray[Any]]) -> float:
+    """Of the fastest of several batches; the first, in which libraries prepare themselves, does not count."""
+    rows = len(next(iter(columns.values())))
+    generator.attempt(columns)
+    seconds: list[float] = []
+    while sum(seconds) < _ENOUGH_SECONDS or len(seconds) < 2:
+        started = time.perf_counter()
+        generator.attempt(columns)
+        seconds.append(time.perf_counter() - started)
+    return rows / min(seconds)
+
+
+def _columns(generator: Generator, pictures: Pictures) -> dict[str, NDArray[Any]]:
+    """What a generator of residual blocks reads: pictures, and numbers of cameras."""
+    numbers = np.zeros(len(pictures), np.int64)
+    return {name: pictures if name in {"source", "skeleton"} else numbers for name in generator.inputs}

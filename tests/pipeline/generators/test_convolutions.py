@@ -1,0 +1,125 @@
+"""How convolutions are computed: rows stay functions of themselves, and what is chosen is chosen once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pipeline.generators import convolutions_trial
+from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions_trial import LEAST_ROWS, ConvolutionsTrial
+from pipeline.generators.networks.blocks import initialize
+from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings
+from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
+from pipeline.generators.trained import Generator, load_generator, save_generator
+from pipeline.generators.trained_set import open_generators
+
+SIZE = 32, 16
+WAYS: tuple[Convolutions, ...] = ("channels_last", "planar", "winograd")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator as wide as trunks are worth it."""
+    recipe = PTGAN(PTGANSettings(ngf=24, blocks=2, ndf=8))
+    network = initialize(recipe.build_generator(SIZE), torch.Generator().manual_seed(3), deviation=0.1)
+    output = tmp_path_factory.mktemp("generator")
+    save_generator(output / "generator.safetensors", network, recipe, *SIZE)
+    return output
+
+
+@pytest.fixture
+def pictures() -> NDArray[np.uint8]:
+    return np.random.Generator(np.random.Philox(0)).integers(0, 256, (5, *SIZE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_row_depends_on_itself_alone(folder: Path, pictures: NDArray[np.uint8], way: Convolutions) -> None:
+    generator = load_generator(folder, precision="float32", batch_size=4, convolutions=way)
+    assert (generator.convolutions, generator.at_a_time) == (way, 4 if way == "channels_last" else 1)
+    together = generator.translate(pictures)
+    alone = [generator.translate(pictures[row : row + 1]) for row in range(len(pictures))]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+
+
+def test_all_ways_make_the_same_pictures(folder: Path, pictures: NDArray[np.uint8]) -> None:
+    made = [load_generator(folder, precision="float32", convolutions=way).translate(pictures) for way in WAYS]
+    assert made[0].std() > 20
+    for other in made[1:]:
+        assert np.abs(made[0].astype(int) - other).max() <= 1, "rounded to the other side"
+
+
+def test_untried_a_residual_generator_sees_one_image_at_a_time(folder: Path, tmp_path: Path) -> None:
+    assert load_generator(folder).convolutions == "planar"
+    recipe = GanLsro(GanLsroSettings(ngf=8, ndf=8))
+    save_generator(tmp_path / "generator.safetensors", recipe.build_generator(SIZE), recipe, *SIZE)
+    assert load_generator(tmp_path).convolutions == "channels_last"
+
+
+@pytest.fixture
+def choose(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Convolutions]:
+    monkeypatch.setenv("REID_SYNTH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(convolutions_trial, "_ENOUGH_SECONDS", 0.0)
+
+    def chosen(rows: int, pictures: NDArray[np.uint8], threads: int = 1) -> Convolutions:
+        trial = ConvolutionsTrial(open_generators(str(folder)), SIZE, "float32", 4, threads)
+        return trial.choose(rows, lambda: pictures)
+
+    return chosen
+
+
+def fastest(monkeypatch: pytest.MonkeyPatch, way: Convolutions) -> None:
+    def rate(generator: Generator, columns: object) -> float:
+        return 2.0 if generator.convolutions == way else 1.0
+
+    monkeypatch.setattr(convolutions_trial, "images_a_second", rate)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_fastest_is_chosen_and_stays(
+    choose: Callable[..., Convolutions],
+    pictures: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    way: Convolutions,
+) -> None:
+    fastest(monkeypatch, way)
+    assert choose(LEAST_ROWS, pictures) == way
+    assert f"convolutions: {way} (" in capsys.readouterr().out
+    fastest(monkeypatch, "planar" if way == "winograd" else "winograd")
+    assert choose(LEAST_ROWS, pictures) == way, "kept"
+    assert capsys.readouterr().out == ""
+    assert choose(LEAST_ROWS, pictures, threads=2) != way, "another question"
+
+
+def test_few_rows_are_not_worth_a_trial(choose: Callable[..., Convolutions], pictures: NDArray[np.uint8]) -> None:
+    before = torch.get_num_threads()
+    assert choose(LEAST_ROWS - 1, pictures) == "planar"
+    assert choose(LEAST_ROWS, pictures, threads=before + 1) in WAYS, "really measured"
+    assert torch.get_num_threads() == before
+
+
+def test_what_is_too_far_off_is_not_chosen(
+    choose: Callable[..., Convolutions], pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastest(monkeypatch, "winograd")
+    monkeypatch.setattr(convolutions_trial, "LEAST_PSNR", 1000.0)
+    assert choose(LEAST_ROWS, pictures) != "winograd"
+
+
+def test_a_damaged_answer_is_asked_for_again(
+    choose: Callable[..., Convolutions], pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fastest(monkeypatch, "planar")
+    choose(LEAST_ROWS, pictures)
+    (kept,) = (tmp_path / "cache" / "trials").iterdir()
+    assert json.loads(kept.read_text())["fastest"] == "planar"
+    kept.write_text('{"fastest": "anything"}')
+    fastest(monkeypatch, "winograd")
+    assert choose(LEAST_ROWS, pictures) == "winograd"
