@@ -14,18 +14,26 @@ from pipeline.common.finite import NotFiniteError
 from pipeline.common.transfers import upload
 
 
-def to_signed(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory; converted on ``device``."""
+def to_signed(
+    images: NDArray[np.uint8] | Tensor,
+    device: torch.device | str = "cpu",
+    layout: torch.memory_format = torch.channels_last,
+) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], so laid out in memory; converted on ``device``."""
     pixels = upload(images, device)
-    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous(memory_format=layout)
 
 
-def to_batch(columns: Mapping[str, NDArray[Any]], device: torch.device | str = "cpu") -> dict[str, Tensor]:
+def to_batch(
+    columns: Mapping[str, NDArray[Any]],
+    device: torch.device | str = "cpu",
+    layout: torch.memory_format = torch.channels_last,
+) -> dict[str, Tensor]:
     """Columns as a recipe's batch has them: images travel as uint8, masks as bool, all else as it is."""
     batch: dict[str, Tensor] = {}
     for name, column in columns.items():
         if column.dtype == np.uint8:
-            batch[name] = to_signed(column, device)
+            batch[name] = to_signed(column, device, layout)
         elif column.dtype == np.bool_:
             batch[name] = upload(column, device).float().unsqueeze(1)
         else:

@@ -23,9 +23,13 @@ def arrange(network: nn.Module, convolutions: Convolutions) -> Convolutions:
         convolutions = untried(network)
     if convolutions == "winograd":
         use_trunks(network)
-    whole = convolutions == "channels_last"
-    network.to(memory_format=torch.channels_last if whole else torch.contiguous_format)
+    network.to(memory_format=memory_format(convolutions))
     return convolutions
+
+
+def memory_format(convolutions: Convolutions) -> torch.memory_format:
+    """Of images and kernels."""
+    return torch.channels_last if convolutions == "channels_last" else torch.contiguous_format
 
 
 def untried(network: nn.Module) -> Convolutions:

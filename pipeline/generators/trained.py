@@ -23,7 +23,7 @@ from pipeline.common.finite import NotFiniteError
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.tensors import are_finite, clipped, to_batch
 from pipeline.common.transfers import Download
-from pipeline.generators.convolutions import Convolutions, arrange
+from pipeline.generators.convolutions import Convolutions, arrange, memory_format
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
 
@@ -72,6 +72,11 @@ class Generator:
     def inputs(self) -> tuple[str, ...]:
         """Names of the columns that `generate` reads."""
         return self._recipe.inputs
+
+    @property
+    def network(self) -> nn.Module:
+        """In eval mode, in its precision and layout."""
+        return self._network
 
     @property
     def at_a_time(self) -> int:
@@ -137,16 +142,11 @@ class Generator:
     def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[Download, Download]:
         filled = {name: _filled(column, self.at_a_time) for name, column in part.items()}
         with torch.inference_mode():
-            batch = {name: self._as_read(column) for name, column in to_batch(filled, self._device).items()}
+            batch = to_batch(filled, self._device, memory_format(self.convolutions))
+            dtype = getattr(torch, self.precision)
+            batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
             made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
             return Download(clipped(made)), Download(are_finite(made))
-
-    def _as_read(self, column: Tensor) -> Tensor:
-        """In the network's precision and layout."""
-        if not column.is_floating_point():
-            return column
-        made = column.to(getattr(torch, self.precision))
-        return made if self.convolutions == "channels_last" else made.contiguous()
 
     def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
         sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]

@@ -228,5 +228,5 @@ def _optimizer(parameters: Iterable[nn.Parameter], settings: ReidTrainingSetting
     trained = (parameter for parameter in parameters if parameter.requires_grad)
     groups = decay_groups(trained, settings.weight_decay)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, settings.learning_rate)
+        return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, settings.learning_rate, fused=True)

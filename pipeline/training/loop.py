@@ -24,6 +24,9 @@ from pipeline.training.workers import ALONE, Workers
 class Stepwise(ABC):
     """What is trained step by step: a subclass brings its step, its state and its data."""
 
+    layout: torch.memory_format = torch.channels_last
+    """Of images in memory."""
+
     def __init__(self, steps: int, device: torch.device | str = "cpu", workers: Workers = ALONE) -> None:
         self.steps, self.device, self.workers = steps, torch.device(device), workers
         self.step = 0
@@ -101,4 +104,4 @@ class Stepwise(ABC):
         """
         share = self.workers.share(columns)
         self.watch.settle()
-        return to_batch(share, self.device)
+        return to_batch(share, self.device, self.layout)

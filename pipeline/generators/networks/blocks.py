@@ -113,8 +113,7 @@ class HistoryPool:
                 self._images[place] = fake.clone()
             else:
                 handed.append(fake)
-        stacked = torch.stack(handed)
-        return stacked.contiguous(memory_format=torch.channels_last) if stacked.ndim == 4 else stacked
+        return torch.stack(handed, out=torch.empty_like(fakes))
 
     def state_dict(self) -> dict[str, Any]:
         return {"images": torch.stack(self._images) if self._images else None}
