@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.generators import convolutions_trial
 from pipeline.generators.convolutions import Convolutions
 from pipeline.generators.convolutions_trial import LEAST_ROWS, ConvolutionsTrial
@@ -19,6 +20,9 @@ from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings
 from pipeline.generators.recipes.ptgan import PTGAN, PTGANSettings
 from pipeline.generators.trained import Generator, load_generator, save_generator
 from pipeline.generators.trained_set import open_generators
+from pipeline.synthesis.remaking import remake
+from tests.conftest import ToySources
+from tests.pipeline.tiny_synthesis import made, pixels, settings_of
 
 SIZE = 32, 16
 WAYS: tuple[Convolutions, ...] = ("channels_last", "planar", "winograd")
@@ -123,3 +127,23 @@ def test_a_damaged_answer_is_asked_for_again(
     kept.write_text('{"fastest": "anything"}')
     fastest(monkeypatch, "winograd")
     assert choose(LEAST_ROWS, pictures) == "winograd"
+
+
+def test_a_plan_says_what_was_chosen_and_its_rows_are_made_so_again(
+    folder: Path, toy_sources: ToySources, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REID_SYNTH_CACHE", str(tmp_path / "cache"))
+    settings = settings_of("ptgan", height=32, width=16)
+    small = prepare_synthesis(toy_sources.market, None, str(folder), settings, annotations_uri=None)
+    assert small.settings.convolutions == "planar"
+    monkeypatch.setattr(convolutions_trial, "LEAST_ROWS", 1)
+    fastest(monkeypatch, "winograd")
+    job = prepare_synthesis(toy_sources.market, None, str(folder), settings, annotations_uri=None)
+    assert job.settings.convolutions == "winograd"
+    assert job.plan.plan_id != small.plan.plan_id
+    monkeypatch.setattr(convolutions_trial, "images_a_second", None)
+    again = prepare_synthesis(toy_sources.market, None, str(folder), settings, annotations_uri=None)
+    assert again.plan.plan_id == job.plan.plan_id, "the answer is kept: a run is taken up again"
+    dataset = made(job, tmp_path / "set")
+    assert dataset.run["run"]["settings"]["convolutions"] == "winograd"
+    assert {one.outcome for one in remake(dataset, list(pixels(dataset)))} == {"identical"}

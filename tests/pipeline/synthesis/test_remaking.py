@@ -26,6 +26,7 @@ from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
 
 KINDS = {
     "cyclegan": {},
+    "cyclegan, in whole batches": {"convolutions": "channels_last"},
     "camstyle": {"quality": 95},  # the default of earlier versions
     "cyclegan, under a condition": {"reject_below": ["quality.foreground_fidelity < -1"]},
     "camstyle_multidomain": {"image_format": "webp"},
