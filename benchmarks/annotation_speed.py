@@ -23,7 +23,7 @@ import torch
 from segment_anything import sam_model_registry
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.annotation.masks import CanvasGrid, Segmenter, load_segmenter
+from pipeline.annotation.masks import CanvasGrid, Foreground, Segmenter, load_segmenter
 from pipeline.annotation.poses import PoseEstimator, build_model, find_config, load_pose_estimator, load_weights
 from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import build_sam_tiny
@@ -60,10 +60,16 @@ def plain_pose() -> PoseEstimator:
 
 
 def plain_segmenter(ours: Segmenter) -> Segmenter:
-    """The shipped model of the package's own layers, in batches of 16 as before."""
+    """The shipped model of the package's own layers, in float32 weights: `plainly` has it compute in our dtype."""
     model = build_sam_tiny().eval()
     model.load_state_dict({name: tensor.float() for name, tensor in load_state(resolve("sam_tiny")).items()})
-    return replace(ours, model=model, canvases=16)
+    return replace(ours, model=model, dtype=torch.float32)
+
+
+def plainly(segmenter: Segmenter, dtype: torch.dtype, *crops: Sequence[Any]) -> list[Foreground]:
+    """Masks by the package's layers, in ``dtype`` wherever PyTorch's autocast has it."""
+    with torch.autocast("cpu", dtype, dtype != torch.float32):
+        return segmenter.segment(*crops)
 
 
 def pose_one_by_one(model: Any, images: Sequence[Any]) -> None:
@@ -118,12 +124,13 @@ def compare_small(data: SegmentationData) -> dict[str, Any]:
         "ours": lambda: pose.estimate(part),
     }
     masks = {
-        "package_one_by_one": lambda: alone.segment(part, points),
-        "plain_layers": lambda: old_segmenter.segment(part, points),
+        "package_one_by_one": lambda: plainly(alone, segmenter.dtype, part, points),
+        "plain_layers": lambda: plainly(old_segmenter, segmenter.dtype, part, points),
         "ours": lambda: segmenter.segment(part, points),
     }
     moved = np.abs(pose.estimate(images) - old_pose.estimate(images))
-    made = list(zip(segmenter.segment(images, keypoints), old_segmenter.segment(images, keypoints), strict=True))
+    exact = old_segmenter.segment(images, keypoints)
+    made = list(zip(segmenter.segment(images, keypoints), exact, strict=True))
     differ = sum(int((ours.mask != plain.mask).sum()) for ours, plain in made)
     return {
         "pose_ms": time_side_by_side(poses, len(part)),
