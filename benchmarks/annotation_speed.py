@@ -112,7 +112,7 @@ def matrix_peak() -> float:
 
 
 def compare_small(data: SegmentationData) -> dict[str, Any]:
-    """Times of both models three ways, and how results of the plain ones differ from ours."""
+    """Times of both models three ways, and how results of the plain ones in float32 differ from ours."""
     images, keypoints = list(data.images), true_keypoints(data)
     pose, segmenter = load_pose_estimator("pose_tiny"), load_segmenter("sam_tiny")
     old_pose, old_segmenter = plain_pose(), plain_segmenter(segmenter)
@@ -132,6 +132,7 @@ def compare_small(data: SegmentationData) -> dict[str, Any]:
     exact = old_segmenter.segment(images, keypoints)
     made = list(zip(segmenter.segment(images, keypoints), exact, strict=True))
     differ = sum(int((ours.mask != plain.mask).sum()) for ours, plain in made)
+    overlap = np.mean([(ours.mask & plain.mask).sum() / max(1, (ours.mask | plain.mask).sum()) for ours, plain in made])
     return {
         "pose_ms": time_side_by_side(poses, len(part)),
         "pose_mflop": round(million_operations(poses["plain_layers"]) / len(part), 1),
@@ -139,6 +140,8 @@ def compare_small(data: SegmentationData) -> dict[str, Any]:
         "largest_score_difference": float(moved[..., 2].max()),
         "mask_ms": time_side_by_side(masks, len(part)),
         "mask_mflop": round(million_operations(masks["plain_layers"]) / len(part), 1),
+        "mask_dtype": str(segmenter.dtype).removeprefix("torch."),
+        "mask_iou_with_float32": round(float(overlap), 4),
         "mask_pixels_that_differ": differ,
         "largest_quality_difference": max(abs(ours.quality - plain.quality) for ours, plain in made),
     }
