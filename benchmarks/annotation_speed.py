@@ -105,9 +105,9 @@ def million_operations(way: Callable[[], Any]) -> float:
     return counter.get_total_flops() / 1e6
 
 
-def matrix_peak() -> float:
-    """GFLOP/s of one thread's float32 matrix product."""
-    a = torch.randn(1024, 1024)
+def matrix_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of one thread's matrix product: operations over this is the least time that a network can take."""
+    a = torch.randn(1024, 1024).to(dtype)
     return 2 * 1024**3 / 1e6 / time_side_by_side({"product": lambda: a @ a}, 1)["product"]
 
 
@@ -191,7 +191,9 @@ def main() -> None:
     found: dict[str, Any] = {
         "people": len(data.images),
         "load": os.getloadavg()[0],
-        "gflops_of_a_thread": round(matrix_peak(), 1),
+        "gflops_of_a_thread": {
+            str(dtype).removeprefix("torch."): round(matrix_peak(dtype), 1) for dtype in (torch.float32, torch.bfloat16)
+        },
     }
     found |= {"small": compare_small(data), "small_by_cells": pack_small(data)}
     found |= {"official": pack_official()} if chosen.official else {}
