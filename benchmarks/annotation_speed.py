@@ -23,7 +23,7 @@ import torch
 from segment_anything import sam_model_registry
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.annotation.masks import CanvasGrid, Segmenter, load_segmenter
+from pipeline.annotation.masks import CanvasGrid, Foreground, Segmenter, load_segmenter
 from pipeline.annotation.poses import PoseEstimator, build_model, find_config, load_pose_estimator, load_weights
 from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import build_sam_tiny
@@ -60,10 +60,16 @@ def plain_pose() -> PoseEstimator:
 
 
 def plain_segmenter(ours: Segmenter) -> Segmenter:
-    """The shipped model of the package's own layers, in batches of 16 as before."""
+    """The shipped model of the package's own layers, in float32 weights: `plainly` has it compute in our dtype."""
     model = build_sam_tiny().eval()
     model.load_state_dict({name: tensor.float() for name, tensor in load_state(resolve("sam_tiny")).items()})
-    return replace(ours, model=model, canvases=16)
+    return replace(ours, model=model, dtype=torch.float32)
+
+
+def plainly(segmenter: Segmenter, dtype: torch.dtype, *crops: Sequence[Any]) -> list[Foreground]:
+    """Masks by the package's layers, in ``dtype`` wherever PyTorch's autocast has it."""
+    with torch.autocast("cpu", dtype, dtype != torch.float32):
+        return segmenter.segment(*crops)
 
 
 def pose_one_by_one(model: Any, images: Sequence[Any]) -> None:
@@ -99,14 +105,14 @@ def million_operations(way: Callable[[], Any]) -> float:
     return counter.get_total_flops() / 1e6
 
 
-def matrix_peak() -> float:
-    """GFLOP/s of one thread's float32 matrix product."""
-    a = torch.randn(1024, 1024)
+def matrix_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of one thread's matrix product: operations over this is the least time that a network can take."""
+    a = torch.randn(1024, 1024).to(dtype)
     return 2 * 1024**3 / 1e6 / time_side_by_side({"product": lambda: a @ a}, 1)["product"]
 
 
 def compare_small(data: SegmentationData) -> dict[str, Any]:
-    """Times of both models three ways, and how results of the plain ones differ from ours."""
+    """Times of both models three ways, and how results of the plain ones in float32 differ from ours."""
     images, keypoints = list(data.images), true_keypoints(data)
     pose, segmenter = load_pose_estimator("pose_tiny"), load_segmenter("sam_tiny")
     old_pose, old_segmenter = plain_pose(), plain_segmenter(segmenter)
@@ -118,13 +124,15 @@ def compare_small(data: SegmentationData) -> dict[str, Any]:
         "ours": lambda: pose.estimate(part),
     }
     masks = {
-        "package_one_by_one": lambda: alone.segment(part, points),
-        "plain_layers": lambda: old_segmenter.segment(part, points),
+        "package_one_by_one": lambda: plainly(alone, segmenter.dtype, part, points),
+        "plain_layers": lambda: plainly(old_segmenter, segmenter.dtype, part, points),
         "ours": lambda: segmenter.segment(part, points),
     }
     moved = np.abs(pose.estimate(images) - old_pose.estimate(images))
-    made = list(zip(segmenter.segment(images, keypoints), old_segmenter.segment(images, keypoints), strict=True))
+    exact = old_segmenter.segment(images, keypoints)
+    made = list(zip(segmenter.segment(images, keypoints), exact, strict=True))
     differ = sum(int((ours.mask != plain.mask).sum()) for ours, plain in made)
+    overlap = np.mean([(ours.mask & plain.mask).sum() / max(1, (ours.mask | plain.mask).sum()) for ours, plain in made])
     return {
         "pose_ms": time_side_by_side(poses, len(part)),
         "pose_mflop": round(million_operations(poses["plain_layers"]) / len(part), 1),
@@ -132,6 +140,8 @@ def compare_small(data: SegmentationData) -> dict[str, Any]:
         "largest_score_difference": float(moved[..., 2].max()),
         "mask_ms": time_side_by_side(masks, len(part)),
         "mask_mflop": round(million_operations(masks["plain_layers"]) / len(part), 1),
+        "mask_dtype": str(segmenter.dtype).removeprefix("torch."),
+        "mask_iou_with_float32": round(float(overlap), 4),
         "mask_pixels_that_differ": differ,
         "largest_quality_difference": max(abs(ours.quality - plain.quality) for ours, plain in made),
     }
@@ -181,7 +191,9 @@ def main() -> None:
     found: dict[str, Any] = {
         "people": len(data.images),
         "load": os.getloadavg()[0],
-        "gflops_of_a_thread": round(matrix_peak(), 1),
+        "gflops_of_a_thread": {
+            str(dtype).removeprefix("torch."): round(matrix_peak(dtype), 1) for dtype in (torch.float32, torch.bfloat16)
+        },
     }
     found |= {"small": compare_small(data), "small_by_cells": pack_small(data)}
     found |= {"official": pack_official()} if chosen.official else {}

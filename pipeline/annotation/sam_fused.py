@@ -1,11 +1,12 @@
 """Segment Anything's layers with fused attention and norms: the same weights and values, less memory written.
 
 The package (segment-anything 1.0) writes each attention's whole matrix, twice more with relative positions (805 MB
-each for a global layer of ViT-B), and its norm over channels in seven passes.
+each for a global layer of ViT-B), its norm over channels in seven passes, and four masks where one is asked for.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, einsum, nn
 from torch.nn import functional
 
@@ -13,7 +14,10 @@ from pipeline.annotation.stand_ins import standing_in
 
 # Its two unused modules would import all of torchvision and PyTorch's compiler: 1.8 s of CPU.
 with standing_in(frozenset({"segment_anything.predictor", "segment_anything.automatic_mask_generator"})):
-    from segment_anything.modeling import common, image_encoder, transformer
+    from segment_anything.modeling import common, image_encoder, mask_decoder, transformer
+
+LARGEST_PLAIN = 65_536
+"""Logits of a head (256 x 256) up to which plain products beat PyTorch's fused attention in bfloat16 on a CPU."""
 
 
 class _EncoderAttention(image_encoder.Attention):
@@ -22,7 +26,7 @@ class _EncoderAttention(image_encoder.Attention):
         n, height, width, _ = x.shape
         q, k, v = self.qkv(x).view(n, height * width, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         bias = _positions(q, self.rel_pos_h, self.rel_pos_w, height, width) if self.use_rel_pos else None
-        mixed = functional.scaled_dot_product_attention(q, k, v, bias)
+        mixed = _attend(q, k, v, bias)
         return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
@@ -30,8 +34,26 @@ class _DecoderAttention(transformer.Attention):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(B, tokens, C) each -> (B, tokens of q, C)."""
         parts = self.q_proj(q), self.k_proj(k), self.v_proj(v)
-        heads = (part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
-        return self.out_proj(functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
+        q, k, v = (part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in parts)
+        return self.out_proj(_attend(q, k, v).transpose(1, 2).flatten(2))
+
+
+class _Decoder(mask_decoder.MaskDecoder):
+    def forward(
+        self, image_embeddings: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor, multimask_output: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The package's for N people with one image (1, C, H, W), without repeating it: (N, 1, H', W') and (N, 1).
+
+        Prompts are (N, prompts, C) and (N, C, H, W). The three masks of `multimask_output` come as they did.
+        """
+        if multimask_output:
+            return super().forward(image_embeddings, image_pe, sparse, dense, multimask_output)
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(len(sparse), -1, -1)
+        tokens, places = self.transformer(image_embeddings + dense, image_pe, torch.cat([own, sparse], dim=1))
+        upscaled = self.output_upscaling(places.transpose(1, 2).unflatten(2, image_pe.shape[2:]))
+        weights = self.output_hypernetworks_mlps[0](tokens[:, 1])
+        logits = (weights[:, None] @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])
+        return logits, self.iou_prediction_head(tokens[:, 0])[:, :1]
 
 
 class _Norm(common.LayerNorm2d):
@@ -44,6 +66,7 @@ class _Norm(common.LayerNorm2d):
 _FUSED: dict[type, type] = {
     image_encoder.Attention: _EncoderAttention,
     transformer.Attention: _DecoderAttention,
+    mask_decoder.MaskDecoder: _Decoder,
     common.LayerNorm2d: _Norm,
 }
 
@@ -52,6 +75,19 @@ def fuse(model: nn.Module) -> None:
     """Have the model's layers run fused; parameters and their names stay."""
     for module in model.modules():
         module.__class__ = _FUSED.get(type(module), type(module))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(B, heads, places, C) each, ``bias`` (B, heads, places of q, places of k) -> the shape of ``q``."""
+    plain = q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] * k.shape[2] <= LARGEST_PLAIN
+    if not plain:
+        return functional.scaled_dot_product_attention(q, k, v, bias)
+    rows, columns, values = (part.flatten(0, 1) for part in (q, k, v))
+    added, share = (q.new_empty(1), 0) if bias is None else (bias.flatten(0, 1), 1)
+    logits = torch.baddbmm(added, rows, columns.mT, beta=share, alpha=q.shape[-1] ** -0.5)
+    # In bfloat16 what is beyond a multiple of 32 goes one by one: float32 is three times as quick in rows of 24.
+    exact = None if k.shape[2] % 32 == 0 else torch.float32
+    return torch.bmm(logits.softmax(-1, dtype=exact).to(q.dtype), values).view(q.shape)
 
 
 def _positions(q: Tensor, rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:

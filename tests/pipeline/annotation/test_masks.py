@@ -12,6 +12,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT
 
 from manifests.errors import UserError
+from pipeline.annotation import masks, sam_fused
 from pipeline.annotation.masks import CanvasGrid, Segmenter, clean_mask, load_segmenter, predict_masks
 from pipeline.annotation.sam_fused import fuse
 from pipeline.annotation.sam_tiny import build_sam_tiny
@@ -110,6 +111,31 @@ def test_fused_layers_know_relative_positions_in_windows_and_over_the_whole_canv
         torch.testing.assert_close(encoder(canvases), plain, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("places", [(256, 256), (24, 256), (256, 24)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_attention_in_bfloat16_is_that_of_float32_rounded(places: tuple[int, int], biased: bool) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, 4, many, 16).bfloat16() for many in (*places, places[1]))
+    bias = torch.randn(2, 4, *places).bfloat16() if biased else None
+    made = sam_fused._attend(q, k, v, bias)
+    wide = torch.nn.functional.scaled_dot_product_attention(
+        q.float(), k.float(), v.float(), None if bias is None else bias.float()
+    )
+    assert made.dtype == torch.bfloat16
+    torch.testing.assert_close(made.float(), wide, rtol=0, atol=0.03)
+
+
+def test_bfloat16_gives_the_masks_of_float32(people: SegmentationData, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, points = list(people.images), list(people.keypoints)
+    made = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        monkeypatch.setattr(masks, "resolve_precision", lambda *_, dtype=dtype: dtype)
+        made[dtype] = load_segmenter("sam_tiny").segment(images, points)
+    for low, high in zip(made[torch.bfloat16], made[torch.float32], strict=True):
+        assert (low.mask & high.mask).sum() >= 0.98 * (low.mask | high.mask).sum()
+        assert low.quality == pytest.approx(high.quality, abs=0.02)
+
+
 def test_only_confident_keypoints_inside_the_crop_prompt(shipped: Segmenter, people: SegmentationData) -> None:
     image = people.images[0]
     wild = np.zeros((17, 3), np.float32)
@@ -157,10 +183,10 @@ class _Encoder:
 
 class _Prompts:
     def __call__(self, points, boxes, masks):  # type: ignore[no-untyped-def]
-        return None, torch.zeros(())
+        return torch.zeros(()), torch.zeros(())
 
-    def get_dense_pe(self) -> None:
-        return None
+    def get_dense_pe(self) -> torch.Tensor:
+        return torch.zeros(())
 
 
 @pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])

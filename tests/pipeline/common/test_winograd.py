@@ -13,7 +13,14 @@ from pipeline.common.winograd import LEAST_CHANNELS, WinogradConv, use_winograd
 
 @pytest.mark.parametrize(
     ("height", "width", "options"),
-    [(16, 8, {"padding": 1}), (9, 14, {"padding": 0}), (6, 3, {"padding": 1, "bias": False}), (4, 4, {"padding": 1})],
+    [
+        (16, 8, {"padding": 1}),
+        (9, 14, {"padding": 0}),
+        (6, 3, {"padding": 1, "bias": False}),
+        (4, 4, {"padding": 1}),
+        (31, 18, {"padding": 1}),  # longer than a line
+        (9, 40, {"padding": 0}),
+    ],
 )
 def test_the_values_are_those_of_the_direct_sum(height: int, width: int, options: dict[str, Any]) -> None:
     torch.manual_seed(5)
