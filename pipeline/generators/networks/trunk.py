@@ -15,29 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-LEAST_CHANNELS = 96
-"""With fewer, moving the tiles costs more than the multiplications saved."""
-SIDE = 4
-"""Pixels of a tile."""
-_READ = SIDE + 2
-
-# Of the points 0, 1, -1, 1/2, -2 and infinity. With 2 in the place of 1/2, as in the paper's section 4.3, the product
-# in bfloat16 loses another 3.5 dB; of these, each entry and each product of two is exact in it.
-_TILE = (
-    (1.0, -1.5, -2.0, 1.5, 1.0, 0.0),
-    (0.0, -1.0, 0.5, 2.5, 1.0, 0.0),
-    (0.0, 1.0, -2.5, 0.5, 1.0, 0.0),
-    (0.0, -2.0, -1.0, 2.0, 1.0, 0.0),
-    (0.0, 0.5, -1.0, -0.5, 1.0, 0.0),
-    (0.0, 1.0, -1.5, -2.0, 1.5, 1.0),
-)
-_KERNEL = ((15, 0, 0), (5, 5, 5), (-5, 5, -5), (-16, -8, -4), (1, -2, 4), (0, 0, 15))  # times 15
-_OUTPUT = (
-    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
-    (0.0, 1.0, -1.0, 0.5, -2.0, 0.0),
-    (0.0, 1.0, 1.0, 0.25, 4.0, 0.0),
-    (0.0, 1.0, -1.0, 0.125, -8.0, 1.0),
-)
+from pipeline.common.winograd import LEAST_CHANNELS, OUTPUT, READ, SIDE, TILE, both_ways, transformed
 
 
 @runtime_checkable
@@ -53,18 +31,14 @@ class TiledConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        kernel = torch.tensor(_KERNEL, dtype=torch.float64) / 15
-        weight = conv.weight.detach()
-        # A matrix (in, out) for each of the 36 places of a tile, computed in double precision.
-        moved = torch.einsum("ai,bj,ocij->abco", kernel, kernel, weight.cpu().double()).flatten(0, 1)
-        self.kernels = nn.Buffer(moved.to(weight.device, weight.dtype).contiguous())
-        self.before = nn.Buffer(_both_ways(_TILE).to(weight))
-        self.after = nn.Buffer(_both_ways(_OUTPUT).to(weight))
+        self.kernels = nn.Buffer(transformed(conv.weight))
+        self.before = nn.Buffer(both_ways(TILE).to(conv.weight))
+        self.after = nn.Buffer(both_ways(OUTPUT).to(conv.weight))
         self.bias = conv.bias
 
     def forward(self, rows: Tensor, read: Tensor) -> Tensor:
         """``read`` (36 * tiles,): which row lies at each place of what a tile reads."""
-        places, channels = _READ**2, rows.shape[1]
+        places, channels = READ**2, rows.shape[1]
         tiles = self.before @ rows.index_select(0, read).view(places, -1)
         summed = torch.bmm(tiles.view(places, -1, channels), self.kernels)
         made = (self.after @ summed.view(places, -1)).view(-1, summed.shape[2])
@@ -113,7 +87,7 @@ def _normed(convolution: nn.Module, norm: nn.Module, rows: Tensor, read: Tensor,
 def _read(height: int, width: int) -> Tensor:
     """For each place of what a tile reads, by tile: the row of that pixel, reflected where it lies outside."""
     down, across = height // SIDE, width // SIDE
-    place, tile_down, tile_across = torch.arange(_READ) - 1, torch.arange(down), torch.arange(across)
+    place, tile_down, tile_across = torch.arange(READ) - 1, torch.arange(down), torch.arange(across)
     y = _reflected(SIDE * tile_down + place[:, None], height)[:, None, :, None]
     x = _reflected(SIDE * tile_across + place[:, None], width)[None, :, None, :]
     in_tile = SIDE * (y % SIDE) + x % SIDE
@@ -123,12 +97,6 @@ def _read(height: int, width: int) -> Tensor:
 def _reflected(places: Tensor, side: int) -> Tensor:
     """One pixel beyond either end is the one beside the end."""
     return (side - 1 - (side - 1 - places.abs()).abs()).clamp(0, side - 1)
-
-
-def _both_ways(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    """A transform of columns as one of a whole tile, flattened."""
-    along = torch.tensor(matrix, dtype=torch.float32)
-    return torch.kron(along, along)
 
 
 def use_trunks(network: nn.Module) -> bool:
