@@ -1,8 +1,8 @@
 """Convolutions of 3 x 3 by Winograd's minimal filtering: a quarter of the multiplications.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4: tiles of 4 x 4 outputs,
-F(4 x 4, 3 x 3). Neither PyTorch's CPU convolutions nor oneDNN (since 3.0) do it. In float32
-values differ from the direct sum by about 1e-5 of the largest: ten times as much as the order of summation makes.
+F(4 x 4, 3 x 3). Neither PyTorch's CPU convolutions nor oneDNN (since 3.0) do it. In float32 values differ from the
+direct sum by about 1e-5 of the largest: ten times as much as the order of summation makes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE = 4
 READ = SIDE + 2
 """What it reads for them."""
 
-# The matrices B^T, G and A^T of the points 0, 1, -1, 1/2, -2 and infinity. With 2 in the place of 1/2, as in section 4.3
+# Matrices B^T, G and A^T of the points 0, 1, -1, 1/2, -2 and infinity. With 2 in the place of 1/2, as in section 4.3
 # of the paper, products in bfloat16 lose another 3.5 dB; of these, each entry and each product of two is exact in it.
 TILE = (
     (1.0, -1.5, -2.0, 1.5, 1.0, 0.0),
