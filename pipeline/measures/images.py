@@ -22,12 +22,22 @@ def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> floa
     With the person's mask it is the foreground change that PTGAN's identity term keeps small (Wei et al.,
     CVPR 2018, section 3.3); with its complement, how much of the place was restyled.
     """
-    inside = np.ascontiguousarray(mask).view(np.uint8)
-    pixels = cv2.countNonZero(inside)
-    if not pixels:
-        return None
-    # A sum of integers: the same whatever adds it up.
-    return cv2.norm(source, generated, cv2.NORM_L1, inside) / (3 * pixels) / 255.0
+    return masked_changes(source, generated, mask)[0]
+
+
+def masked_changes(source: RgbImage, generated: RgbImage, mask: BoolMask) -> tuple[float | None, float | None]:
+    """`masked_change` inside ``mask`` and outside of it."""
+    marked = np.ascontiguousarray(mask).view(np.uint8)
+    pixels = cv2.countNonZero(marked)
+    part = _around(marked)
+    # Sums of integers: the same whatever adds them up.
+    inside = cv2.norm(source[part], generated[part], cv2.NORM_L1, marked[part]) if pixels else 0.0
+    outside = cv2.norm(source, generated, cv2.NORM_L1) - inside
+    return _share(inside, pixels), _share(outside, mask.size - pixels)
+
+
+def _share(difference: float, pixels: int) -> float | None:
+    return difference / (3 * pixels) / 255.0 if pixels else None
 
 
 def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
@@ -35,11 +45,21 @@ def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) 
 
     Blind to a change of brightness, contrast or tint, so it tells a restyled person from a redrawn one.
     """
-    if not mask.any():
+    part = _around(np.ascontiguousarray(mask).view(np.uint8))
+    inside = np.flatnonzero(mask[part])
+    if not inside.size:
         return None
-    first, second = (_gradients(image)[mask].view(np.int16).astype(np.float32) for image in (source, generated))
+    first, second = (
+        _gradients(image[part]).ravel()[inside].view(np.int16).astype(np.float32) for image in (source, generated)
+    )
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second / norm) if norm > 1e-6 else None
+
+
+def _around(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The rows and columns in which ``mask`` is set, and one more to each side, at which gradients look."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
 
 
 def _gradients(image: RgbImage) -> NDArray[np.int32]:

@@ -45,7 +45,7 @@ class RowMaker:
             **self._pictures(plan.column("sample_id").to_pylist(), batch.images),
             **_provenance(views),
             "target": self._targets(plan, views),
-            "mask": [encode_mask(mask) if mask is not None else None for mask in masks],
+            "mask": list(masks),
             "keypoints": _keypoint_lists(keypoints),
             "quality": quality(scores, count),
         }
@@ -75,17 +75,21 @@ class RowMaker:
             "pixel_sha256": [pixel_sha256(image) for image in images],
         }
 
-    def _shown(self, view: View) -> tuple[BoolMask | None, NDArray[np.float32] | None]:
-        """Mask and joints on the image: known where they stayed as in the source, or were asked for."""
+    def _shown(self, view: View) -> tuple[bytes | None, NDArray[np.float32] | None]:
+        """Mask, as PNG, and joints on the image: known where they stayed as in the source, or were asked for."""
         if view.pose is None:
-            return view.mask, view.keypoints
-        return view.pose.mask if self.masks_asked else None, view.pose.keypoints
+            return view.mask_png or _png(view.mask), view.keypoints
+        return _png(view.pose.mask) if self.masks_asked else None, view.pose.keypoints
 
     def _targets(self, plan: pa.Table, views: Sequence[View]) -> pa.StructArray:
         domains = pa.array([self.target_domain] * len(views), pa.string())
         poses = pa.array([target_pose(view.plan) for view in views], pa.string())
         cameras = plan.column("target_camera").combine_chunks()
         return pa.StructArray.from_arrays([cameras, domains, poses], fields=list(TARGET))
+
+
+def _png(mask: BoolMask | None) -> bytes | None:
+    return encode_mask(mask) if mask is not None else None
 
 
 def _typed(column: Any, type_: pa.DataType) -> Any:
