@@ -71,11 +71,17 @@ def fit_view(
     if plan["draw"] == 0:
         return View(plan, source, sized, mask, keypoints, mask_png=known.png if mask is known.mask else None)
     order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
-    crop = _crop(int(order[plan["draw"] - 1]), size)
-    whole = DomainData(sized[None], *(None if one is None else one[None] for one in (mask, keypoints)))
-    cut = crop_together(whole, [crop], *size)
-    mask, keypoints = (None if column is None else column[0] for column in (cut.masks, cut.keypoints))
-    return View(plan, source, cut.images[0], mask, keypoints)
+    whole = DomainData(
+        sized[None], mask[None] if mask is not None else None, keypoints[None] if keypoints is not None else None
+    )
+    cut = crop_together(whole, [_crop(int(order[plan["draw"] - 1]), size)], *size)
+    return View(
+        plan,
+        source,
+        cut.images[0],
+        cut.masks[0] if cut.masks is not None else None,
+        cut.keypoints[0] if cut.keypoints is not None else None,
+    )
 
 
 def most_draws(size: Size) -> int:
