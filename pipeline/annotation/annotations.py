@@ -25,6 +25,7 @@ from manifests.format.annotation_values import (
     check_mask_quality,
     check_places,
     joints_of,
+    nothing_wrong,
     read_keypoints,
     read_mask,
     read_plain_mask,
@@ -280,9 +281,13 @@ class Annotations:
         self._table = rows
         # Where several pairs of models annotated an image, the latest wins.
         self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
-        numbers = (self._table.column(name).to_pylist() for name in ("height", "width", "mask_quality"))
-        self._numbers: list[tuple[int, int, float | None]] = list(zip(*numbers, strict=True))
+        sizes = [np.asarray(self._table.column(name), np.int64) for name in ("height", "width")]
+        self._sizes = list(zip(*(side.tolist() for side in sizes), strict=True))
+        self._qualities = self._table.column("mask_quality").to_pylist()
+        self._masks = self._table.column("mask")
         self._points, self._starts = joints_of(self._table.column("keypoints"))
+        self._known = np.asarray(self._table.column("keypoints").is_valid())
+        self._right = nothing_wrong(self._points, self._starts, *sizes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -309,19 +314,18 @@ class Annotations:
 
     def _annotation(self, row: int, size: tuple[int, int] | None) -> Annotation:
         """That of an image of ``size`` in a row; raises ValueError where it cannot be."""
-        height, width, quality = self._numbers[row]
+        (height, width), quality = self._sizes[row], self._qualities[row]
         if min(height, width) < 1:
             raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
         if size is not None and (height, width) != size:
             raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
         check_mask_quality(quality)
-        png = self._table.column("mask")[row].as_py()
+        png = self._masks[row].as_py()
         plain = read_plain_mask(png, height, width) if png is not None else None
         mask = read_mask(png, height, width) if png is not None and plain is None else plain
-        keypoints = None
-        if self._table.column("keypoints")[row].is_valid:
-            keypoints = check_joints(self._points[self._starts[row] : self._starts[row + 1]])
-            check_places(keypoints, height, width)
+        keypoints = self._points[self._starts[row] : self._starts[row + 1]] if self._known[row] else None
+        if keypoints is not None and not self._right[row]:
+            check_places(check_joints(keypoints), height, width)
         return Annotation(mask, quality, keypoints, (height, width), None if plain is None else png)
 
 

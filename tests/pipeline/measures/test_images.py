@@ -9,6 +9,7 @@ import pytest
 from pipeline.measures.images import (
     StyleStatistics,
     masked_change,
+    masked_changes,
     pose_error,
     structure_similarity,
     style_features,
@@ -32,14 +33,17 @@ def test_change_is_counted_inside_the_mask_only() -> None:
     assert masked_change(image, changed, np.zeros_like(mask)) is None
 
 
+@pytest.mark.parametrize("shown", [1, 20, 128])
 @pytest.mark.parametrize("size", [(256, 128), (60, 36)])
-def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int]) -> None:
-    """Rows of one plan must be the same whichever version made them."""
+def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int], shown: int) -> None:
+    """Rows of one plan must be the same whichever version made them; people may stand at the edge of the image."""
     height, width = size
     source, generated = (cv2.resize(noise(seed), (width, height)) for seed in (3, 4))
     mask = cv2.resize(noise(5), (width, height))[:, :, 0] > 128
+    mask[:, shown:] = False
     difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
     assert masked_change(source, generated, mask) == float(difference.mean() / 255.0)
+    assert masked_changes(source, generated, mask)[1] == masked_change(source, generated, ~mask)
     slopes = []
     for image in (source, generated):
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
