@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.measures.images import (
+    PersonScores,
     StyleStatistics,
     masked_change,
-    masked_changes,
     pose_error,
     structure_similarity,
     style_features,
@@ -43,7 +43,6 @@ def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int
     mask[:, shown:] = False
     difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
     assert masked_change(source, generated, mask) == float(difference.mean() / 255.0)
-    assert masked_changes(source, generated, mask)[1] == masked_change(source, generated, ~mask)
     slopes = []
     for image in (source, generated):
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -52,6 +51,10 @@ def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int
     first, second = slopes
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     assert structure_similarity(source, generated, mask) == float(first @ second / norm)
+    one_by_one = [measure(source, generated, mask) for measure in (masked_change, structure_similarity)]
+    assert PersonScores.of(source, generated, mask) == (*one_by_one, masked_change(source, generated, ~mask))
+    nobody = np.zeros_like(mask)
+    assert PersonScores.of(source, generated, nobody)[:2] == (None, None)
 
 
 def test_structure_survives_a_change_of_light_and_not_of_shape() -> None:
