@@ -25,7 +25,7 @@ def read_mask(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
     Raises:
         ValueError: the bytes are none, or are the mask of a picture of another size.
     """
-    plain = _read_plain(data, height, width)
+    plain = read_plain_mask(data, height, width)
     if plain is not None:
         return plain
     try:
@@ -40,12 +40,12 @@ def read_mask(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
     return np.asarray(mask, dtype=np.uint8) > 0
 
 
-def _read_plain(png: bytes, height: int, width: int) -> NDArray[np.bool_] | None:
+def read_plain_mask(png: bytes, height: int, width: int) -> NDArray[np.bool_] | None:
     """The mask in a PNG as OpenCV writes it: a header, one block of pixels, an end, and all checksums right. None for
     any other, which Pillow may know; it takes three times as long."""
     block = png[41:-16]
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    if png != b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", block) + _chunk(b"IEND", b""):
+    if png != _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", block) + _END:
         return None
     row = 1 + (width + 7) // 8  # a byte that names the filter, eight pixels in each other one
     inflate = zlib.decompressobj()
@@ -67,6 +67,10 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = _chunk(b"IEND", b"")
+
+
 def read_keypoints(points: Sequence[Mapping[str, Any] | None]) -> NDArray[np.float32]:
     """Keypoints ``(17, 3)``: x, y, and score in [0, 1].
 
@@ -74,20 +78,40 @@ def read_keypoints(points: Sequence[Mapping[str, Any] | None]) -> NDArray[np.flo
         ValueError: there are more or fewer, one is not finite, or a score is out of range.
     """
     # What is null becomes NaN.
-    return _checked(np.array([[(point or {}).get(axis) for axis in _AXES] for point in points], np.float32))
+    return check_joints(np.array([[(point or {}).get(axis) for axis in _AXES] for point in points], np.float32))
 
 
-def joints_of(points: pa.StructArray) -> NDArray[np.float32]:
-    """The same from a row's own array of x, y and score.
+def joints_of(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Of a column of keypoints, unchecked: x, y and score of all points ``(M, 3)``, NaN where one is null; and at which
+    of them those of each row begin and the last ones end, ``(N + 1,)``."""
+    rows = column.combine_chunks()
+    axes = dict(zip((field.name for field in rows.type.value_type), rows.values.flatten(), strict=True))
+    points = np.stack([axes[axis].to_numpy(zero_copy_only=False) for axis in _AXES], axis=1)
+    return points.astype(np.float32, copy=False), rows.offsets.to_numpy().astype(np.int64)
+
+
+def nothing_wrong(
+    points: NDArray[np.float32], starts: NDArray[np.int64], heights: NDArray[np.int64], widths: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """``(N,)``: of which rows of `joints_of` neither `check_joints` nor `check_places` has anything to say, where the
+    pictures are of these sizes, pixels."""
+    whole = np.flatnonzero(np.diff(starts) == KEYPOINTS)
+    joints = points[starts[whole, None] + np.arange(KEYPOINTS)]
+    far = _FAR * np.maximum(heights, widths)[whole, None]
+    fine = np.isfinite(joints).all(axis=2) & (joints[:, :, 2] >= 0) & (joints[:, :, 2] <= 1)
+    for places, sides in ((joints[:, :, 0], widths), (joints[:, :, 1], heights)):
+        fine &= (places >= -far) & (places <= sides[whole, None] + far)
+    right = np.zeros(len(starts) - 1, np.bool_)
+    right[whole] = fine.all(axis=1)
+    return right
+
+
+def check_joints(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give keypoints ``(17, 3)`` back.
 
     Raises:
         ValueError: as `read_keypoints`.
     """
-    axes = dict(zip((field.name for field in points.type), points.flatten(), strict=True))
-    return _checked(np.stack([axes[axis].to_numpy(zero_copy_only=False) for axis in _AXES], axis=1))
-
-
-def _checked(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if values.shape != (KEYPOINTS, 3) or not np.isfinite(values).all():
         raise ValueError(f"expected {KEYPOINTS} finite (x, y, score), got shape {values.shape}")
     if not ((values[:, 2] >= 0) & (values[:, 2] <= 1)).all():

@@ -250,10 +250,10 @@ def _columns(
     )
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * listed)
     return {
-        "soft_label": pa.ListArray.from_arrays(offsets, entries).cast(SOFT_LABEL),
+        "soft_label": pa.ListArray.from_arrays(offsets, entries, type=SOFT_LABEL),
         "soft_label_rest": pa.array(np.broadcast_to(np.asarray(rest, np.float32), (rows,))),
-        "label_rule": pa.array([rule] * rows, pa.string()),
-        "label_epsilon": pa.array([epsilon] * rows, pa.float32()),
+        "label_rule": pa.repeat(pa.scalar(rule, pa.string()), rows),
+        "label_epsilon": pa.repeat(pa.scalar(epsilon, pa.float32()), rows),
         "hard_label": pa.array(labels),
         "num_classes": pa.array(np.full(rows, num_classes, np.int32)),
     }

@@ -20,7 +20,16 @@ from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
-from manifests.format.annotation_values import check_mask_quality, check_places, joints_of, read_keypoints, read_mask
+from manifests.format.annotation_values import (
+    check_joints,
+    check_mask_quality,
+    check_places,
+    joints_of,
+    nothing_wrong,
+    read_keypoints,
+    read_mask,
+    read_plain_mask,
+)
 from manifests.format.schema import ANNOTATION_SCHEMA, REJECT_SCHEMA
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
@@ -246,6 +255,8 @@ class Annotation:
     keypoints: NDArray[np.float32] | None
     size: tuple[int, int] | None = None
     """Height and width of the image in pixels."""
+    png: bytes | None = None
+    """The bytes of the mask, where they are such as `encode_mask` writes."""
 
     def keypoints_at(self, height: int, width: int) -> NDArray[np.float32]:
         """The keypoints in pixels of the image at another size.
@@ -270,6 +281,13 @@ class Annotations:
         self._table = rows
         # Where several pairs of models annotated an image, the latest wins.
         self._rows = {digest: row for row, digest in enumerate(self._table.column("image_sha256").to_pylist())}
+        sizes = [np.asarray(self._table.column(name), np.int64) for name in ("height", "width")]
+        self._sizes = list(zip(*(side.tolist() for side in sizes), strict=True))
+        self._qualities = self._table.column("mask_quality").to_pylist()
+        self._masks = self._table.column("mask")
+        self._points, self._starts = joints_of(self._table.column("keypoints"))
+        self._known = np.asarray(self._table.column("keypoints").is_valid())
+        self._right = nothing_wrong(self._points, self._starts, *sizes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -296,20 +314,19 @@ class Annotations:
 
     def _annotation(self, row: int, size: tuple[int, int] | None) -> Annotation:
         """That of an image of ``size`` in a row; raises ValueError where it cannot be."""
-        height, width, quality, png = (
-            self._table.column(name)[row].as_py() for name in ("height", "width", "mask_quality", "mask")
-        )
+        (height, width), quality = self._sizes[row], self._qualities[row]
         if min(height, width) < 1:
             raise ValueError(f"it is of a picture of {width} x {height} pixels, which no picture has")
         if size is not None and (height, width) != size:
             raise ValueError(f"it is of a picture of {width} x {height} pixels, the picture is {size[1]} x {size[0]}")
         check_mask_quality(quality)
-        mask = read_mask(png, height, width) if png is not None else None
-        points = self._table.column("keypoints")[row]
-        keypoints = joints_of(points.values) if points.is_valid else None
-        if keypoints is not None:
-            check_places(keypoints, height, width)
-        return Annotation(mask, quality, keypoints, (height, width))
+        png = self._masks[row].as_py()
+        plain = read_plain_mask(png, height, width) if png is not None else None
+        mask = read_mask(png, height, width) if png is not None and plain is None else plain
+        keypoints = self._points[self._starts[row] : self._starts[row + 1]] if self._known[row] else None
+        if keypoints is not None and not self._right[row]:
+            check_places(check_joints(keypoints), height, width)
+        return Annotation(mask, quality, keypoints, (height, width), None if plain is None else png)
 
 
 def keypoint_structs(points: NDArray[np.float32]) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,12 +23,8 @@ def masked_change(source: RgbImage, generated: RgbImage, mask: BoolMask) -> floa
     With the person's mask it is the foreground change that PTGAN's identity term keeps small (Wei et al.,
     CVPR 2018, section 3.3); with its complement, how much of the place was restyled.
     """
-    inside = np.ascontiguousarray(mask).view(np.uint8)
-    pixels = cv2.countNonZero(inside)
-    if not pixels:
-        return None
-    # A sum of integers: the same whatever adds it up.
-    return cv2.norm(source, generated, cv2.NORM_L1, inside) / (3 * pixels) / 255.0
+    part, pixels = _shown(mask)
+    return _share(_difference(source, generated, mask, part), pixels)
 
 
 def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) -> float | None:
@@ -35,9 +32,57 @@ def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) 
 
     Blind to a change of brightness, contrast or tint, so it tells a restyled person from a redrawn one.
     """
-    if not mask.any():
-        return None
-    first, second = (_gradients(image)[mask].view(np.int16).astype(np.float32) for image in (source, generated))
+    return _correlation(source, generated, mask, _shown(mask)[0])
+
+
+class PersonScores(NamedTuple):
+    """What became of the person and of the place behind."""
+
+    foreground_change: float | None
+    """`masked_change` on the person."""
+    foreground_fidelity: float | None
+    """`structure_similarity` of the person."""
+    background_change: float | None
+    """`masked_change` elsewhere."""
+
+    @classmethod
+    def of(cls, source: RgbImage, generated: RgbImage, mask: BoolMask) -> PersonScores:
+        """All three, looking once for where the person is."""
+        part, pixels = _shown(mask)
+        inside = _difference(source, generated, mask, part)
+        outside = cv2.norm(source, generated, cv2.NORM_L1) - inside
+        fidelity = _correlation(source, generated, mask, part)
+        return cls(_share(inside, pixels), fidelity, _share(outside, mask.size - pixels))
+
+
+_Part = tuple[slice, slice]
+
+
+def _shown(mask: BoolMask) -> tuple[_Part, int]:
+    """The rows and columns in which ``mask`` is set, and one more to each side, at which gradients look; how many
+    pixels are set."""
+    marked = np.ascontiguousarray(mask).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(marked)
+    part = slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
+    return part, cv2.countNonZero(marked)
+
+
+def _difference(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float:
+    """The sum of absolute differences inside ``mask``, which lies in ``part``: one of integers, so the same whatever
+    adds them up."""
+    inside = np.ascontiguousarray(mask[part]).view(np.uint8)
+    return float(cv2.norm(source[part], generated[part], cv2.NORM_L1, inside))
+
+
+def _share(difference: float, pixels: int) -> float | None:
+    return difference / (3 * pixels) / 255.0 if pixels else None
+
+
+def _correlation(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float | None:
+    inside = mask[part].ravel().nonzero()[0]
+    first, second = (
+        _gradients(image[part]).ravel()[inside].view(np.int16).astype(np.float32) for image in (source, generated)
+    )
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second / norm) if norm > 1e-6 else None
 

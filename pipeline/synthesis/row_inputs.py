@@ -50,6 +50,8 @@ class View:
     mask: BoolMask | None = None
     keypoints: NDArray[np.float32] | None = None
     pose: Pose | None = None
+    mask_png: bytes | None = None
+    """``mask`` as `encode_mask` would write it, where somebody has."""
 
 
 def fit_view(
@@ -61,17 +63,24 @@ def fit_view(
     the training augmentation (enlarge by 1.117, crop, mirror or not). The views of an image come in an order of chance,
     none of them twice: the first `most_draws` of an image differ.
     """
-    draw = plan["draw"]
-    sized = _resized(image, known, size if draw == 0 else enlarged(*size))
-    if draw > 0:
-        order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
-        sized = crop_together(sized, [_crop(int(order[draw - 1]), size)], *size)
+    height, width = size if plan["draw"] == 0 else enlarged(*size)
+    scale = np.array([width / image.shape[1], height / image.shape[0], 1.0], np.float32)
+    sized = resize(image, height, width)
+    mask = resize_mask(known.mask, height, width) if known.mask is not None else None
+    keypoints = known.keypoints * scale if known.keypoints is not None else None
+    if plan["draw"] == 0:
+        return View(plan, source, sized, mask, keypoints, mask_png=known.png if mask is known.mask else None)
+    order = random_generator(content_seed("views", seed, plan["image_sha256"])).permutation(_views(size))
+    whole = DomainData(
+        sized[None], mask[None] if mask is not None else None, keypoints[None] if keypoints is not None else None
+    )
+    cut = crop_together(whole, [_crop(int(order[plan["draw"] - 1]), size)], *size)
     return View(
         plan,
         source,
-        sized.images[0],
-        sized.masks[0] if sized.masks is not None else None,
-        sized.keypoints[0] if sized.keypoints is not None else None,
+        cut.images[0],
+        cut.masks[0] if cut.masks is not None else None,
+        cut.keypoints[0] if cut.keypoints is not None else None,
     )
 
 
@@ -107,15 +116,6 @@ def _crop(view: int, size: Size) -> Crop:
     """The crop of that number among all views."""
     top, left, flip = np.unravel_index(view, (*_places(size), 2))
     return Crop(int(top), int(left), bool(flip))
-
-
-def _resized(image: RgbImage, known: Annotation, size: Size) -> DomainData:
-    scale = np.array([size[1] / image.shape[1], size[0] / image.shape[0], 1.0], np.float32)
-    return DomainData(
-        images=resize(image, *size)[None],
-        masks=resize_mask(known.mask, *size)[None] if known.mask is not None else None,
-        keypoints=(known.keypoints * scale)[None] if known.keypoints is not None else None,
-    )
 
 
 def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: GeneratorSet, size: Size) -> Pose | None:

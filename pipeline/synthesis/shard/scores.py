@@ -9,10 +9,9 @@ import pyarrow as pa
 from manifests.format.schema import QUALITY, QUALITY_SCORES
 from pipeline.common.images import ImageError
 from pipeline.measures.images import (
+    PersonScores,
     StyleStatistics,
-    masked_change,
     pose_error,
-    structure_similarity,
     style_features,
     style_shifts,
 )
@@ -35,9 +34,8 @@ def score(batch: Batch, styles: Styles) -> Scores:
     scores: Scores = {name: none.copy() for name in names}
     for row, (view, image) in enumerate(zip(batch.views, batch.images, strict=True)):
         if view.image is not None and view.pose is None and view.mask is not None:
-            scores["foreground_change"][row] = masked_change(view.image, image, view.mask)
-            scores["foreground_fidelity"][row] = structure_similarity(view.image, image, view.mask)
-            scores["background_change"][row] = masked_change(view.image, image, ~view.mask)
+            for name, value in PersonScores.of(view.image, image, view.mask)._asdict().items():
+                scores[name][row] = value
         if batch.found is not None and view.pose is not None:
             scores["pose_error"][row] = pose_error(view.pose.keypoints, batch.found[row], image.shape[0])
     for camera, style in styles.items():

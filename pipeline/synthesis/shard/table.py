@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.synthesis.shard.scores import Scores, quality
 
 _PLANNED = ("sample_id", "identity", "camera", "split", "seed", "draw", "licence", "consent_basis")
 """Columns that the plan has as they are."""
+_TYPES = {one.name: one.type for one in SYNTHETIC_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class RowMaker:
             **self._pictures(plan.column("sample_id").to_pylist(), batch.images),
             **_provenance(views),
             "target": self._targets(plan, views),
-            "mask": [encode_mask(mask) if mask is not None else None for mask in masks],
+            "mask": list(masks),
             "keypoints": _keypoint_lists(keypoints),
             "quality": quality(scores, count),
         }
@@ -57,11 +59,11 @@ class RowMaker:
             "recipe_version": RECIPE_VERSION,
             "settings_sha256": self.settings_sha256,
             "plan_id": self.plan_id,
-            "checkpoint_sha256s": [generator.sha256],
+            "checkpoint_sha256s": (generator.sha256,),
             "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
         }
-        columns |= {name: [value] * count for name, value in shared.items()}
-        arrays = [_typed(columns[one.name], one.type) for one in SYNTHETIC_SCHEMA]
+        columns |= {name: _repeated(name, value, count) for name, value in shared.items()}
+        arrays = [_typed(columns[name], type_) for name, type_ in _TYPES.items()]
         return pa.Table.from_arrays(arrays, schema=SYNTHETIC_SCHEMA)
 
     def _pictures(self, names: Sequence[str], images: NDArray[np.uint8]) -> dict[str, Any]:
@@ -75,17 +77,27 @@ class RowMaker:
             "pixel_sha256": [pixel_sha256(image) for image in images],
         }
 
-    def _shown(self, view: View) -> tuple[BoolMask | None, NDArray[np.float32] | None]:
-        """Mask and joints on the image: known where they stayed as in the source, or were asked for."""
+    def _shown(self, view: View) -> tuple[bytes | None, NDArray[np.float32] | None]:
+        """Mask, as PNG, and joints on the image: known where they stayed as in the source, or were asked for."""
         if view.pose is None:
-            return view.mask, view.keypoints
-        return view.pose.mask if self.masks_asked else None, view.pose.keypoints
+            return view.mask_png or _png(view.mask), view.keypoints
+        return _png(view.pose.mask) if self.masks_asked else None, view.pose.keypoints
 
     def _targets(self, plan: pa.Table, views: Sequence[View]) -> pa.StructArray:
         domains = pa.array([self.target_domain] * len(views), pa.string())
         poses = pa.array([target_pose(view.plan) for view in views], pa.string())
         cameras = plan.column("target_camera").combine_chunks()
         return pa.StructArray.from_arrays([cameras, domains, poses], fields=list(TARGET))
+
+
+def _png(mask: BoolMask | None) -> bytes | None:
+    return encode_mask(mask) if mask is not None else None
+
+
+@lru_cache(maxsize=64)
+def _repeated(name: str, value: Any, rows: int) -> pa.Array[Any]:
+    """The column of that name where all rows have one value; most batches are of one size and share it."""
+    return pa.repeat(pa.scalar(value, _TYPES[name]), rows)
 
 
 def _typed(column: Any, type_: pa.DataType) -> Any:

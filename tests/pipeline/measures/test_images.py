@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.measures.images import (
+    PersonScores,
     StyleStatistics,
     masked_change,
     pose_error,
@@ -32,12 +33,14 @@ def test_change_is_counted_inside_the_mask_only() -> None:
     assert masked_change(image, changed, np.zeros_like(mask)) is None
 
 
+@pytest.mark.parametrize("shown", [1, 20, 128])
 @pytest.mark.parametrize("size", [(256, 128), (60, 36)])
-def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int]) -> None:
-    """Rows of one plan must be the same whichever version made them."""
+def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int], shown: int) -> None:
+    """Rows of one plan must be the same whichever version made them; people may stand at the edge of the image."""
     height, width = size
     source, generated = (cv2.resize(noise(seed), (width, height)) for seed in (3, 4))
     mask = cv2.resize(noise(5), (width, height))[:, :, 0] > 128
+    mask[:, shown:] = False
     difference = np.abs(source[mask].astype(np.int16) - generated[mask].astype(np.int16))
     assert masked_change(source, generated, mask) == float(difference.mean() / 255.0)
     slopes = []
@@ -48,6 +51,10 @@ def test_scores_are_those_of_their_formulas_to_the_last_bit(size: tuple[int, int
     first, second = slopes
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     assert structure_similarity(source, generated, mask) == float(first @ second / norm)
+    one_by_one = [measure(source, generated, mask) for measure in (masked_change, structure_similarity)]
+    assert PersonScores.of(source, generated, mask) == (*one_by_one, masked_change(source, generated, ~mask))
+    nobody = np.zeros_like(mask)
+    assert PersonScores.of(source, generated, nobody)[:2] == (None, None)
 
 
 def test_structure_survives_a_change_of_light_and_not_of_shape() -> None:

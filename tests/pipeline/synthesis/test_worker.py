@@ -138,6 +138,14 @@ def test_a_later_draw_moves_image_mask_and_keypoints_together() -> None:
         assert np.allclose(view.keypoints[0, :2], (columns.mean(), rows.mean()), atol=1.0)
 
 
+def test_only_a_mask_that_did_not_change_is_handed_on_as_it_came() -> None:
+    image = np.zeros((128, 64, 3), np.uint8)
+    known = Annotation(np.tri(128, 64, dtype=np.bool_), 1.0, None, png=b"as it came")
+    for draw, size, png in ((0, (128, 64), b"as it came"), (0, (64, 32), None), (1, (128, 64), None)):
+        view = fit_view({}, {"draw": draw, "image_sha256": "0"}, image, known, size, 0)
+        assert (view.mask is not None, view.mask_png) == (True, png)
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 32), (256, 128)])
 def test_any_size_that_four_divides(
     toy_sources: ToySources, untrained_generator: str, tmp_path: Path, height: int, width: int
