@@ -26,7 +26,7 @@ from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
-from pipeline.cluster.pool import ShardRunner, run_shards, run_shards_here
+from pipeline.cluster.pool import ShardRunner, lasting_actors, run_shards_here
 from pipeline.cluster.session import ClusterSettings, ray_session
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
@@ -109,8 +109,8 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
             failing, or all images were rejected.
     """
     generators = _check(settings)
-    source, target = _sources(settings, _beside(settings.output))
-    with _engine(settings, ray) as runner:
+    with _engine(settings, ray) as runner:  # first of all, since its processes come up while sources are drawn
+        source, target = _sources(settings, _beside(settings.output))
         annotations = _annotate(settings, generators, source, runner)
         job = _prepare(settings, generators, source, target, annotations)
         dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=runner)
@@ -122,8 +122,8 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
 def _engine(settings: SynthesisJobSettings, ray: bool) -> Iterator[ShardRunner]:
     """What computes shards: actors of a Ray, which is there meanwhile, or this process."""
     if ray:
-        with ray_session(settings.ray_address, device=settings.device):
-            yield run_shards
+        with ray_session(settings.ray_address, device=settings.device), lasting_actors() as runner:
+            yield runner
     else:
         check_device(settings.device)
         with threads_kept():

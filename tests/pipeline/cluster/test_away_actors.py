@@ -23,7 +23,7 @@ class Actor:
 
     def __init__(self, times: int, away_in_run: bool = False) -> None:
         self.times, self.away_in_run, self.done = times, away_in_run, list[int]()
-        self.ready = SimpleNamespace(remote=lambda: iter([self._ready]))
+        self.ready = SimpleNamespace(remote=lambda orders: iter([self._ready]))
         self.run = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._run))
 
     def _absent(self) -> None:
@@ -36,7 +36,7 @@ class Actor:
             self._absent()
         return True
 
-    def _run(self, shard: int, plan: pa.Table) -> Iterator[Any]:
+    def _run(self, orders: None, shard: int, plan: pa.Table) -> Iterator[Any]:
         def rows() -> int:
             if self.away_in_run:
                 self._absent()
@@ -68,17 +68,17 @@ def _played(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_an_actor_had_in_hand_is_done_once(away_in_run: bool) -> None:
     actors = [Actor(RESTARTS, away_in_run), Actor(0)]
     seen: Any = Seen()
-    _Feed(actors, PLANS, seen).run(StopRequest())
+    _Feed(actors, None, PLANS, seen).run(StopRequest())
     assert sorted([*actors[0].done, *actors[1].done]) == [0, 1, 2]
     assert seen.rows == 6
 
 
 def test_a_shard_whose_actor_goes_away_each_time_ends_the_run() -> None:
     with pytest.raises(ActorUnavailableError):
-        _Feed([Actor(RESTARTS + 1, away_in_run=True)], PLANS, None).run(StopRequest())
+        _Feed([Actor(RESTARTS + 1, away_in_run=True)], None, PLANS, None).run(StopRequest())
 
 
 def test_an_actor_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "AWAY_SECONDS", 0.0)
     with pytest.raises(ActorUnavailableError):
-        _Feed([Actor(10**6)], PLANS, None).run(StopRequest())
+        _Feed([Actor(10**6)], None, PLANS, None).run(StopRequest())
