@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -41,7 +42,8 @@ from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 DEMO = Path("runs/demo")
 OutputUri = Output[Annotated[str, Field(description="URI of the data set to write")]]
-Sources = Callable[[Path], tuple[str, str | None]]
+Meanwhile = Callable[[], object] | None
+Sources = Callable[[Path, Meanwhile], tuple[str, str | None]]
 
 
 class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
@@ -62,7 +64,8 @@ class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
         return None
 
     def embedded(self) -> Sources | None:
-        """What makes the source and target that stand in, below a folder, where no source is named."""
+        """What makes the source and target that stand in, below a folder, where no source is named; it calls what is
+        to be done meanwhile if other processes make them."""
         return None
 
     def of_kind(self) -> SynthesisSettings:
@@ -109,11 +112,12 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
             failing, or all images were rejected.
     """
     generators = _check(settings)
-    with _engine(settings, ray) as runner:  # first of all, since its processes come up while sources are drawn
-        source, target = _sources(settings, _beside(settings.output))
-        annotations = _annotate(settings, generators, source, runner)
+    with ExitStack() as stack:
+        engine = cache(lambda: stack.enter_context(_engine(settings, ray)))
+        source, target = _sources(settings, _beside(settings.output), meanwhile=engine)
+        annotations = _annotate(settings, generators, source, engine())
         job = _prepare(settings, generators, source, target, annotations)
-        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=runner)
+        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=engine())
     _report(dataset, job, settings.kind)
     return dataset
 
@@ -226,11 +230,11 @@ def _beside(output: str) -> Path:
     return DEMO if "://" in output else Path(output).parent
 
 
-def _sources(settings: SynthesisJobSettings, folder: Path) -> tuple[str, str | None]:
+def _sources(settings: SynthesisJobSettings, folder: Path, meanwhile: Meanwhile = None) -> tuple[str, str | None]:
     """URIs of source and target; what stands in for them is drawn and ingested below ``folder``."""
     embedded = settings.embedded()
     if settings.source is None and embedded is not None:
-        return embedded(folder)
+        return embedded(folder, meanwhile)
     return str(settings.source), settings.target_uri()
 
 
