@@ -1,7 +1,7 @@
 """What every synthesis does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-`pipeline.synthesize` joins the settings of each kind (`pipeline.synthesis.plan_kinds`) to those here; the rest is here,
-for the scripts in ``jobs/`` and for Python alike.
+`pipeline.synthesize` joins the settings of each kind (`pipeline.synthesis.plan_kinds`) to those of
+`pipeline.cluster.synthesis_settings`; the rest is here, for the scripts in ``jobs/`` and for Python alike.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
-
-from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
@@ -28,63 +25,15 @@ from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.pool import ShardRunner, lasting_actors, run_shards_here
-from pipeline.cluster.session import ClusterSettings, ray_session
+from pipeline.cluster.session import ray_session
+from pipeline.cluster.synthesis_settings import DEMO, AnnotatedJobSettings, Meanwhile, SynthesisJobSettings
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
-from pipeline.common.settings import Advanced, Input, Needed, Output, Run
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
-from pipeline.synthesis.lineage_sending import LineageSettings
 from pipeline.synthesis.people import select_people
-from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
-
-DEMO = Path("runs/demo")
-OutputUri = Output[Annotated[str, Field(description="URI of the data set to write")]]
-Meanwhile = Callable[[], object] | None
-Sources = Callable[[Path, Meanwhile], tuple[str, str | None]]
-
-
-class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
-    """What all synthesis jobs are told beside what they make; each adds its own."""
-
-    kind: ClassVar[Kind]
-    """What they make; its settings are among theirs."""
-
-    source: Needed[Input[str | None]] = Field(None, description="URI of the labelled source manifest")
-    generator: Needed[Input[str | None]] = Field(None, description="what train_generator.py wrote, or a shipped name")
-    output: OutputUri
-    shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
-    device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
-
-    def target_uri(self) -> str | None:
-        """The domain whose style is measured against, where one is named."""
-        return None
-
-    def embedded(self) -> Sources | None:
-        """What makes the source and target that stand in, below a folder, where no source is named; it calls what is
-        to be done meanwhile if other processes make them."""
-        return None
-
-    def of_kind(self) -> SynthesisSettings:
-        """Those of the kind."""
-        return self.part(self.kind.settings)
-
-
-class AnnotatedJobSettings(SynthesisJobSettings):
-    """The same for jobs that look at masks and poses of the source."""
-
-    annotations: Input[str | None] = Field(
-        None, description="URI of the source's annotations; by default made beside output"
-    )
-    segmenter: Advanced[Input[str]] = Field(
-        "sam_tiny", description="Segment Anything checkpoint for images without annotation"
-    )
-    pose: Advanced[Input[str]] = Field(
-        "pose_tiny", description="mmpose checkpoint for images without annotation, and for scores"
-    )
 
 
 def run_synthesis_job(settings: SynthesisJobSettings) -> None:

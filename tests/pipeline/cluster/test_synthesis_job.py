@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from pipeline.cluster.synthesis_job import DEMO, run_synthesis_job
+from pipeline.cluster.synthesis_job import run_synthesis_job
+from pipeline.cluster.synthesis_settings import DEMO
 from pipeline.synthesize import DukeStyleSettings
 
 
