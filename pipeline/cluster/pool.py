@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -238,18 +238,30 @@ class _Feed:
         """Until all is done; the actors that are there then. At a stop the shards in hand are dropped."""
         import ray
 
-        while self._running or self._queue:
-            events: list[Any] = ray.wait([*self._running, *self._coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
-            stop.check()
-            for event in events:
-                if event in self._coming_up:
-                    self._greet(event)
-                else:
-                    self._take(event)
-            self._give_places()
-        for actor in self._coming_up.values():
-            ray.kill(actor)
+        try:
+            while self._running or self._queue:
+                self._give_places()
+                events: list[Any] = ray.wait([*self._running, *self._coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
+                stop.check()
+                for event in events:
+                    if event in self._coming_up:
+                        self._greet(event)
+                    else:
+                        self._take(event)
+        finally:
+            self._drop()
         return list(self._idle_since)
+
+    def _drop(self) -> None:
+        """What is under way is not to be tried again, as Ray would announce; who still waits has no stage any more."""
+        import ray
+        from ray.exceptions import RayError
+
+        with suppress(RayError):
+            for stream in self._running:
+                ray.cancel(stream)
+            for actor in self._coming_up.values():
+                ray.kill(actor)
 
     def _greet(self, event: Any) -> None:
         """An actor is up, or still away."""
