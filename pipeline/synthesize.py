@@ -21,6 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from manifests.common.stopping import stop_between_steps
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from pipeline.cluster.embedded_default import prepare_embedded_sources
@@ -127,10 +128,12 @@ def random_people(source: str, *, generator: str, output: str, ray: bool = True,
 
 def run(settings: SynthesisJobSettings) -> None:
     """The job of these settings, as ``jobs/`` run it: `pipeline.cluster.synthesis_job.run_synthesis_job`."""
-    gc.disable()  # while torch is imported: a sixth of the time
-    from pipeline.cluster.synthesis_job import run_synthesis_job
+    with stop_between_steps() as stop:  # some modules ignore what a signal raises while they are imported
+        gc.disable()  # a sixth of the time
+        from pipeline.cluster.synthesis_job import run_synthesis_job
 
-    gc.enable()
+        gc.enable()
+        stop.check()
     run_synthesis_job(settings)
 
 
