@@ -9,9 +9,9 @@ from __future__ import annotations
 if __name__ == "__main__":
     import _start  # noqa: F401
 
-from pipeline.cluster.synthesis_job import run_synthesis_job
 from pipeline.common.settings import run_job
 from pipeline.synthesize import DukeStyleSettings as Settings
+from pipeline.synthesize import run
 
 if __name__ == "__main__":
-    run_job(Settings, run_synthesis_job)
+    run_job(Settings, run)

@@ -15,21 +15,22 @@ Raises:
 
 from __future__ import annotations
 
+import gc
 import re
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from manifests.common.stopping import stop_between_steps
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from pipeline.cluster.embedded_default import prepare_embedded_sources
-from pipeline.cluster.synthesis_job import (
+from pipeline.cluster.synthesis_settings import (
     DEMO,
     AnnotatedJobSettings,
     OutputUri,
     Sources,
     SynthesisJobSettings,
-    make_data_set,
 )
 from pipeline.common.known import check_known
 from pipeline.common.settings import Input, faults
@@ -125,7 +126,20 @@ def random_people(source: str, *, generator: str, output: str, ray: bool = True,
     return _made(RandomPeopleSettings, ray, {"source": source, "generator": generator, "output": output, **settings})
 
 
+def run(settings: SynthesisJobSettings) -> None:
+    """The job of these settings, as ``jobs/`` run it: `pipeline.cluster.synthesis_job.run_synthesis_job`."""
+    with stop_between_steps() as stop:  # some modules ignore what a signal raises while they are imported
+        gc.disable()  # a sixth of the time
+        from pipeline.cluster.synthesis_job import run_synthesis_job
+
+        gc.enable()
+        stop.check()
+    run_synthesis_job(settings)
+
+
 def _made(model: type[_SettingsT], ray: bool, given: dict[str, Any]) -> Dataset:
+    from pipeline.cluster.synthesis_job import make_data_set
+
     check_known("setting", given, sorted(model.model_fields))
     try:
         settings = model(**given)

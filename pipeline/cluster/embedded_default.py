@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from manifests.reading.dataset import Dataset
@@ -16,14 +17,16 @@ LICENCE = "Apache-2.0"
 CONSENT = "drawn by a program; shows nobody"
 
 
-def prepare_embedded_sources(folder: Path) -> tuple[str, str]:
+def prepare_embedded_sources(folder: Path, meanwhile: Callable[[], object] | None = None) -> tuple[str, str]:
     """Draw the world below ``folder`` and ingest both domains; what is there already is kept.
+
+    ``meanwhile`` is called while other processes draw, if they do.
 
     Returns:
         The URIs of the source manifests: market-like, duke-like.
     """
     print(f"no --source given: drawing the toy world ({WORLD.identities} people in each domain)", flush=True)
-    make_toyworld(WORLD, folder / "world")
+    make_toyworld(WORLD, folder / "world", meanwhile=meanwhile)
     return _ingest(folder, "market-like").uri, _ingest(folder, "duke-like").uri
 
 

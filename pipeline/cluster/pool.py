@@ -6,10 +6,12 @@ and the commit (once each, in `manifests.writing.run`), so an actor that dies co
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +29,9 @@ RESTARTS = 3
 AWAY_SECONDS = 40.0
 """How long an actor may be away: Ray takes up to half a minute to find that a node is lost, and where the head is lost
 it ends the process after a minute, before we could say a word."""
+
+IDLE_SECONDS = 5.0
+"""How long an actor that has nothing left to do may wait for the next stage while others are at their last shards."""
 
 
 class ShardWorker(Protocol):
@@ -84,36 +89,76 @@ def run_shards(work: StageWork, where: ClusterSettings | None = None, progress: 
     Raises:
         UserError: the stage cannot be placed, a worker meets a user's mistake, or a worker keeps dying.
     """
-    import ray
-    from ray.exceptions import RayError, RayTaskError
+    with lasting_actors() as run:
+        return run(work, where, progress)
 
-    if not work.shards:
-        return 0
-    stage, needs = work.stage, work.needs
-    where = where or ClusterSettings()
-    room = wait_for_placement(stage, needs, cluster_nodes, where.wait_for_nodes, ask_for_nodes)
-    count = min(len(work.shards), where.workers or room)
-    if count > room:
-        print(f"{stage}: {where.workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
-    actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **needs.as_options())(_Actor)
-    actors = [actor_class.remote(work.build_worker, work.rows_of) for _ in range(count)]
+
+@contextmanager
+def lasting_actors() -> Iterator[ShardRunner]:
+    """`run_shards` for several stages: a stage takes the actors of the one before, with all that they have imported,
+    where they are as many as it wants and hold what it needs."""
+    actors = _Actors()
     try:
-        with stop_between_steps() as stop:
-            try:
-                _Feed(actors, work.shards, progress).run(stop)
-            except RayError:
-                stop.check()  # the signal may have reached Ray's processes too
-                raise
-    except RayTaskError as error:
-        raise _as_user_error(error, stage) from None
-    except RayError as error:
-        raise UserError(
-            f"stage {stage!r} lost a worker, which Ray brings back {RESTARTS} times ({cause_of(error)}); {GO_ON}"
-        ) from None
+        yield actors.run
     finally:
-        for actor in actors:
+        actors.let_go()
+
+
+class _Actors:
+    """The actors of one stage, which may become those of the next."""
+
+    def __init__(self) -> None:
+        self._there: list[Any] = []
+        self._hold = StageResources()
+        self._stages = 0
+
+    def let_go(self, keep: int = 0) -> None:
+        """End them all, but for the first ``keep``."""
+        import ray
+
+        for actor in self._there[keep:]:
             ray.kill(actor)
-    return count
+        del self._there[keep:]
+
+    def run(self, work: StageWork, where: ClusterSettings | None = None, progress: Progress | None = None) -> int:
+        """As `run_shards`."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        if not work.shards:
+            return 0
+        stage, where = work.stage, where or ClusterSettings()
+        room = wait_for_placement(stage, work.needs, cluster_nodes, where.wait_for_nodes, ask_for_nodes)
+        count = min(len(work.shards), where.workers or room)
+        if count > room:
+            print(f"{stage}: {where.workers} workers asked for, the cluster holds {room} now; the rest wait for nodes")
+        self._bring(count, work.needs)
+        self._stages += 1
+        orders = ray.put(_Orders(self._stages, work.build_worker, work.rows_of))
+        try:
+            with stop_between_steps() as stop:
+                try:
+                    self._there = _Feed(self._there, orders, work.shards, progress).run(stop)
+                except RayError:
+                    stop.check()  # the signal may have reached Ray's processes too
+                    raise
+        except RayTaskError as error:
+            raise _as_user_error(error, stage) from None
+        except RayError as error:
+            raise UserError(
+                f"stage {stage!r} lost a worker, which Ray brings back {RESTARTS} times ({cause_of(error)}); {GO_ON}"
+            ) from None
+        return count
+
+    def _bring(self, count: int, needs: StageResources) -> None:
+        """Have ``count`` actors that hold ``needs``."""
+        import ray
+
+        self.let_go(keep=count if self._hold.covers(needs) and len(self._there) >= count else 0)
+        if not self._there:
+            options = needs.as_options()
+            actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **options)(_Actor)
+            self._there, self._hold = [actor_class.remote() for _ in range(count)], needs
 
 
 def _as_user_error(error: Any, stage: str) -> UserError:
@@ -126,24 +171,39 @@ def _as_user_error(error: Any, stage: str) -> UserError:
     return UserError(f"stage {stage!r} failed: {first_line(reason or 'no message')} (traceback above); {GO_ON}")
 
 
+@dataclass(frozen=True)
+class _Orders:
+    """What actors are to do in the stage of that number; they come with every call, for one that Ray brings back knows
+    nothing of the calls before."""
+
+    stage: int
+    build_worker: Callable[[], ShardWorker]
+    rows_of: Callable[[Any], pa.Table]
+
+
 class _Actor:
-    """Makes its worker once, in a method and not in `__init__`: what goes wrong then arrives as it was said."""
+    """Makes its worker once a stage, in a method and not in `__init__`: what goes wrong then arrives as it was said."""
 
-    def __init__(self, build_worker: Callable[[], ShardWorker], rows_of: Callable[[Any], pa.Table]) -> None:
-        self.build_worker, self.rows_of = build_worker, rows_of
+    def __init__(self) -> None:
+        gc.disable()  # while all is imported: a sixth of the time
         self.worker: ShardWorker | None = None
+        self.stage = 0
 
-    def ready(self) -> bool:
-        self._made()
+    def ready(self, orders: _Orders) -> bool:
+        self._made(orders)
         return True
 
-    def run(self, shard: int, plan: Any) -> Iterator[int]:
-        yield from _run_patiently(self._made(), shard, self.rows_of(plan))
+    def run(self, orders: _Orders, shard: int, plan: Any) -> Iterator[int]:
+        yield from _run_patiently(self._made(orders), shard, orders.rows_of(plan))
 
-    def _made(self) -> ShardWorker:
-        """The worker; made anew where the actor died and came back."""
-        if self.worker is None:
-            self.worker = self.build_worker()
+    def _made(self, orders: _Orders) -> ShardWorker:
+        """The stage's worker; made anew where the actor died and came back, or comes from another stage."""
+        if self.worker is None or self.stage != orders.stage:
+            if self.worker is not None:  # its models leave before those of the next come
+                self.worker = None
+                gc.collect()
+            self.worker, self.stage = orders.build_worker(), orders.stage
+            gc.enable()
         return self.worker
 
 
@@ -163,27 +223,45 @@ class _Feed:
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
     """
 
-    def __init__(self, actors: list[Any], waiting: Mapping[int, Any], progress: Progress | None) -> None:
-        self._plans, self._progress = waiting, progress
+    def __init__(self, actors: list[Any], orders: Any, waiting: Mapping[int, Any], progress: Progress | None) -> None:
+        """``orders`` (a reference to `_Orders`) say what to do with each of ``waiting``."""
+        self._orders, self._plans, self._progress = orders, waiting, progress
         self._queue = deque(sorted(waiting))
         self._left: dict[int, int] = {}
-        self._coming_up = {actor.ready.remote(): actor for actor in actors}
+        self._coming_up = {actor.ready.remote(orders): actor for actor in actors}
         self._running: dict[Any, tuple[Any, int]] = {}
         self._interruptions = Counter[int]()
         self._away_since: dict[Any, float] = {}
+        self._idle_since: dict[Any, float] = {}
 
-    def run(self, stop: StopRequest) -> None:
-        """Until all is done; where a stop is asked for, the shards in hand are dropped."""
+    def run(self, stop: StopRequest) -> list[Any]:
+        """Until all is done; the actors that are there then. At a stop the shards in hand are dropped."""
         import ray
 
-        while self._running or self._queue:
-            events: list[Any] = ray.wait([*self._running, *self._coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
-            stop.check()
-            for event in events:
-                if event in self._coming_up:
-                    self._greet(event)
-                else:
-                    self._take(event)
+        try:
+            while self._running or self._queue:
+                self._give_places()
+                events: list[Any] = ray.wait([*self._running, *self._coming_up], num_returns=1, timeout=LOOK_SECONDS)[0]
+                stop.check()
+                for event in events:
+                    if event in self._coming_up:
+                        self._greet(event)
+                    else:
+                        self._take(event)
+        finally:
+            self._drop()
+        return list(self._idle_since)
+
+    def _drop(self) -> None:
+        """What is under way is not to be tried again, as Ray would announce; who still waits has no stage any more."""
+        import ray
+        from ray.exceptions import RayError
+
+        with suppress(RayError):
+            for stream in self._running:
+                ray.cancel(stream)
+            for actor in self._coming_up.values():
+                ray.kill(actor)
 
     def _greet(self, event: Any) -> None:
         """An actor is up, or still away."""
@@ -204,19 +282,26 @@ class _Feed:
         if time.monotonic() - self._away_since.setdefault(actor, time.monotonic()) > AWAY_SECONDS:
             raise error
         time.sleep(1.0)
-        self._coming_up[actor.ready.remote()] = actor
+        self._coming_up[actor.ready.remote(self._orders)] = actor
 
-    def _start_next(self, actor: Any) -> None:
+    def _give_places(self) -> None:
+        """End actors that have nothing left to do, where others last: their places may be what one that waits for its
+        own needs, or one that died, in order to come back with its shard."""
         import ray
 
-        if not self._queue:
-            # Its place may be what an actor that died needs in order to come back with its shard.
+        patience = 0.0 if self._coming_up else IDLE_SECONDS
+        for actor in [one for one, since in self._idle_since.items() if time.monotonic() - since >= patience]:
+            del self._idle_since[actor]
             ray.kill(actor)
+
+    def _start_next(self, actor: Any) -> None:
+        if not self._queue:
+            self._idle_since[actor] = time.monotonic()
             return
         shard = self._queue.popleft()
         plan = self._plans[shard]
         self._left.setdefault(shard, plan.num_rows)
-        stream = actor.run.options(num_returns="streaming").remote(shard, plan)
+        stream = actor.run.options(num_returns="streaming").remote(self._orders, shard, plan)
         self._running[stream] = (actor, shard)
 
     def _take(self, stream: Any) -> None:

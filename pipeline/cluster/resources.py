@@ -22,6 +22,10 @@ class StageResources:
     gpus: float = 0.0
     memory: int = 0
 
+    def covers(self, other: StageResources) -> bool:
+        """Whether who holds these has room for ``other``."""
+        return self.cpus >= other.cpus and self.gpus >= other.gpus and self.memory >= other.memory
+
     def as_demand(self) -> dict[str, float]:
         """The needs under Ray's resource names, zeros left out."""
         demand = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}

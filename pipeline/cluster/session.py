@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from manifests.common.stopping import stop_between_steps
 from manifests.errors import UserError, first_line
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.starting import join, start_local
@@ -50,8 +51,10 @@ def ray_session(address: str | None = None, local_cpus: int | None = None, devic
     target = address or os.environ.get("RAY_ADDRESS")
     if not target:
         check_device(device)
-    import ray
+    with stop_between_steps() as stop:  # some of its modules ignore what a signal raises while they are imported
+        import ray
 
+        stop.check()
     if ray.is_initialized():
         yield
         return

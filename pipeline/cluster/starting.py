@@ -9,10 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from manifests.common.stopping import SIGNALS, Stopped, not_for_children
+from manifests.common.stopping import SIGNALS, Stopped, StopRequest, not_for_children, stop_between_steps
 
 START_SECONDS = 300
 """How long the processes of a local Ray may take to come up."""
@@ -33,11 +33,36 @@ def start_local(**options: Any) -> None:
     Raises:
         Stopped: a signal came meanwhile.
     """
-    import ray
-
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(START_SECONDS))
-    with _own_signals(), _patience():
+    with _own_signals() as stop, _patience(stop), _alone():
+        import ray
+
         ray.init(address="local", _system_config={**_WAITS, "enable_metrics_collection": False}, **options)
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    """Have Ray kill its processes where it would first ask each of them by SIGTERM, which they do not hear
+    (`_own_signals`), and wait for a second, one after another. Their own children, which would notice and follow within
+    two seconds, are ended with them."""
+    import psutil  # type: ignore[import-untyped]  # Ray brings it
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    kill = node.kill_all_processes
+
+    def kill_with_children(check_alive: bool = True, allow_graceful: bool = False, wait: bool = False) -> None:
+        children = []
+        for processes in list(node.all_processes.values()):
+            for started in processes:
+                with suppress(psutil.Error):
+                    children += psutil.Process(started.process.pid).children(recursive=True)
+        kill(check_alive=check_alive, wait=wait)
+        for child in children:
+            with suppress(psutil.Error):
+                child.kill()
+
+    node.kill_all_processes = kill_with_children
 
 
 def join(address: str, **options: Any) -> None:
@@ -64,28 +89,31 @@ def end_processes() -> None:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
+def _own_signals() -> Iterator[StopRequest]:
     """What this process does at SIGTERM is its own business again, and Ray's processes hear no signal of a group's.
 
     ``ray.init`` puts two handlers in the place of ours; that of its C++ part prints a native stack and aborts the
     process 3 seconds later, by an alarm, while Ray is being shut down.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield StopRequest()
         return
-    handler = signal.getsignal(signal.SIGTERM)
-    with not_for_children():
-        try:
-            yield
-        except SystemExit:  # of the first of the two, where another thread heard the signal
-            raise Stopped(signal.SIGTERM) from None
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-            signal.alarm(0)
+    # What a signal raises in the middle of the imports of Ray's, a Cython module may ignore: it is raised after them.
+    with stop_between_steps() as stop:
+        handler = signal.getsignal(signal.SIGTERM)
+        with not_for_children():
+            try:
+                yield stop
+            except SystemExit:  # of the first of the two, where another thread heard the signal
+                raise Stopped(signal.SIGTERM) from None
+            finally:
+                signal.signal(signal.SIGTERM, handler)
+                signal.alarm(0)
+        stop.check()
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _patience(stop: StopRequest) -> Iterator[None]:
     """Two waits are fixed in Ray's code: its raylet dies where an agent has not said its ports after 15 seconds, and
     ``ray.init`` gives up 30 seconds after it began. A busy machine takes longer. So the raylet is told the ports, and
     the question whether it is there is made to wait for its answer."""
@@ -113,6 +141,7 @@ def _patience() -> Iterator[None]:
                     raise TimeoutError(f"its node was not there after {START_SECONDS} seconds") from None
             if raylet and (status := raylet[-1].process.poll()) is not None:
                 raise ChildProcessError(f"its raylet ended with status {status} (/tmp/ray/session_latest/logs)")
+            stop.check()
             for signum in signal.sigpending() & set(SIGNALS):
                 raise Stopped(signum)
             time.sleep(0.2)
@@ -122,6 +151,23 @@ def _patience() -> Iterator[None]:
         yield
     finally:
         services.start_raylet, services.get_node = start, ask
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Inside, a Ray is started without the server of a dashboard, which nobody can see, and without the autoscaler's
+    monitor, which has nothing to scale: 1.4 of the 5 seconds of CPU that a Ray takes."""
+    from ray._private import services
+    from ray._private.node import Node
+
+    serve, watch = services.start_api_server, Node.start_monitor
+    services.start_api_server = lambda *_, **__: (None, None)
+    Node.start_monitor = lambda node: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        services.start_api_server = serve
+        Node.start_monitor = watch  # type: ignore[method-assign]
 
 
 def _free_ports() -> list[int]:

@@ -1,7 +1,7 @@
 """What every synthesis does: inputs, annotations where they are needed, plan, images, contact sheet, report.
 
-`pipeline.synthesize` joins the settings of each kind (`pipeline.synthesis.plan_kinds`) to those here; the rest is here,
-for the scripts in ``jobs/`` and for Python alike.
+`pipeline.synthesize` joins the settings of each kind (`pipeline.synthesis.plan_kinds`) to those of
+`pipeline.cluster.synthesis_settings`; the rest is here, for the scripts in ``jobs/`` and for Python alike.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
-
-from pydantic import Field
 
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
@@ -26,62 +24,16 @@ from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
-from pipeline.cluster.pool import ShardRunner, run_shards, run_shards_here
-from pipeline.cluster.session import ClusterSettings, ray_session
+from pipeline.cluster.pool import ShardRunner, lasting_actors, run_shards_here
+from pipeline.cluster.session import ray_session
+from pipeline.cluster.synthesis_settings import DEMO, AnnotatedJobSettings, Meanwhile, SynthesisJobSettings
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
-from pipeline.common.settings import Advanced, Input, Needed, Output, Run
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
-from pipeline.synthesis.lineage_sending import LineageSettings
 from pipeline.synthesis.people import select_people
-from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
-
-DEMO = Path("runs/demo")
-OutputUri = Output[Annotated[str, Field(description="URI of the data set to write")]]
-Sources = Callable[[Path], tuple[str, str | None]]
-
-
-class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
-    """What all synthesis jobs are told beside what they make; each adds its own."""
-
-    kind: ClassVar[Kind]
-    """What they make; its settings are among theirs."""
-
-    source: Needed[Input[str | None]] = Field(None, description="URI of the labelled source manifest")
-    generator: Needed[Input[str | None]] = Field(None, description="what train_generator.py wrote, or a shipped name")
-    output: OutputUri
-    shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
-    device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
-
-    def target_uri(self) -> str | None:
-        """The domain whose style is measured against, where one is named."""
-        return None
-
-    def embedded(self) -> Sources | None:
-        """What makes the source and target that stand in, below a folder, where no source is named."""
-        return None
-
-    def of_kind(self) -> SynthesisSettings:
-        """Those of the kind."""
-        return self.part(self.kind.settings)
-
-
-class AnnotatedJobSettings(SynthesisJobSettings):
-    """The same for jobs that look at masks and poses of the source."""
-
-    annotations: Input[str | None] = Field(
-        None, description="URI of the source's annotations; by default made beside output"
-    )
-    segmenter: Advanced[Input[str]] = Field(
-        "sam_tiny", description="Segment Anything checkpoint for images without annotation"
-    )
-    pose: Advanced[Input[str]] = Field(
-        "pose_tiny", description="mmpose checkpoint for images without annotation, and for scores"
-    )
 
 
 def run_synthesis_job(settings: SynthesisJobSettings) -> None:
@@ -109,11 +61,12 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
             failing, or all images were rejected.
     """
     generators = _check(settings)
-    source, target = _sources(settings, _beside(settings.output))
-    with _engine(settings, ray) as runner:
-        annotations = _annotate(settings, generators, source, runner)
+    with ExitStack() as stack:
+        engine = cache(lambda: stack.enter_context(_engine(settings, ray)))
+        source, target = _sources(settings, _beside(settings.output), meanwhile=engine)
+        annotations = _annotate(settings, generators, source, engine())
         job = _prepare(settings, generators, source, target, annotations)
-        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=runner)
+        dataset = synthesize(job, settings.output, where=settings, lineage=settings.lineage, runner=engine())
     _report(dataset, job, settings.kind)
     return dataset
 
@@ -122,8 +75,8 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
 def _engine(settings: SynthesisJobSettings, ray: bool) -> Iterator[ShardRunner]:
     """What computes shards: actors of a Ray, which is there meanwhile, or this process."""
     if ray:
-        with ray_session(settings.ray_address, device=settings.device):
-            yield run_shards
+        with ray_session(settings.ray_address, device=settings.device), lasting_actors() as runner:
+            yield runner
     else:
         check_device(settings.device)
         with threads_kept():
@@ -226,11 +179,11 @@ def _beside(output: str) -> Path:
     return DEMO if "://" in output else Path(output).parent
 
 
-def _sources(settings: SynthesisJobSettings, folder: Path) -> tuple[str, str | None]:
+def _sources(settings: SynthesisJobSettings, folder: Path, meanwhile: Meanwhile = None) -> tuple[str, str | None]:
     """URIs of source and target; what stands in for them is drawn and ingested below ``folder``."""
     embedded = settings.embedded()
     if settings.source is None and embedded is not None:
-        return embedded(folder)
+        return embedded(folder, meanwhile)
     return str(settings.source), settings.target_uri()
 
 

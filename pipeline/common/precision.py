@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+# torch is imported by who asks: its settings say only which there are.
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -17,6 +20,8 @@ _WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512
 def resolve_precision(precision: Precision, device: torch.device | str) -> torch.dtype:
     """The dtype for ``precision`` on ``device``; ``auto`` takes bfloat16 on Ampere and later and on CPUs where
     `cpu_runs_bfloat16`. Asked for by name, bfloat16 runs on any CPU: where it is emulated, at half float32's speed."""
+    import torch
+
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if torch.device(device).type == "cuda":
@@ -33,6 +38,8 @@ def cpu_runs_bfloat16() -> bool:
 
     Both libraries read their limits once, so the answer holds as long as the process.
     """
+    import torch
+
     return (
         _processor_has_bfloat16()
         and torch.backends.cpu.get_cpu_capability() not in {"DEFAULT", "NO AVX", "AVX2"}
@@ -43,6 +50,8 @@ def cpu_runs_bfloat16() -> bool:
 
 
 def _processor_has_bfloat16() -> bool:
+    import torch
+
     if hasattr(torch.cpu, "get_capabilities"):
         features = torch.cpu.get_capabilities()
         return bool(features.get("amx_bf16") or features.get("avx512_bf16"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
-
-from pipeline.generators.networks.trunk import Residual, use_trunks
+if TYPE_CHECKING:
+    from torch import nn
 
 Convolutions = Literal["auto", "channels_last", "planar", "winograd"]
 """``channels_last``: whole batches; ``planar``: an image at a time; ``winograd``: as planar, residual blocks by
@@ -19,6 +17,10 @@ def arrange(network: nn.Module, convolutions: Convolutions) -> Convolutions:
 
     What is computed differs in the last digits alone.
     """
+    import torch
+
+    from pipeline.generators.networks.trunk import use_trunks
+
     if convolutions == "auto":
         convolutions = untried(network)
     if convolutions == "winograd":
@@ -44,4 +46,6 @@ def untried(network: nn.Module) -> Convolutions:
 
 def is_residual(network: nn.Module) -> bool:
     """Whether ``network`` has blocks that a `pipeline.generators.networks.trunk.Trunk` could compute."""
+    from pipeline.generators.networks.trunk import Residual
+
     return any(isinstance(module, Residual) for module in network.modules())

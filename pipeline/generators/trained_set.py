@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.errors import UserError
 from pipeline.checkpoints import file_sha256, resolve
-from pipeline.checkpoints.network_files import check_fits
 from pipeline.common.precision import Precision
 from pipeline.generators.convolutions import Convolutions
-from pipeline.generators.recipes.base import Camera, Recipe
-from pipeline.generators.trained import FILE_NAME, Generator, load_generator, read_recipe
+from pipeline.training.data import Camera
+
+if TYPE_CHECKING:
+    from pipeline.generators.recipes.base import Recipe
+    from pipeline.generators.trained import Generator
+
+# What imports torch is imported by who opens a set: settings only name one.
 
 SINGLE = ""
 """Name of the only member where one generator makes everything."""
@@ -94,6 +98,8 @@ class GeneratorSet:
         Raises:
             UserError: its file is gone, or is not the one that the set names.
         """
+        from pipeline.generators.trained import load_generator
+
         entry = self.members[member]
         generator = load_generator(entry.path, device, precision, batch_size, convolutions=convolutions)
         _check_digest(entry.path, generator.sha256, entry.sha256)
@@ -111,6 +117,8 @@ def open_generators(name_or_path: str) -> GeneratorSet:
     Raises:
         UserError: not found, or no generator of a recipe known here.
     """
+    from pipeline.generators.trained import FILE_NAME
+
     folder = Path(name_or_path).expanduser()
     if (folder / PAIRS_FILE).is_file():
         return _open_pairs(name_or_path, folder)
@@ -155,6 +163,9 @@ def _read_pairs(path: Path) -> PairsFile:
 
 def _checked(path: Path) -> tuple[Recipe, tuple[int, int]]:
     """What a weights file says of itself, recipe and size, without its weights; it must be able to hold them."""
+    from pipeline.checkpoints.network_files import check_fits
+    from pipeline.generators.trained import read_recipe
+
     recipe, size = read_recipe(path)
     check_fits(path, lambda: recipe.build_generator(size))
     return recipe, size

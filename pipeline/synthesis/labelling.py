@@ -13,7 +13,6 @@ from manifests.errors import UserError
 from manifests.format import soft_labels
 from manifests.format.schema import NEEDS_TEACHER, LabelRule
 from manifests.format.soft_labels import ClassMap, LabelColumns
-from pipeline.common.finite import naming
 from pipeline.common.settings import Advanced, JobSettings
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class Labeller:
             ValueError: nobody said by which rule, or said one that nothing here labels by.
             NotFiniteError: the teacher answers with what is not finite.
         """
+        from pipeline.common.finite import naming
+
         settings = self.settings
         if settings.label_rule == "one_hot":
             return soft_labels.one_hot(hard_labels, self.num_classes)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Annotated, Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from manifests.errors import UserError
 from pipeline.common.images import resize, resize_mask
 from pipeline.common.keypoints import COCO_MIRROR
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
+
+Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A camera's number, as rows hold it."""
 
 Columns = dict[str, NDArray[Any]]
 

@@ -37,7 +37,7 @@ def run(job: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def without_ray() -> Iterator[None]:
     """Shards one after another in this process: how they come to actors is the same for every kind of job."""
-    here = mock.patch.object(synthesis_job, "run_shards", run_shards_here)
+    here = mock.patch.object(synthesis_job, "lasting_actors", return_value=nullcontext(run_shards_here))
     with here, mock.patch.object(synthesis_job, "ray_session", return_value=nullcontext()):
         yield
 

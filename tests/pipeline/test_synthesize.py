@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,11 @@ def test_a_mistake_is_one_line(given: dict[str, Any], said: str, tmp_path: Path)
     with pytest.raises(UserError, match=said):
         synthesize.duke_style(**{"output": str(tmp_path / "set"), **given})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_told_by_help_imports_no_torch() -> None:
+    kinds = ("camera_styles", "canonical_poses", "duke_style", "random_people")
+    modules = ", ".join(f"jobs.synthesize_{kind}" for kind in kinds)
+    program = f"import sys, {modules}; print({{'torch', 'ray'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.common.settings import JobSettings
 from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
+from pipeline.training.data import Camera as Camera
 from pipeline.training.log import LossTerms
 
 Batch = Mapping[str, Tensor]
@@ -25,9 +26,6 @@ Batch = Mapping[str, Tensor]
 
 Size = tuple[int, int]
 """Height and width of the images in pixels."""
-
-Camera = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""A camera's number, as rows hold it."""
 
 UpsamplingSetting = Annotated[Upsampling, Field(description="transposed (the paper) or resize (no checkerboard)")]
 

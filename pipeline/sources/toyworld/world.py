@@ -56,13 +56,19 @@ TRUTH_SCHEMA = pa.schema(
 
 
 def make_toyworld(
-    settings: ToyWorldSettings, output: str | Path, *, workers: int | None = None, progress: Progress | None = None
+    settings: ToyWorldSettings,
+    output: str | Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> dict[str, Any]:
     """Write the world of ``settings`` to the folder ``output``, or find it there already.
 
     Args:
         workers: processes; by default as many as there are CPUs for this process. The bytes do not depend on it.
         progress: called with (images done, images in all); by default a line on stderr every two seconds.
+        meanwhile: called once, as soon as other processes draw; not where none do.
 
     Returns:
         What ``world.json`` holds: settings, version, and counts by domain and split.
@@ -85,7 +91,7 @@ def make_toyworld(
     report = progress or _progress_line()
     report(done, len(tasks))
     with keeping(lambda: f"{done} of {len(tasks)} images of the toy world are kept in {root}; {GO_ON}"):
-        for drawn in _draw_all(settings, root, partial, missing, count):
+        for drawn in _draw_all(settings, root, partial, missing, count, meanwhile or (lambda: None)):
             done += drawn
             report(done, len(tasks))
     for domain in settings.domains:
@@ -146,7 +152,12 @@ def _begin(root: Path, record: dict[str, Any]) -> Path:
 
 
 def _draw_all(
-    settings: ToyWorldSettings, root: Path, partial: Path, missing: list[tuple[int, list[Task]]], workers: int
+    settings: ToyWorldSettings,
+    root: Path,
+    partial: Path,
+    missing: list[tuple[int, list[Task]]],
+    workers: int,
+    meanwhile: Callable[[], object],
 ) -> Iterator[int]:
     """Draw the missing chunks in ``workers`` processes; yields how many images each had."""
     if workers == 1 or len(missing) < 2:
@@ -155,6 +166,7 @@ def _draw_all(
         return
     calls = [(settings, root, _part(partial, number), piece) for number, piece in missing]
     with spawned(_draw_chunk, calls, min(workers, len(missing))) as jobs:
+        meanwhile()
         for job in as_completed(jobs):
             yield job.result()
 

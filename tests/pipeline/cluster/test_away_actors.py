@@ -23,7 +23,7 @@ class Actor:
 
     def __init__(self, times: int, away_in_run: bool = False) -> None:
         self.times, self.away_in_run, self.done = times, away_in_run, list[int]()
-        self.ready = SimpleNamespace(remote=lambda: iter([self._ready]))
+        self.ready = SimpleNamespace(remote=lambda orders: iter([self._ready]))
         self.run = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._run))
 
     def _absent(self) -> None:
@@ -36,7 +36,7 @@ class Actor:
             self._absent()
         return True
 
-    def _run(self, shard: int, plan: pa.Table) -> Iterator[Any]:
+    def _run(self, orders: None, shard: int, plan: pa.Table) -> Iterator[Any]:
         def rows() -> int:
             if self.away_in_run:
                 self._absent()
@@ -61,6 +61,7 @@ def _played(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "wait", lambda events, **_: (list(events)[:1], list(events)[1:]))
     monkeypatch.setattr(ray, "get", lambda event: (next(event) if isinstance(event, Iterator) else event)())
     monkeypatch.setattr(ray, "kill", lambda actor: None)
+    monkeypatch.setattr(ray, "cancel", lambda stream: None)
     monkeypatch.setattr(pool.time, "sleep", lambda seconds: None)
 
 
@@ -68,17 +69,41 @@ def _played(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_an_actor_had_in_hand_is_done_once(away_in_run: bool) -> None:
     actors = [Actor(RESTARTS, away_in_run), Actor(0)]
     seen: Any = Seen()
-    _Feed(actors, PLANS, seen).run(StopRequest())
+    _Feed(actors, None, PLANS, seen).run(StopRequest())
     assert sorted([*actors[0].done, *actors[1].done]) == [0, 1, 2]
     assert seen.rows == 6
 
 
 def test_a_shard_whose_actor_goes_away_each_time_ends_the_run() -> None:
     with pytest.raises(ActorUnavailableError):
-        _Feed([Actor(RESTARTS + 1, away_in_run=True)], PLANS, None).run(StopRequest())
+        _Feed([Actor(RESTARTS + 1, away_in_run=True)], None, PLANS, None).run(StopRequest())
 
 
 def test_an_actor_that_stays_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "AWAY_SECONDS", 0.0)
     with pytest.raises(ActorUnavailableError):
-        _Feed([Actor(10**6)], PLANS, None).run(StopRequest())
+        _Feed([Actor(10**6)], None, PLANS, None).run(StopRequest())
+
+
+def test_who_still_waits_at_the_end_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = list[Any]()
+    monkeypatch.setattr(ray, "kill", killed.append)
+    at_work, waits = Actor(0), Actor(1)
+    assert _Feed([at_work, waits], None, PLANS, None).run(StopRequest()) == [at_work]
+    assert at_work.done == [0, 1, 2]
+    assert killed == [waits]
+
+
+@pytest.mark.parametrize(("waiting", "seconds", "makes_way"), [(0, 60, False), (0, 0, True), (1, 60, True)])
+def test_who_has_nothing_left_to_do_makes_way(
+    waiting: int, seconds: float, makes_way: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where somebody waits for a place, else after a while: one that died may need it."""
+    killed = list[Any]()
+    monkeypatch.setattr(ray, "kill", killed.append)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", seconds)
+    idle = Actor(0)
+    feed = _Feed([Actor(0)] * waiting, None, {}, None)
+    feed._start_next(idle)
+    feed._give_places()
+    assert killed == [idle] * makes_way

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from manifests.errors import PassingError, UserError
-from pipeline.cluster.pool import StageWork, _Actor, run_shards_here
+from pipeline.cluster.pool import StageWork, _Actor, _Orders, run_shards_here
 from pipeline.cluster.resources import StageResources
 from pipeline.common.progress import Progress
 
@@ -47,7 +47,7 @@ def test_a_passing_fault_is_tried_once_more(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_actor_does_the_same() -> None:
     worker = Worker(PassingError("the store is away"), times=1)
-    assert list(_Actor(lambda: worker, lambda plan: plan).run(0, PLAN)) == [1, 1, 3]
+    assert list(_Actor().run(_Orders(1, lambda: worker, lambda plan: plan), 0, PLAN)) == [1, 1, 3]
 
 
 @pytest.mark.parametrize(("error", "tries"), [(PassingError("still away"), [0, 0]), (UserError("not yours"), [0])])

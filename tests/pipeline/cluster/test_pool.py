@@ -14,7 +14,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.cluster import pool
-from pipeline.cluster.pool import StageWork, run_shards
+from pipeline.cluster.pool import StageWork, lasting_actors, run_shards
 from pipeline.cluster.resources import PATIENCE_SECONDS, StageResources
 from pipeline.cluster.session import ClusterSettings
 from pipeline.common.progress import Progress
@@ -34,6 +34,7 @@ class Scribe:
         if shard == self.fatal and len(list(self.folder.glob("died-*"))) < self.deaths:
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        (self.folder / f"by-{os.getpid()}").touch()
         if shard == self.bad:
             raise ZeroDivisionError("a fault of ours")
         if shard == self.mistake:
@@ -65,6 +66,23 @@ def test_every_shard_once_and_a_worker_that_dies_costs_nothing(
     assert written(tmp_path) == [f"shard-{number}" for number in range(5)]
     assert len(list(tmp_path.glob("died-*"))) == 1
     assert "test: 20/20" in "".join(capsys.readouterr())
+
+
+def test_a_stage_takes_the_actor_of_the_one_before(local_ray: str, tmp_path: Path) -> None:
+    """In the second stage it dies, and comes back as a worker of that one. The third needs more than it holds."""
+    by = list[set[str]]()
+    with lasting_actors() as run_stage:
+        for stage, (cpus, deaths) in enumerate([(1.0, 0), (0.5, 1), (2.0, 0)]):
+            folder = tmp_path / str(stage)
+            folder.mkdir()
+            build = partial(Scribe, folder, fatal=1, deaths=deaths)
+            work = StageWork("test", build, shards(2), StageResources(cpus=cpus))
+            assert run_stage(work, ClusterSettings(workers=1), None) == 1
+            assert written(folder) == ["shard-0", "shard-1"]
+            by.append({path.name for path in folder.glob("by-*")})
+    assert [len(processes) for processes in by] == [1, 2, 1]
+    assert by[0] < by[1]
+    assert by[2].isdisjoint(by[1])
 
 
 def test_a_worker_that_keeps_dying_ends_the_run_in_one_line(

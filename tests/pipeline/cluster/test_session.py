@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import pytest
 import ray
 import torch
@@ -46,3 +50,22 @@ def test_who_sends_no_token_is_told_of_it(mode: str | None, monkeypatch: pytest.
         pass
     assert ("RAY_AUTH_MODE=token" in str(caught.value)) == (mode is None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.ray
+def test_a_local_ray_ends_at_once_and_leaves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    program = """
+        import time
+        from pipeline.cluster.session import ray_session
+
+        with ray_session(local_cpus=1):
+            import psutil
+
+            its = psutil.Process().children(recursive=True)
+            before = time.monotonic()
+        print(time.monotonic() - before < 2.5, len(its) >= 4, len(psutil.wait_procs(its, timeout=5)[1]))
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True", "True", "0"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from pipeline.cluster.synthesis_job import DEMO, run_synthesis_job
+from pipeline.cluster.synthesis_job import run_synthesis_job
+from pipeline.cluster.synthesis_settings import DEMO
 from pipeline.synthesize import DukeStyleSettings
 
 
@@ -18,7 +19,7 @@ def test_the_world_that_stands_in_is_drawn_beside_the_output(
     output = str(tmp_path / "set") if place == "here" else "memory://drawn/set"
     folders: list[Path] = []
 
-    def draw(folder: Path) -> tuple[str, str | None]:
+    def draw(folder: Path, meanwhile: object) -> tuple[str, str | None]:
         folders.append(folder)
         raise UserError("drawn")
 

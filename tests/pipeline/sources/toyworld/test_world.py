@@ -38,6 +38,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_something_is_done_while_other_processes_draw(tmp_path: Path) -> None:
+    seen = list[list[int]]()
+    finished = list[int]()
+    for _ in range(2):  # the second time all is there
+        make_toyworld(
+            SETTINGS.model_copy(update={"images_per_camera": 1}),
+            tmp_path / "world",
+            workers=2,
+            progress=lambda done, total: finished.append(done),
+            meanwhile=lambda: seen.append(list(finished)),
+        )
+    assert seen == [[0]]
+    assert finished[-1] > 0
+
+
 def names(world: Path, folder: str) -> list[re.Match[str]]:
     found = [NAME.match(path.name) for path in sorted((world / "market-like" / folder).iterdir())]
     assert all(found)
