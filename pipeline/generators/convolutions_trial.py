@@ -23,7 +23,8 @@ from pipeline.checkpoints import cache_folder
 from pipeline.common.devices import threads_kept
 from pipeline.common.environment import environment
 from pipeline.common.precision import Precision
-from pipeline.generators.convolutions import Convolutions, is_residual, untried
+from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.networks.arranged import is_residual, untried
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
 

@@ -23,7 +23,8 @@ from pipeline.common.finite import NotFiniteError
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.tensors import are_finite, clipped, to_batch
 from pipeline.common.transfers import Download
-from pipeline.generators.convolutions import Convolutions, arrange, memory_format
+from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.networks.arranged import arrange, memory_format
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
 
