@@ -38,7 +38,8 @@ def run_job(model: type[SettingsT], main: Callable[[SettingsT], int | None]) -> 
         status = 1
     except KeyboardInterrupt as stop:
         status = report_stop(stop)
-    gc.freeze()  # else Python, at its end, looks through all that torch has made: 0.6 s
+    if "triton" not in sys.modules:  # its bindings would say what is left
+        gc.freeze()  # else Python, at its end, looks through all that torch has made: 0.6 s
     sys.exit(status or 0)
 
 
