@@ -286,9 +286,11 @@ class _Feed:
 
     def _give_places(self) -> None:
         """End actors that have nothing left to do, where others last: their places may be what one that waits for its
-        own needs, or one that died, in order to come back with its shard."""
+        own needs, or one that died, in order to come back with its shard. A shard that came back is theirs first."""
         import ray
 
+        while self._queue and self._idle_since:
+            self._start_next(self._idle_since.popitem()[0])
         patience = 0.0 if self._coming_up else IDLE_SECONDS
         for actor in [one for one, since in self._idle_since.items() if time.monotonic() - since >= patience]:
             del self._idle_since[actor]

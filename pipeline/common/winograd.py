@@ -77,8 +77,8 @@ class WinogradConv(nn.Module):
     def _tiles_by_lines(self, places: Tensor, rows: int, columns: int) -> Tensor:
         """The same by a product down and one across, in whose matrices the borders are: half the multiplications."""
         height, width = places.shape[:2]
-        vertical = _of_line(rows, height, self.padding).to(places.device)
-        horizontal = _of_line(columns, width, self.padding).to(places.device)
+        vertical = _of_line(rows, height, self.padding).to(places)
+        horizontal = _of_line(columns, width, self.padding).to(places)
         down = (vertical @ places.view(height, -1)).view(6 * rows, width, -1)
         across = torch.bmm(horizontal.expand(6 * rows, -1, -1), down)
         return across.view(6, rows, 6, -1).transpose(1, 2).reshape(36, -1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class ConvolutionsTrial:
             return _remembered(self._question(), lambda: self.rates(pictures()))
 
     def rates(self, pictures: Pictures) -> dict[Convolutions, float]:
-        """Images a second by what was tried; without what keeps not within `LEAST_PSNR`."""
+        """Images a second by what was tried; without winograd where it is below `LEAST_PSNR`."""
         found: dict[Convolutions, float] = {}
         for convolutions in _ANSWERS:
             generator = self._load(convolutions, self.precision)
@@ -112,8 +113,13 @@ def _remembered(question: Mapping[str, Any], rates: Callable[[], Mapping[Convolu
     fastest: Convolutions = max(tried, key=tried.__getitem__)
     told = ", ".join(f"{name} {rate:g}" for name, rate in tried.items())
     print(f"convolutions: {fastest} ({told} images a second in a trial)", flush=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"fastest": fastest, "images_a_second": tried, "question": question})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"fastest": fastest, "images_a_second": tried, "question": question})
+    except OSError as error:
+        reason = error.strerror or error
+        said = f"warning: not kept ({path.parent}: {reason}); a rerun needs --convolutions {fastest}"
+        print(said, file=sys.stderr, flush=True)
     return fastest
 
 

@@ -67,7 +67,7 @@ class Trunk(nn.Module):
             return images
         down, across = height // SIDE, width // SIDE
         tiled = images.view(channels, down, SIDE, across, SIDE).permute(1, 3, 2, 4, 0)
-        rows, read = tiled.reshape(-1, channels), _read(height, width)
+        rows, read = tiled.reshape(-1, channels), _read(height, width).to(images.device)
         layers = list(zip(self.convolutions, self._norms, strict=True))
         for first, second in zip(layers[::2], layers[1::2], strict=True):
             inner = _normed(*first, rows, read, asked).relu_()

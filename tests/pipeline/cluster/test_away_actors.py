@@ -107,3 +107,13 @@ def test_who_has_nothing_left_to_do_makes_way(
     feed._start_next(idle)
     feed._give_places()
     assert killed == [idle] * makes_way
+
+
+def test_who_has_nothing_left_to_do_takes_what_another_could_not() -> None:
+    idle = Actor(0)
+    feed = _Feed([Actor(10**6)], None, {0: PLANS[0]}, None)
+    shard = feed._queue.pop()
+    feed._start_next(idle)
+    feed._queue.append(shard)
+    assert feed.run(StopRequest()) == [idle]
+    assert idle.done == [0]

@@ -32,6 +32,17 @@ def test_the_values_are_those_of_the_direct_sum(height: int, width: int, options
     torch.testing.assert_close(made.double(), direct, rtol=0, atol=2e-5 * float(direct.abs().max()))
 
 
+@pytest.mark.parametrize("side", [8, 32])
+def test_bfloat16_is_near(side: int) -> None:
+    torch.manual_seed(5)
+    conv, x = nn.Conv2d(33, 20, 3, padding=1).bfloat16(), torch.randn(3, 33, side, side).bfloat16()
+    with torch.inference_mode():
+        made = WinogradConv(conv)(x)
+        direct = conv.float()(x.float())
+    assert made.dtype == torch.bfloat16
+    assert (made.float() - direct).square().mean().sqrt() < 0.03 * direct.std()
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -129,6 +129,19 @@ def test_a_damaged_answer_is_asked_for_again(
     assert choose(LEAST_ROWS, pictures) == "winograd"
 
 
+def test_an_answer_that_can_not_be_kept_is_used(
+    choose: Callable[..., Convolutions],
+    pictures: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cache").touch()
+    fastest(monkeypatch, "winograd")
+    assert choose(LEAST_ROWS, pictures) == "winograd"
+    assert "a rerun needs --convolutions winograd" in capsys.readouterr().err
+
+
 def test_a_plan_says_what_was_chosen_and_its_rows_are_made_so_again(
     folder: Path, toy_sources: ToySources, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -114,6 +114,12 @@ def test_instance_norm_is_instance_norm(layout: torch.memory_format) -> None:
     torch.testing.assert_close(gradient, expected_gradient)
 
 
+def test_instance_norm_of_one_image_that_is_not_trained_on_is_the_same() -> None:
+    images = torch.randn(1, 5, 8, 6, generator=torch.Generator().manual_seed(2))
+    normed = InstanceNorm()(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(normed, F.instance_norm(images))
+
+
 def test_pixel_norm_is_each_pixels_own() -> None:
     images = torch.randn(2, 6, 5, 4, generator=torch.Generator().manual_seed(0))
     normed = PixelNorm()(images)
