@@ -43,8 +43,8 @@ def start_local(**options: Any) -> None:
 
 def _end_at_once() -> None:
     """Have Ray kill its processes where it would first ask each of them by SIGTERM, which they do not hear
-    (`_own_signals`), and wait for a second, one after another. Their own children, which would notice and follow within
-    two seconds, are ended with them."""
+    (`_own_signals`), and wait for a second, one after another. Nobody is asked then; their own children, which would
+    notice and follow within two seconds, are ended with them."""
     import psutil  # type: ignore[import-untyped]  # Ray brings it
     from ray._private import worker
 

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
+from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
@@ -29,10 +31,12 @@ from pipeline.cluster.session import ray_session
 from pipeline.cluster.synthesis_settings import DEMO, AnnotatedJobSettings, Meanwhile, SynthesisJobSettings
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
+from pipeline.generators.convolutions import Convolutions
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
 from pipeline.synthesis.people import select_people
+from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
 
 
@@ -102,11 +106,21 @@ def _prepare(
         source,
         target,
         generators.name,
-        settings.of_kind(),
+        _as_begun(settings.of_kind(), settings.output),
         annotations_uri=annotations,
         pose_model=settings.pose if isinstance(settings, AnnotatedJobSettings) else None,
         device=settings.device,
     )
+
+
+def _as_begun(settings: SynthesisSettings, output: str) -> SynthesisSettings:
+    """``settings`` with the convolutions that a trial chose for what lies at ``output``, if that is not asked for
+    otherwise: a rerun elsewhere, where a trial would end otherwise, goes on with them."""
+    record = load_run(open_storage(output)) if settings.convolutions == "auto" else None
+    chosen = (record or {}).get("run", {}).get("settings", {}).get("convolutions")
+    if chosen not in get_args(Convolutions):
+        return settings
+    return settings.model_copy(update={"convolutions": chosen})
 
 
 def _check(settings: SynthesisJobSettings) -> GeneratorSet:

@@ -31,7 +31,7 @@ class SynthesisJobSettings(SynthesisSettings, ClusterSettings, LineageSettings):
     output: OutputUri
     shard_size: int = Field(256, ge=1, description="rows in a shard: the unit of commit and of resume; 1000 at scale")
     device: Run[str] = Field("cpu", pattern="^(cpu|cuda)$", description="where the models run")
-    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and write nothing")
+    dry_run: Run[bool] = Field(False, description="print the plan (samples, shards, estimated size) and make nothing")
 
     def target_uri(self) -> str | None:
         """The domain whose style is measured against, where one is named."""

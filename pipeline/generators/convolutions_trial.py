@@ -52,12 +52,12 @@ class ConvolutionsTrial:
         """For ``rows`` images to be made; ``pictures`` (N, H, W, 3) at this size are what they are like.
 
         Tried where there are `LEAST_ROWS` and the network has residual blocks. The answer is kept beside the fetched
-        checkpoints and holds as long as libraries and processor are the same.
+        checkpoints and holds as long as libraries and instruction set are the same.
         """
         with torch.device("meta"):
             network = self.generators.recipe.build_generator(self.size)
         if rows < LEAST_ROWS or not is_residual(network):
-            return untried(network)
+            return untried(network, self.size)
         with threads_kept():
             torch.set_num_threads(self.threads)
             return _remembered(self._question(), lambda: self.rates(pictures()))
@@ -67,6 +67,8 @@ class ConvolutionsTrial:
         found: dict[Convolutions, float] = {}
         for convolutions in _ANSWERS:
             generator = self._load(convolutions, self.precision)
+            if generator.convolutions != convolutions:
+                continue  # no block of it is wide enough
             if convolutions != "winograd" or self._likeness(generator, pictures) >= LEAST_PSNR:
                 batch = np.resize(pictures, (generator.at_a_time, *pictures.shape[1:]))
                 found[convolutions] = round(images_a_second(generator, _columns(generator, batch)), 2)
@@ -87,8 +89,9 @@ class ConvolutionsTrial:
         return next(iter(self.generators.members))
 
     def _question(self) -> dict[str, Any]:
+        found = environment("cpu", self.threads)
         return {
-            "environment": environment("cpu", self.threads)["fingerprint"],
+            **{name: found[name] for name in ("fingerprint", "version")},
             "generator": self.generators.members[self._member].sha256,
             "size": self.size,
             "precision": self.precision,
@@ -108,6 +111,7 @@ def _remembered(question: Mapping[str, Any], rates: Callable[[], Mapping[Convolu
     except (OSError, ValueError, KeyError, TypeError):
         kept = None
     if kept in _ANSWERS:
+        print(f"convolutions: {kept} (found in a trial before)", flush=True)
         return kept
     tried = rates()
     fastest: Convolutions = max(tried, key=tried.__getitem__)

@@ -231,7 +231,7 @@ def load_generator(
         width=size[1],
         precision=str(dtype).removeprefix("torch."),
         batch_size=batch_size,
-        convolutions=arrange(network, convolutions),
+        convolutions=arrange(network, convolutions, size),
         _recipe=recipe,
         _network=network,
         _device=torch.device(device),

@@ -18,7 +18,8 @@ Norm = Literal["instance", "pixel"]
 class InstanceNorm(nn.Module):
     """Each channel of each image to mean 0 and variance 1 over its pixels; nothing learned, nothing tracked.
 
-    (N, C, H, W) -> the same. A row's result depends on that row alone, in training and at generation.
+    (N, C, H, W) -> the same. A row's result depends on that row alone, in training and at generation; its last digits
+    on whether it is one image by itself, and on the layout.
     """
 
     def forward(self, images: Tensor) -> Tensor:

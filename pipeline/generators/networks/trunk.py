@@ -20,7 +20,7 @@ from pipeline.common.winograd import LEAST_CHANNELS, OUTPUT, READ, SIDE, TILE, b
 
 @runtime_checkable
 class Residual(Protocol):
-    """A block whose result is its input plus two convolutions of it, with an activation between them."""
+    """A block whose result is its input plus two convolutions of it, with a ReLU between them."""
 
     def halves(self) -> tuple[tuple[nn.Conv2d, nn.Module], tuple[nn.Conv2d, nn.Module]]:
         """Each convolution, of 3 x 3 upon reflected borders, and its norm."""

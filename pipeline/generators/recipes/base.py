@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from pipeline.common.settings import JobSettings
 from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
-from pipeline.training.data import Camera as Camera
 from pipeline.training.log import LossTerms
 
 Batch = Mapping[str, Tensor]

@@ -14,9 +14,9 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from pipeline.generators.recipes.base import Camera, Need
+from pipeline.generators.recipes.base import Need
 from pipeline.generators.recipes.cyclegan import CycleGAN, CycleGANSettings
-from pipeline.training.data import DomainData
+from pipeline.training.data import Camera, DomainData
 
 
 class CamStyleSettings(CycleGANSettings):

@@ -28,8 +28,8 @@ from pipeline.generators.losses.adversarial import gradient_penalty, least_squar
 from pipeline.generators.losses.likeness import identity_mask, mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.stargan import CameraCritic, CameraGenerator
-from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, ResnetSettings, Size, StepContext, Terms
-from pipeline.training.data import BatchSource, DomainData
+from pipeline.generators.recipes.base import Batch, Need, Recipe, ResnetSettings, Size, StepContext, Terms
+from pipeline.training.data import BatchSource, Camera, DomainData
 
 
 class CamStyleMultidomainSettings(ResnetSettings):

@@ -28,9 +28,9 @@ from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses, pose_classes
 from pipeline.generators.batches.crops import TrainingCrops, mirrored
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
-from pipeline.generators.recipes.base import Batch, Camera, Need, Size, Terms
+from pipeline.generators.recipes.base import Batch, Need, Size, Terms
 from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings
-from pipeline.training.data import BatchSource, DomainData
+from pipeline.training.data import BatchSource, Camera, DomainData
 
 
 class CGANSettings(GanLsroSettings):

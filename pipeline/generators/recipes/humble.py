@@ -23,8 +23,8 @@ from manifests.errors import UserError
 from pipeline.common.colours import Look, change_widths, jittered, look_of, transfer_colours
 from pipeline.common.images import RgbImage
 from pipeline.common.tensors import clipped, to_signed
-from pipeline.generators.recipes.base import Batch, Camera, Need, Recipe, RecipeSettings, Size, StepContext, Terms
-from pipeline.training.data import BatchSource, Columns, DomainData, needed
+from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
 from pipeline.training.randomness import random_generator
 
 _UNIT = 1024

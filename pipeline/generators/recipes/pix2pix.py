@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.generators.batches.pairs import PosePairs, camera_partners, own_partners
 from pipeline.generators.networks.unet import UNet
-from pipeline.generators.recipes.base import Batch, Camera, Need, Size
+from pipeline.generators.recipes.base import Batch, Need, Size
 from pipeline.generators.recipes.paired import PairedRecipe, PairedSettings
-from pipeline.training.data import BatchSource, DomainData
+from pipeline.training.data import BatchSource, Camera, DomainData
 
 
 class Pix2PixSettings(PairedSettings):
