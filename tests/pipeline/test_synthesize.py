@@ -113,10 +113,8 @@ def test_what_is_told_by_help_imports_no_torch() -> None:
 def test_a_run_goes_on_with_the_convolutions_that_it_began_with(
     toy_sources: ToySources, toy_annotations: str, untrained_generator: str, tmp_path: Path
 ) -> None:
-    given = settings(toy_sources, toy_annotations, untrained_generator) | {
-        "output": str(tmp_path / "set"),
-        "ray": False,
-    }
+    given = settings(toy_sources, toy_annotations, untrained_generator)
+    given |= {"output": str(tmp_path / "set"), "ray": False}
     first = synthesize.duke_style(**given, convolutions="planar")
     assert synthesize.duke_style(**given).snapshot.plan_ids == first.snapshot.plan_ids, "as if tried on another machine"
     with pytest.raises(UserError, match="holds a finished data set of another plan"):
