@@ -80,9 +80,7 @@ def _share(difference: float, pixels: int) -> float | None:
 
 def _correlation(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float | None:
     inside = np.ascontiguousarray(mask[part])
-    first, second = (
-        _gradients(image[part])[inside].view(np.int16).astype(np.float32) for image in (source, generated)
-    )
+    first, second = (_gradients(image[part])[inside].view(np.int16).astype(np.float32) for image in (source, generated))
     norm = float(np.sqrt(first @ first) * np.sqrt(second @ second))
     return float(first @ second / norm) if norm > 1e-6 else None
 

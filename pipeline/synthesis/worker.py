@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from manifests.format.schema import REJECT_SCHEMA, SYNTHETIC_SCHEMA
+from manifests.format.schema import REJECT_SCHEMA
 from manifests.format.soft_labels import NO_LABEL
 from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
@@ -36,7 +36,7 @@ from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose,
 from pipeline.synthesis.shard.batches import Batch
 from pipeline.synthesis.shard.scores import condemned, score
 from pipeline.synthesis.shard.stages import StageClock, ahead, one_behind, stage_threads
-from pipeline.synthesis.shard.table import RowMaker
+from pipeline.synthesis.shard.table import Part, RowMaker
 
 if TYPE_CHECKING:
     from pipeline.annotation.poses import PoseEstimator
@@ -142,7 +142,7 @@ class SynthesisWorker:
             if self.annotated is not None:
                 digests = [*plan.column("image_sha256").chunks, *plan.column("pose_sha256").chunks]
                 self.annotations = self.annotated.of(pa.chunked_array(digests, pa.string()))
-        tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
+        parts: list[Part] = []
         rejects: list[dict[str, Any]] = []
         depth = self.inputs.threads
         with stage_threads(depth) as threads:
@@ -150,13 +150,13 @@ class SynthesisWorker:
             ready = ahead(threads, clock.timed("decode", self._prepare), chain.from_iterable(fetched), depth)
             begun = map(clock.timed("generate", partial(self._begin, generator)), ready)
             made = map(clock.timed("generate", partial(self._take, generator)), one_behind(begun))
-            for batch, table in ahead(threads, clock.timed("finish", partial(self._finish, generator)), made, depth):
+            for batch, part in ahead(threads, clock.timed("finish", self._finish), made, depth):
                 rejects += batch.rejects
-                tables.append(table)
+                parts += [] if part is None else [part]
                 yield batch.plan.num_rows
         with clock.measure("commit"):
             rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
-            rows = pa.concat_tables(tables).combine_chunks()
+            rows = self.rows.table(parts, generator)
         self.sink.commit(shard, rows, rejected, clock.rounded())
 
     def _cut(self, plan: pa.Table) -> list[pa.Table]:
@@ -224,17 +224,17 @@ class SynthesisWorker:
             batch.found = self.pose_estimator.estimate(list(batch.images))
         return batch
 
-    def _finish(self, generator: Generator, batch: Batch) -> tuple[Batch, pa.Table]:
-        """The finished rows; those with too low scores are rejected."""
-        if not batch.views:
-            return batch, SYNTHETIC_SCHEMA.empty_table()
+    def _finish(self, batch: Batch) -> tuple[Batch, Part | None]:
+        """The finished rows, None where none is left; those with too low scores are rejected."""
         scores = score(batch, self.inputs.styles)
-        table = self.rows.table(batch, scores, generator)
         errors = condemned(self.settings.reject_below, scores, len(batch.views))
-        for view, error in zip(batch.views, errors, strict=True):
-            if error is not None:
-                batch.rejects.append(reject_row(view.source, view.plan["sample_id"], "score", error))
-        return batch, table.filter(pa.array([error is None for error in errors])) if any(errors) else table
+        batch.drop(errors, "score")
+        if not batch.views:
+            return batch, None
+        kept = {
+            name: [value for row, value in enumerate(values) if row not in errors] for name, values in scores.items()
+        }
+        return batch, self.rows.part(batch, kept)
 
 
 def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:
