@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -176,12 +177,20 @@ class SynthesisWorker:
     def _prepare(self, fetched: tuple[pa.Table, list[dict[str, Any] | None]]) -> Batch:
         """What the rows of one batch are made from; what cannot be read is rejected."""
         plan, sources = fetched
-        made = list(map(self._view, sources, plan.to_pylist()))
-        places = [place for place, view in enumerate(made) if isinstance(view, View)]
-        views = [view for view in made if isinstance(view, View)]
-        batch = Batch(plan, views, places, [reject for reject in made if not isinstance(reject, View)])
-        if views:
-            batch.columns = input_columns(views, self.inputs.generators, self.size)
+        batch = Batch(plan, [], [], [])
+        pictures = np.empty((plan.num_rows, *self.size, 3), np.uint8)
+        for place, view in enumerate(map(self._view, sources, plan.to_pylist())):
+            if not isinstance(view, View):
+                batch.rejects.append(view)
+                continue
+            if view.image is not None:  # laid out while a core's cache has it, and where the next is decoded is free
+                pictures[len(batch.views)] = view.image
+                view.image = pictures[len(batch.views)]
+            batch.views.append(view)
+            batch.places.append(place)
+        if batch.views:
+            pictures = pictures[: len(batch.views)]
+            batch.columns = input_columns(batch.views, pictures, self.inputs.generators, self.size)
         return batch
 
     def _view(self, source: dict[str, Any] | None, plan: dict[str, Any]) -> View | dict[str, Any]:
