@@ -34,6 +34,8 @@ class Part:
 
     plan: pa.Table
     labels: LabelColumns
+    pictures: pa.Array[Any]
+    """The encoded images: in Arrow's memory, for among Python's they would lie where the next are to be decoded."""
     values: dict[str, Sequence[Any]]
     """All else that differs from row to row, by name: a value for each row."""
     size: tuple[int, int]
@@ -57,8 +59,10 @@ class RowMaker:
         views = batch.views
         masks, keypoints = zip(*map(self._shown, views), strict=True)
         sources, people = zip(*map(provenance, views), strict=True)
+        data = [encode(image, self.settings.image_format, self.settings.quality) for image in batch.images]
         values: dict[str, Sequence[Any]] = {
-            **self._pictures(batch.images),
+            "image_sha256": [sha256(one) for one in data],
+            "pixel_sha256": [pixel_sha256(image) for image in batch.images],
             "mask": masks,
             "keypoints": keypoints,
             "sources": sources,
@@ -66,7 +70,7 @@ class RowMaker:
             "pose": [target_pose(view.plan) for view in views],
             **scores,
         }
-        return Part(batch.rows, batch.labels, values, batch.images.shape[1:3])
+        return Part(batch.rows, batch.labels, pa.array(data, pa.binary()), values, batch.images.shape[1:3])
 
     def table(self, parts: Sequence[Part], generator: Generator) -> pa.Table:
         """All rows of a shard, whose images ``generator`` made: made into columns at once, as that costs a batch of few
@@ -80,7 +84,7 @@ class RowMaker:
             **{name: plan.column(name) for name in _PLANNED},
             **{name: pa.concat_arrays([part.labels[name] for part in parts]) for name in parts[0].labels},
             **{name: pa.array(values[name], _TYPES[name]) for name in _LISTED},
-            "image": self._image_column(values["image"], plan.column("sample_id").to_pylist()),
+            "image": self._images([part.pictures for part in parts], plan.column("sample_id").to_pylist()),
             "target": self._targets(plan, values["pose"]),
             "keypoints": _keypoint_lists(values["keypoints"]),
             "quality": quality(values, count),
@@ -99,20 +103,10 @@ class RowMaker:
         columns |= {name: pa.repeat(pa.scalar(value, _TYPES[name]), count) for name, value in shared.items()}
         return pa.Table.from_arrays([columns[name] for name in _TYPES], schema=SYNTHETIC_SCHEMA)
 
-    def _pictures(self, images: NDArray[np.uint8]) -> dict[str, Sequence[Any]]:
-        """The images, encoded, and the digests of their bytes and pixels."""
-        form = self.settings.image_format
-        data = [encode(image, form, self.settings.quality) for image in images]
-        return {
-            "image": data,
-            "image_sha256": [sha256(one) for one in data],
-            "pixel_sha256": [pixel_sha256(image) for image in images],
-        }
-
-    def _image_column(self, data: Sequence[bytes], names: Sequence[str]) -> pa.StructArray:
+    def _images(self, pictures: Sequence[pa.Array[Any]], names: Sequence[str]) -> pa.StructArray:
         form = self.settings.image_format
         paths = [f"{name}.{'jpg' if form == 'jpeg' else form}" for name in names]
-        return pa.StructArray.from_arrays([pa.array(data, pa.binary()), pa.array(paths)], fields=list(IMAGE))
+        return pa.StructArray.from_arrays([pa.concat_arrays(pictures), pa.array(paths)], fields=list(IMAGE))
 
     def _shown(self, view: View) -> tuple[bytes | None, NDArray[np.float32] | None]:
         """Mask, as PNG, and joints on the image: known where they stayed as in the source, or were asked for."""
