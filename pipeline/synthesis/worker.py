@@ -157,7 +157,7 @@ class SynthesisWorker:
                 yield batch.plan.num_rows
         with clock.measure("commit"):
             rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
-            rows = self.rows.table(parts, generator)
+            rows = self.rows.table(parts, generator, self.labeller)
         self.sink.commit(shard, rows, rejected, clock.rounded())
 
     def _cut(self, plan: pa.Table) -> list[pa.Table]:
@@ -227,7 +227,7 @@ class SynthesisWorker:
     def _take(self, generator: Generator, batch: Batch) -> Batch:
         """Wait for what the generator made; ask the other models about it."""
         batch.take(ImageError("not_finite", f"the generator {generator.name} made pixels that are not finite"))
-        if batch.views:
+        if batch.views and self.labeller.looks:
             batch.labels = self.labeller.columns([view.plan["hard_label"] for view in batch.views], batch.images)
         if batch.views and self.pose_estimator is not None:
             batch.found = self.pose_estimator.estimate(list(batch.images))

@@ -16,6 +16,7 @@ from manifests.format.soft_labels import LabelColumns
 from pipeline.common.digests import subject_key
 from pipeline.common.images import BoolMask, encode, encode_mask, pixel_sha256, sha256
 from pipeline.generators.trained import Generator
+from pipeline.synthesis.labelling import Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisSettings
 from pipeline.synthesis.row_inputs import View
 from pipeline.synthesis.shard.batches import Batch
@@ -34,6 +35,7 @@ class Part:
 
     plan: pa.Table
     labels: LabelColumns
+    """Those that a teacher gave; empty where none looks."""
     pictures: pa.Array[Any]
     """The encoded images: in Arrow's memory, for among Python's they would lie where the next are to be decoded."""
     values: dict[str, Sequence[Any]]
@@ -72,7 +74,7 @@ class RowMaker:
         }
         return Part(batch.rows, batch.labels, pa.array(data, pa.binary()), values, batch.images.shape[1:3])
 
-    def table(self, parts: Sequence[Part], generator: Generator) -> pa.Table:
+    def table(self, parts: Sequence[Part], generator: Generator, labeller: Labeller) -> pa.Table:
         """All rows of a shard, whose images ``generator`` made: made into columns at once, as that costs a batch of few
         rows what it costs a shard."""
         if not parts:
@@ -82,7 +84,7 @@ class RowMaker:
         values = {name: list(chain.from_iterable(part.values[name] for part in parts)) for name in parts[0].values}
         columns = {
             **{name: plan.column(name) for name in _PLANNED},
-            **{name: pa.concat_arrays([part.labels[name] for part in parts]) for name in parts[0].labels},
+            **_labels(parts, plan, labeller),
             **{name: pa.array(values[name], _TYPES[name]) for name in _LISTED},
             "image": self._images([part.pictures for part in parts], plan.column("sample_id").to_pylist()),
             "target": self._targets(plan, values["pose"]),
@@ -118,6 +120,12 @@ class RowMaker:
         domains = pa.array([self.target_domain] * plan.num_rows, pa.string())
         cameras = plan.column("target_camera").combine_chunks()
         return pa.StructArray.from_arrays([cameras, domains, pa.array(poses, pa.string())], fields=list(TARGET))
+
+
+def _labels(parts: Sequence[Part], plan: pa.Table, labeller: Labeller) -> LabelColumns:
+    if not labeller.looks:
+        return labeller.columns(plan.column("hard_label").to_numpy())
+    return {name: pa.concat_arrays([part.labels[name] for part in parts]) for name in parts[0].labels}
 
 
 def _png(mask: BoolMask | None) -> bytes | None:
