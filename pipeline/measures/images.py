@@ -79,17 +79,16 @@ def _share(difference: float, pixels: int) -> float | None:
 
 
 def _correlation(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float | None:
-    inside = mask[part].ravel().nonzero()[0]
-    first, second = (
-        _gradients(image[part]).ravel()[inside].view(np.int16).astype(np.float32) for image in (source, generated)
-    )
-    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    inside = np.ascontiguousarray(mask[part])
+    first, second = (_gradients(image[part])[inside].view(np.int16).astype(np.float32) for image in (source, generated))
+    norm = float(np.sqrt(first @ first) * np.sqrt(second @ second))
     return float(first @ second / norm) if norm > 1e-6 else None
 
 
 def _gradients(image: RgbImage) -> NDArray[np.int32]:
     """(H, W): the luminance's horizontal and vertical Sobel gradient, int16 each, side by side in one number."""
-    pair = cv2.merge(cv2.spatialGradient(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
+    pair = np.empty((*image.shape[:2], 2), np.int16)
+    cv2.merge(cv2.spatialGradient(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)), pair)
     return pair.view(np.int32)[:, :, 0]
 
 
@@ -148,9 +147,10 @@ def style_features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """
     count, height, width, _ = images.shape
     half = max(width // 2, 1), max(height // 2, 1)
-    small = np.concatenate([cv2.resize(image, half, interpolation=cv2.INTER_AREA) for image in images])
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(count, half[1], half[0], 3)
-    found = np.array([np.ravel(cv2.meanStdDev(one)) for one in lab])
+    found = np.empty((count, 6))
+    for image, row in zip(images, found.reshape(count, 2, 3, 1), strict=True):
+        small = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+        cv2.meanStdDev(cv2.cvtColor(small, cv2.COLOR_RGB2LAB, small), *row)
     # OpenCV stores L as 0-255 and a, b with 128 added.
     found[:, :3] -= np.array([0.0, 128.0, 128.0])
     found *= np.array([100.0 / 255.0, 1.0, 1.0] * 2)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from manifests.errors import UserError
@@ -48,8 +47,14 @@ class Labeller:
         self.settings, self.num_classes = settings, num_classes
         self._teacher = load_teacher(settings, device, batch_size)
 
-    def columns(self, hard_labels: Sequence[int], images: NDArray[np.uint8]) -> LabelColumns:
-        """Label columns of N rows, from their classes (-1 for nobody in particular) and images (N, H, W, 3).
+    @property
+    def looks(self) -> bool:
+        """Whether a teacher looks at the images: else labels follow from the classes alone."""
+        return self._teacher is not None
+
+    def columns(self, hard_labels: ArrayLike, images: NDArray[np.uint8] | None = None) -> LabelColumns:
+        """Label columns of N rows, from their classes (-1 for nobody in particular) and, where a teacher looks at them,
+        images (N, H, W, 3).
 
         Raises:
             ValueError: nobody said by which rule, or said one that nothing here labels by.
@@ -63,8 +68,8 @@ class Labeller:
         if settings.label_rule == "lsr":
             return soft_labels.lsr(hard_labels, self.num_classes, settings.label_epsilon)
         if settings.label_rule == "lsro":
-            return soft_labels.lsro(len(hard_labels), self.num_classes, hard_labels)
-        if self._teacher is None:
+            return soft_labels.lsro(np.size(hard_labels), self.num_classes, hard_labels)
+        if self._teacher is None or images is None:
             raise ValueError("a label rule is needed: one_hot, lsr, lsro, teacher or mprl")
         with naming(f"--teacher {settings.teacher}"):
             probabilities = self._teacher.probabilities(images, settings.label_temperature)

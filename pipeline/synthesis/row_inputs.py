@@ -127,17 +127,22 @@ def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: Gener
     return Pose(place_pose(generators.canonical_poses[plan["pose_class"]], *size))
 
 
-def input_columns(views: Sequence[View], generators: GeneratorSet, size: Size) -> Columns:
-    """The columns that the generators read, a row for each view, as `Generator.generate` takes them."""
+def input_columns(views: Sequence[View], pictures: NDArray[np.uint8], generators: GeneratorSet, size: Size) -> Columns:
+    """The columns that the generators read, a row for each view, as `Generator.generate` takes them; ``pictures``
+    (N, H, W, 3) are the images of ``views``, if they have any."""
     names = generators.recipe.inputs
-    return {name: np.stack([_input(name, view, generators, size) for view in views]) for name in names}
+    shown = all(view.image is not None for view in views)
+    return {
+        name: pictures
+        if name == "source" and shown
+        else np.stack([_input(name, view, generators, size) for view in views])
+        for name in names
+    }
 
 
 def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArray[Any]:
     """One row of one column."""
     pose, plan = view.pose, view.plan
-    if name == "source" and view.image is not None:
-        return view.image
     if name == "skeleton" and pose is not None:
         return draw_skeleton(pose.keypoints, *size)
     if name == "mask" and pose is not None and pose.mask is not None:

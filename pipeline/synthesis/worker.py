@@ -13,11 +13,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from manifests.format.schema import REJECT_SCHEMA, SYNTHETIC_SCHEMA
+from manifests.format.schema import REJECT_SCHEMA
 from manifests.format.soft_labels import NO_LABEL
 from manifests.reading.dataset import open_dataset
 from manifests.reading.rows import fetch_rows
@@ -36,7 +37,7 @@ from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose,
 from pipeline.synthesis.shard.batches import Batch
 from pipeline.synthesis.shard.scores import condemned, score
 from pipeline.synthesis.shard.stages import StageClock, ahead, one_behind, stage_threads
-from pipeline.synthesis.shard.table import RowMaker
+from pipeline.synthesis.shard.table import Part, RowMaker
 
 if TYPE_CHECKING:
     from pipeline.annotation.poses import PoseEstimator
@@ -142,7 +143,7 @@ class SynthesisWorker:
             if self.annotated is not None:
                 digests = [*plan.column("image_sha256").chunks, *plan.column("pose_sha256").chunks]
                 self.annotations = self.annotated.of(pa.chunked_array(digests, pa.string()))
-        tables: list[pa.Table] = [SYNTHETIC_SCHEMA.empty_table()]
+        parts: list[Part] = []
         rejects: list[dict[str, Any]] = []
         depth = self.inputs.threads
         with stage_threads(depth) as threads:
@@ -150,13 +151,13 @@ class SynthesisWorker:
             ready = ahead(threads, clock.timed("decode", self._prepare), chain.from_iterable(fetched), depth)
             begun = map(clock.timed("generate", partial(self._begin, generator)), ready)
             made = map(clock.timed("generate", partial(self._take, generator)), one_behind(begun))
-            for batch, table in ahead(threads, clock.timed("finish", partial(self._finish, generator)), made, depth):
+            for batch, part in ahead(threads, clock.timed("finish", self._finish), made, depth):
                 rejects += batch.rejects
-                tables.append(table)
+                parts += [] if part is None else [part]
                 yield batch.plan.num_rows
         with clock.measure("commit"):
             rejected = pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
-            rows = pa.concat_tables(tables).combine_chunks()
+            rows = self.rows.table(parts, generator, self.labeller)
         self.sink.commit(shard, rows, rejected, clock.rounded())
 
     def _cut(self, plan: pa.Table) -> list[pa.Table]:
@@ -176,12 +177,20 @@ class SynthesisWorker:
     def _prepare(self, fetched: tuple[pa.Table, list[dict[str, Any] | None]]) -> Batch:
         """What the rows of one batch are made from; what cannot be read is rejected."""
         plan, sources = fetched
-        made = list(map(self._view, sources, plan.to_pylist()))
-        places = [place for place, view in enumerate(made) if isinstance(view, View)]
-        views = [view for view in made if isinstance(view, View)]
-        batch = Batch(plan, views, places, [reject for reject in made if not isinstance(reject, View)])
-        if views:
-            batch.columns = input_columns(views, self.inputs.generators, self.size)
+        batch = Batch(plan, [], [], [])
+        pictures = np.empty((plan.num_rows, *self.size, 3), np.uint8)
+        for place, view in enumerate(map(self._view, sources, plan.to_pylist())):
+            if not isinstance(view, View):
+                batch.rejects.append(view)
+                continue
+            if view.image is not None:  # laid out while a core's cache has it, and where the next is decoded is free
+                pictures[len(batch.views)] = view.image
+                view.image = pictures[len(batch.views)]
+            batch.views.append(view)
+            batch.places.append(place)
+        if batch.views:
+            pictures = pictures[: len(batch.views)]
+            batch.columns = input_columns(batch.views, pictures, self.inputs.generators, self.size)
         return batch
 
     def _view(self, source: dict[str, Any] | None, plan: dict[str, Any]) -> View | dict[str, Any]:
@@ -218,23 +227,23 @@ class SynthesisWorker:
     def _take(self, generator: Generator, batch: Batch) -> Batch:
         """Wait for what the generator made; ask the other models about it."""
         batch.take(ImageError("not_finite", f"the generator {generator.name} made pixels that are not finite"))
-        if batch.views:
+        if batch.views and self.labeller.looks:
             batch.labels = self.labeller.columns([view.plan["hard_label"] for view in batch.views], batch.images)
         if batch.views and self.pose_estimator is not None:
             batch.found = self.pose_estimator.estimate(list(batch.images))
         return batch
 
-    def _finish(self, generator: Generator, batch: Batch) -> tuple[Batch, pa.Table]:
-        """The finished rows; those with too low scores are rejected."""
-        if not batch.views:
-            return batch, SYNTHETIC_SCHEMA.empty_table()
+    def _finish(self, batch: Batch) -> tuple[Batch, Part | None]:
+        """The finished rows, None where none is left; those with too low scores are rejected."""
         scores = score(batch, self.inputs.styles)
-        table = self.rows.table(batch, scores, generator)
         errors = condemned(self.settings.reject_below, scores, len(batch.views))
-        for view, error in zip(batch.views, errors, strict=True):
-            if error is not None:
-                batch.rejects.append(reject_row(view.source, view.plan["sample_id"], "score", error))
-        return batch, table.filter(pa.array([error is None for error in errors])) if any(errors) else table
+        batch.drop(errors, "score")
+        if not batch.views:
+            return batch, None
+        kept = {
+            name: [value for row, value in enumerate(values) if row not in errors] for name, values in scores.items()
+        }
+        return batch, self.rows.part(batch, kept)
 
 
 def _of_nobody_unless_shown(plan: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -49,10 +50,20 @@ class Batch:
         """Set ``images``; the rows whose pixels are not finite are rejected by ``error``."""
         if self.making is None:
             return
-        images, finite = self.making.result()
-        if not finite.all():
-            for view in compress(self.views, ~finite):
-                self.rejects.append(reject_row(view.source, view.plan["sample_id"], "generate", error))
-            images, self.columns = images[finite], {name: column[finite] for name, column in self.columns.items()}
-            self.views, self.places = list(compress(self.views, finite)), list(compress(self.places, finite))
-        self.images, self.making = images, None
+        self.images, finite = self.making.result()
+        self.making = None
+        self.drop(dict.fromkeys(np.flatnonzero(~finite).tolist(), error), "generate")
+
+    def drop(self, errors: Mapping[int, ImageError], stage: str) -> None:
+        """Reject the rows that ``errors`` name by their place among ``views``."""
+        if not errors:
+            return
+        for row, error in errors.items():
+            view = self.views[row]
+            self.rejects.append(reject_row(view.source, view.plan["sample_id"], stage, error))
+        kept = np.array([row not in errors for row in range(len(self.views))])
+        self.views, self.places = list(compress(self.views, kept)), list(compress(self.places, kept))
+        self.columns = {name: column[kept] for name, column in self.columns.items()}
+        self.images = self.images[kept]
+        self.labels = {name: column.filter(pa.array(kept)) for name, column in self.labels.items()}
+        self.found = None if self.found is None else self.found[kept]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from manifests.format.schema import QUALITY, QUALITY_SCORES
+from manifests.format.schema import QUALITY
 from pipeline.common.images import ImageError
 from pipeline.measures.images import (
     PersonScores,
@@ -59,16 +59,16 @@ def _score_styles(batch: Batch, camera: int | None, style: StyleStatistics, shif
             shifts[row] = shift
 
 
-def quality(scores: Scores, rows: int) -> pa.StructArray:
+def quality(scores: Mapping[str, Sequence[float | None]], rows: int) -> pa.StructArray:
     """The column of that name; scores that come later are null."""
-    known = {name: pa.array(values, pa.float32()) for name, values in scores.items() if name in QUALITY_SCORES}
     later = pa.nulls(rows, pa.float32())
-    return pa.StructArray.from_arrays([known.get(one.name, later) for one in QUALITY], fields=list(QUALITY))
+    known = [pa.array(scores[one.name], pa.float32()) if one.name in scores else later for one in QUALITY]
+    return pa.StructArray.from_arrays(known, fields=list(QUALITY))
 
 
-def condemned(conditions: Sequence[str], scores: Scores, rows: int) -> list[ImageError | None]:
-    """Why each of ``rows`` rows is to be rejected by its scores; None where it is not."""
+def condemned(conditions: Sequence[str], scores: Scores, rows: int) -> dict[int, ImageError]:
+    """Which of ``rows`` rows are to be rejected by their scores, and why."""
     if not conditions:
-        return [None] * rows
+        return {}
     reasons = (rejected_by(conditions, {name: values[row] for name, values in scores.items()}) for row in range(rows))
-    return [None if reason is None else ImageError("low_quality", reason) for reason in reasons]
+    return {row: ImageError("low_quality", reason) for row, reason in enumerate(reasons) if reason is not None}

@@ -1,10 +1,10 @@
-"""Finished rows of the synthetic manifest, a batch at a time and column by column."""
+"""Finished rows of the synthetic manifest: gathered a batch at a time, made into columns a shard at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.format.schema import IMAGE, POSE, SYNTHETIC_SCHEMA, TARGET, TRAINED_ALGORITHMIC_MEDIA
+from manifests.format.soft_labels import LabelColumns
 from pipeline.common.digests import subject_key
 from pipeline.common.images import BoolMask, encode, encode_mask, pixel_sha256, sha256
 from pipeline.generators.trained import Generator
+from pipeline.synthesis.labelling import Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisSettings
 from pipeline.synthesis.row_inputs import View
 from pipeline.synthesis.shard.batches import Batch
@@ -22,7 +24,24 @@ from pipeline.synthesis.shard.scores import Scores, quality
 
 _PLANNED = ("sample_id", "identity", "camera", "split", "seed", "draw", "licence", "consent_basis")
 """Columns that the plan has as they are."""
+_LISTED = ("image_sha256", "pixel_sha256", "mask", "sources", "subject_keys")
+"""Columns of plain values."""
 _TYPES = {one.name: one.type for one in SYNTHETIC_SCHEMA}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The finished rows of one batch, as they wait for the rest of their shard."""
+
+    plan: pa.Table
+    labels: LabelColumns
+    """Those that a teacher gave; empty where none looks."""
+    pictures: pa.Array[Any]
+    """The encoded images: in Arrow's memory, for among Python's they would lie where the next are to be decoded."""
+    values: dict[str, Sequence[Any]]
+    """All else that differs from row to row, by name: a value for each row."""
+    size: tuple[int, int]
+    """Height and width of the images, pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +56,44 @@ class RowMaker:
     masks_asked: bool
     """Whether the generator is given the mask of the pose that is asked for."""
 
-    def table(self, batch: Batch, scores: Scores, generator: Generator) -> pa.Table:
-        """The rows of ``batch``, whose images ``generator`` made."""
-        plan, views, count = batch.rows, batch.views, len(batch.views)
+    def part(self, batch: Batch, scores: Scores) -> Part:
+        """The rows of ``batch``, their images encoded: nothing in it holds a pixel."""
+        views = batch.views
         masks, keypoints = zip(*map(self._shown, views), strict=True)
+        sources, people = zip(*map(provenance, views), strict=True)
+        data = [encode(image, self.settings.image_format, self.settings.quality) for image in batch.images]
+        values: dict[str, Sequence[Any]] = {
+            "image_sha256": [sha256(one) for one in data],
+            "pixel_sha256": [pixel_sha256(image) for image in batch.images],
+            "mask": masks,
+            "keypoints": keypoints,
+            "sources": sources,
+            "subject_keys": people,
+            "pose": [target_pose(view.plan) for view in views],
+            **scores,
+        }
+        return Part(batch.rows, batch.labels, pa.array(data, pa.binary()), values, batch.images.shape[1:3])
+
+    def table(self, parts: Sequence[Part], generator: Generator, labeller: Labeller) -> pa.Table:
+        """All rows of a shard, whose images ``generator`` made: made into columns at once, as that costs a batch of few
+        rows what it costs a shard."""
+        if not parts:
+            return SYNTHETIC_SCHEMA.empty_table()
+        plan = pa.concat_tables([part.plan for part in parts]).combine_chunks()
+        count, (height, width) = plan.num_rows, parts[0].size
+        values = {name: list(chain.from_iterable(part.values[name] for part in parts)) for name in parts[0].values}
         columns = {
             **{name: plan.column(name) for name in _PLANNED},
-            **batch.labels,
-            **self._pictures(plan.column("sample_id").to_pylist(), batch.images),
-            **_provenance(views),
-            "target": self._targets(plan, views),
-            "mask": list(masks),
-            "keypoints": _keypoint_lists(keypoints),
-            "quality": quality(scores, count),
+            **_labels(parts, plan, labeller),
+            **{name: pa.array(values[name], _TYPES[name]) for name in _LISTED},
+            "image": self._images([part.pictures for part in parts], plan.column("sample_id").to_pylist()),
+            "target": self._targets(plan, values["pose"]),
+            "keypoints": _keypoint_lists(values["keypoints"]),
+            "quality": quality(values, count),
         }
         shared = {
-            "height": batch.images.shape[1],
-            "width": batch.images.shape[2],
+            "height": height,
+            "width": width,
             "domain": self.domain,
             "recipe": generator.recipe,
             "recipe_version": RECIPE_VERSION,
@@ -62,20 +102,13 @@ class RowMaker:
             "checkpoint_sha256s": (generator.sha256,),
             "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
         }
-        columns |= {name: _repeated(name, value, count) for name, value in shared.items()}
-        arrays = [_typed(columns[name], type_) for name, type_ in _TYPES.items()]
-        return pa.Table.from_arrays(arrays, schema=SYNTHETIC_SCHEMA)
+        columns |= {name: pa.repeat(pa.scalar(value, _TYPES[name]), count) for name, value in shared.items()}
+        return pa.Table.from_arrays([columns[name] for name in _TYPES], schema=SYNTHETIC_SCHEMA)
 
-    def _pictures(self, names: Sequence[str], images: NDArray[np.uint8]) -> dict[str, Any]:
-        """The images, encoded, and the digests of their bytes and pixels."""
+    def _images(self, pictures: Sequence[pa.Array[Any]], names: Sequence[str]) -> pa.StructArray:
         form = self.settings.image_format
-        data = [encode(image, form, self.settings.quality) for image in images]
         paths = [f"{name}.{'jpg' if form == 'jpeg' else form}" for name in names]
-        return {
-            "image": pa.StructArray.from_arrays([pa.array(data, pa.binary()), pa.array(paths)], fields=list(IMAGE)),
-            "image_sha256": [sha256(one) for one in data],
-            "pixel_sha256": [pixel_sha256(image) for image in images],
-        }
+        return pa.StructArray.from_arrays([pa.concat_arrays(pictures), pa.array(paths)], fields=list(IMAGE))
 
     def _shown(self, view: View) -> tuple[bytes | None, NDArray[np.float32] | None]:
         """Mask, as PNG, and joints on the image: known where they stayed as in the source, or were asked for."""
@@ -83,25 +116,20 @@ class RowMaker:
             return view.mask_png or _png(view.mask), view.keypoints
         return _png(view.pose.mask) if self.masks_asked else None, view.pose.keypoints
 
-    def _targets(self, plan: pa.Table, views: Sequence[View]) -> pa.StructArray:
-        domains = pa.array([self.target_domain] * len(views), pa.string())
-        poses = pa.array([target_pose(view.plan) for view in views], pa.string())
+    def _targets(self, plan: pa.Table, poses: Sequence[str | None]) -> pa.StructArray:
+        domains = pa.array([self.target_domain] * plan.num_rows, pa.string())
         cameras = plan.column("target_camera").combine_chunks()
-        return pa.StructArray.from_arrays([cameras, domains, poses], fields=list(TARGET))
+        return pa.StructArray.from_arrays([cameras, domains, pa.array(poses, pa.string())], fields=list(TARGET))
+
+
+def _labels(parts: Sequence[Part], plan: pa.Table, labeller: Labeller) -> LabelColumns:
+    if not labeller.looks:
+        return labeller.columns(plan.column("hard_label").to_numpy())
+    return {name: pa.concat_arrays([part.labels[name] for part in parts]) for name in parts[0].labels}
 
 
 def _png(mask: BoolMask | None) -> bytes | None:
     return encode_mask(mask) if mask is not None else None
-
-
-@lru_cache(maxsize=64)
-def _repeated(name: str, value: Any, rows: int) -> pa.Array[Any]:
-    """The column of that name where all rows have one value; most batches are of one size and share it."""
-    return pa.repeat(pa.scalar(value, _TYPES[name]), rows)
-
-
-def _typed(column: Any, type_: pa.DataType) -> Any:
-    return pa.array(column, type_) if isinstance(column, list) else column
 
 
 def _keypoint_lists(points: Sequence[NDArray[np.float32] | None]) -> pa.ListArray:
@@ -114,11 +142,6 @@ def _keypoint_lists(points: Sequence[NDArray[np.float32] | None]) -> pa.ListArra
     return pa.ListArray.from_arrays(
         pa.array(starts, mask=missing), pa.StructArray.from_arrays(axes, fields=list(POSE.value_type))
     )
-
-
-def _provenance(views: Sequence[View]) -> dict[str, list[Any]]:
-    sources, people = zip(*map(provenance, views), strict=True)
-    return {"sources": list(sources), "subject_keys": list(people)}
 
 
 def provenance(view: View) -> tuple[list[dict[str, str]], list[str]]:
