@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -38,9 +39,14 @@ def run_job(model: type[SettingsT], main: Callable[[SettingsT], int | None]) -> 
         status = 1
     except KeyboardInterrupt as stop:
         status = report_stop(stop)
-    if "triton" not in sys.modules:  # its bindings would say what is left
-        gc.freeze()  # else Python, at its end, looks through all that torch has made: 0.6 s
+    atexit.register(_end_at_once)
     sys.exit(status or 0)
+
+
+def _end_at_once() -> None:
+    """Python, at its end, need not look through all that torch has made: 0.6 s. Triton's bindings would tell of it."""
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _program() -> str:
