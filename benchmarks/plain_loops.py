@@ -30,7 +30,8 @@ from pipeline.common.environment import environment
 from pipeline.common.precision import Precision
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.common.tensors import to_batch
-from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions import WAYS, Convolutions
+from pipeline.generators.convolutions_trial import LEAST_PSNR
 from pipeline.generators.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.generators.trained import Generator, load_generator, save_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
@@ -39,9 +40,7 @@ from pipeline.training.data import DomainData, UnpairedDomains
 
 Images = NDArray[np.uint8]
 Batch = dict[str, Tensor]
-WAYS: tuple[Convolutions, ...] = ("channels_last", "planar", "winograd")
 SHIPPED = "ptgan_market_like_to_duke_like"
-LEAST_PSNR = 42.0
 LARGEST_DIFFERENCE = 1e-3
 """Of a loss term, as a share of it: both compute in float32, in another order."""
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import Snapshot
@@ -31,7 +30,7 @@ from pipeline.cluster.session import ray_session
 from pipeline.cluster.synthesis_settings import DEMO, AnnotatedJobSettings, Meanwhile, SynthesisJobSettings
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
 from pipeline.common.devices import check_device, threads_kept
-from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions import WAYS
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
 from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
@@ -118,7 +117,7 @@ def _as_begun(settings: SynthesisSettings, output: str) -> SynthesisSettings:
     otherwise: a rerun elsewhere, where a trial would end otherwise, goes on with them."""
     record = load_run(open_storage(output)) if settings.convolutions == "auto" else None
     chosen = (record or {}).get("run", {}).get("settings", {}).get("convolutions")
-    if chosen not in get_args(Convolutions):
+    if chosen not in WAYS:
         return settings
     return settings.model_copy(update={"convolutions": chosen})
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from pipeline.checkpoints import cache_folder
 from pipeline.common.devices import threads_kept
 from pipeline.common.environment import environment
 from pipeline.common.precision import Precision
-from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions import WAYS, Convolutions
 from pipeline.generators.networks.arranged import is_residual, untried
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
@@ -65,7 +65,7 @@ class ConvolutionsTrial:
     def rates(self, pictures: Pictures) -> dict[Convolutions, float]:
         """Images a second by what was tried; without winograd where it is below `LEAST_PSNR`."""
         found: dict[Convolutions, float] = {}
-        for convolutions in _ANSWERS:
+        for convolutions in WAYS:
             generator = self._load(convolutions, self.precision)
             if generator.convolutions != convolutions:
                 continue  # no block of it is wide enough
@@ -99,9 +99,6 @@ class ConvolutionsTrial:
         }
 
 
-_ANSWERS: tuple[Convolutions, ...] = tuple(one for one in get_args(Convolutions) if one != "auto")
-
-
 def _remembered(question: Mapping[str, Any], rates: Callable[[], Mapping[Convolutions, float]]) -> Convolutions:
     """The answer to ``question`` that lies here, or the fastest of the ``rates``, which is put there."""
     digest = hashlib.sha256(json_text(question, sort_keys=True).encode()).hexdigest()[:16]
@@ -110,7 +107,7 @@ def _remembered(question: Mapping[str, Any], rates: Callable[[], Mapping[Convolu
         kept = json.loads(path.read_bytes())["fastest"]
     except (OSError, ValueError, KeyError, TypeError):
         kept = None
-    if kept in _ANSWERS:
+    if kept in WAYS:
         print(f"convolutions: {kept} (found in a trial before)", flush=True)
         return kept
     tried = rates()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.generators import convolutions_trial
-from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.convolutions import WAYS, Convolutions
 from pipeline.generators.convolutions_trial import LEAST_ROWS, ConvolutionsTrial
 from pipeline.generators.networks.blocks import initialize
 from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings
@@ -25,7 +25,6 @@ from tests.conftest import ToySources
 from tests.pipeline.tiny_synthesis import made, pixels, settings_of
 
 SIZE = 32, 16
-WAYS: tuple[Convolutions, ...] = ("channels_last", "planar", "winograd")
 
 
 @pytest.fixture(scope="module")
