@@ -20,6 +20,7 @@ from manifests.format.annotation_values import check_mask_quality, check_places,
 from manifests.format.names import file_name, leads_out
 from manifests.format.schema import (
     ALGORITHMIC_MEDIA,
+    ANY_RECIPES,
     LABEL_RULES,
     NOISE_RECIPES,
     PROBABILITIES,
@@ -232,7 +233,8 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
     if not sources and row["identity"] is not None:
         yield "provenance", "an identity without the source images it comes from"
     drawn = row["digital_source_type"] == ALGORITHMIC_MEDIA
-    if not drawn and bool(sources) == (row["recipe"] in NOISE_RECIPES):
+    made_of_any = drawn or row["recipe"] in ANY_RECIPES
+    if not made_of_any and bool(sources) == (row["recipe"] in NOISE_RECIPES):
         yield "provenance", f"{len(sources)} source images, by recipe {row['recipe']!r}"
     if not sources and row["subject_keys"]:
         yield "provenance", "keys of people without the source images that show them"

@@ -5,8 +5,9 @@ Each schema carries three metadata entries: ``reid_synth.kind``, ``reid_synth.sc
 fields are nullable, since that reader takes a field's feature only then; `REQUIRED` says which may not be null.
 
 On a synthetic row ``sources`` names each image that went in by its role: ``content`` (whose person is shown) or
-``pose`` (whose pose was asked for), and ``subject_keys`` the people on them. A row made from noise alone
-(`NOISE_RECIPES`) has no source image: it shows nobody, so both are empty, its identity is null and its hard label -1.
+``pose`` (whose pose was asked for), and ``subject_keys`` the people on them. A row made from noise alone (all of
+`NOISE_RECIPES`, some of `ANY_RECIPES`) has no source image: it shows nobody, so both are empty, its identity is null
+and its hard label -1.
 Its generator did learn from people. They stand on the generator's card and not on every row, and whoever erases a
 person from such rows goes by ``checkpoint_sha256s``: the generator has to be trained again without them.
 
@@ -39,7 +40,10 @@ LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
 NEEDS_TEACHER: frozenset[LabelRule] = frozenset({"teacher", "mprl"})
 """Label rules that ask a ReID classifier whom an image resembles."""
 NOISE_RECIPES = ("gan_lsro", "cgan")
-"""Recipes whose images are made from no image; rows of all others must name theirs."""
+"""Recipes whose images are made from no image."""
+ANY_RECIPES = ("personflow",)
+"""Recipes whose images are made from an image or from none; rows of all but these and `NOISE_RECIPES` must name theirs.
+"""
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
 """IPTC digital source type of an image made by a trained model; on every synthetic row but drawn ones."""
 ALGORITHMIC_MEDIA = "algorithmicMedia"

@@ -41,6 +41,7 @@ from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     PEOPLE,
     TRANSLATION,
+    Kind,
     PlanInputs,
     PoseSettings,
     TranslationSettings,
@@ -155,7 +156,7 @@ def check_request(
     """
     kind = kind_of(settings)
     check_kind(generators, kind)
-    settings = _resolved(settings, generators, device)
+    settings = _resolved(settings, generators, kind, device)
     if isinstance(settings, TranslationSettings):
         check_draws(settings.per_image, settings.size(generators))
     people = select_people(source, settings.splits)
@@ -171,14 +172,15 @@ def _named(source: Dataset, target: Dataset | None, annotations: Dataset | None)
     return [(name, dataset) for name, dataset in named if dataset is not None]
 
 
-def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str) -> SynthesisSettings:
+def _resolved(settings: SynthesisSettings, generators: GeneratorSet, kind: Kind, device: str) -> SynthesisSettings:
     """``settings`` with size, precision and label rule said; the driver may stand on a node without the device."""
     dtype = resolve_precision(settings.precision, "cpu")
     trained = generators.height, generators.width
     asked = settings.size(generators)
-    if "noise" in generators.recipe.inputs and asked != trained:
+    recipe = generators.recipe.asked(settings.generation)
+    if "source" not in recipe.inputs and "noise" in recipe.inputs and asked != trained:
         raise UserError(f"{generators.name} makes {trained[0]} x {trained[1]} images: leave out --height and --width")
-    divisor = sides_divide_by(trained) if isinstance(generators.recipe, Pix2Pix) else 1
+    divisor = sides_divide_by(trained) if isinstance(recipe, Pix2Pix) else 1
     if any(side % divisor for side in asked):
         raise UserError(
             f"{generators.name} makes images whose sides are multiples of {divisor}, not {asked[0]} x {asked[1]}: see "
@@ -189,7 +191,8 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, device: str
             "height": asked[0],
             "width": asked[1],
             "precision": str(dtype).removeprefix("torch.") if device == "cpu" else settings.precision,
-            "label_rule": settings.label_rule or generators.recipe.label_rule,
+            "label_rule": settings.label_rule or kind.label_rule or recipe.label_rule,
+            **{name: getattr(recipe.settings, name, None) for name in ("flow_steps", "flow_start")},
         }
     )
 

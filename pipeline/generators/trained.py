@@ -123,17 +123,17 @@ class Generator:
         Raises:
             ValueError: as `attempt`.
         """
-        numbers = {"seed": np.arange(len(next(iter(columns.values()), ())), dtype=np.int64)}
-        given = {**numbers, **columns}
+        rows = len(next(iter(columns.values()), ()))
+        given = self._recipe.completed(dict(columns), rows, self._size_of(columns))
         used = {name: given[name] for name in self.inputs if name in given}
         if len(used) < len(self.inputs):
             raise ValueError(f"{self.recipe} reads the columns {self.inputs}, got {tuple(columns)}")
         for name, column in used.items():
             _check_column(name, column)
-        rows = {len(column) for column in used.values()}
-        if len(rows) != 1:
-            raise ValueError(f"columns of different lengths: {sorted(rows)}")
-        count = rows.pop()
+        lengths = {len(column) for column in used.values()}
+        if len(lengths) != 1:
+            raise ValueError(f"columns of different lengths: {sorted(lengths)}")
+        count = lengths.pop()
         parts = [
             self._batch({name: column[start : start + self.at_a_time] for name, column in used.items()})
             for start in range(0, count, self.at_a_time)
@@ -149,9 +149,13 @@ class Generator:
             made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
             return Download(clipped(made)), Download(are_finite(made))
 
+    def _size_of(self, columns: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
+        """Height and width of what is made: as of what goes in, if that has any."""
+        sides = [column.shape[1:3] for column in columns.values() if column.ndim >= 3]
+        return (sides[0][0], sides[0][1]) if sides else (self.height, self.width)
+
     def _nothing(self, used: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
-        sides = [column.shape[1:3] for column in used.values() if column.ndim >= 3]
-        return np.empty((0, *(sides[0] if sides else (self.height, self.width)), 3), np.uint8)
+        return np.empty((0, *self._size_of(used), 3), np.uint8)
 
 
 def _check_column(name: str, column: NDArray[Any]) -> None:
@@ -209,9 +213,11 @@ def load_generator(
     batch_size: int = 32,
     own_recipe: type[Recipe] | None = None,
     convolutions: Convolutions = "auto",
+    generation: Mapping[str, Any] | None = None,
 ) -> Generator:
     """A shipped generator by name, a file, or the output folder of a training; of ``own_recipe`` where it is one that
-    the table of recipes does not list. ``convolutions`` by themselves are what is usually fast on such a device.
+    the table of recipes does not list. ``convolutions`` by themselves are what is usually fast on such a device;
+    ``generation``: settings of the recipe that are chosen anew (`Recipe.asked`).
 
     Raises:
         UserError: not found, wrong digest, or no generator of a recipe known here.
@@ -219,6 +225,7 @@ def load_generator(
     given = Path(name_or_path).expanduser()
     path = given / FILE_NAME if given.is_dir() else resolve(name_or_path)
     recipe, size = read_recipe(path, own_recipe)
+    recipe = recipe.asked(generation or {})
     network = load_network(path, lambda: recipe.build_generator(size))
     dtype = resolve_precision(precision, device)
     network = network.to(device, dtype).eval().requires_grad_(False)

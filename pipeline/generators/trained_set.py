@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +91,15 @@ class GeneratorSet:
         return SINGLE not in self.members
 
     def load(
-        self, member: str, device: str, precision: Precision, batch_size: int, convolutions: Convolutions = "auto"
+        self,
+        member: str,
+        device: str,
+        precision: Precision,
+        batch_size: int,
+        convolutions: Convolutions = "auto",
+        generation: Mapping[str, Any] | None = None,
     ) -> Generator:
-        """One member, ready to run.
+        """One member, ready to run; ``generation`` as in `pipeline.generators.trained.load_generator`.
 
         Raises:
             UserError: its file is gone, or is not the one that the set names.
@@ -101,7 +107,9 @@ class GeneratorSet:
         from pipeline.generators.trained import load_generator
 
         entry = self.members[member]
-        generator = load_generator(entry.path, device, precision, batch_size, convolutions=convolutions)
+        generator = load_generator(
+            entry.path, device, precision, batch_size, convolutions=convolutions, generation=generation
+        )
         _check_digest(entry.path, generator.sha256, entry.sha256)
         return generator
 

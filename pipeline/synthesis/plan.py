@@ -28,12 +28,14 @@ from pipeline.common.precision import Precision
 from pipeline.common.progress import Progress
 from pipeline.common.settings import Advanced, Input, Output
 from pipeline.generators.convolutions import Convolutions
+from pipeline.generators.flow_steps import FlowSteps
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.sources.files import Split
 from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 from pipeline.synthesis.samples import AT_A_TIME, Naming, Samples, id_parts, nullable, sorted_numbers
 
+_GENERATION = ("flow_steps", "flow_start")
 RECIPE_VERSION = "1.2"
 """Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
 
@@ -79,6 +81,17 @@ class SynthesisSettings(LabelSettings):
         "without the score is rejected too",
     )
 
+    flow_steps: Advanced[FlowSteps | None] = Field(
+        None, description="of a personflow generator: evaluations an image, 1, 2, 4 or 8; by default as it says"
+    )
+    flow_start: Advanced[float | None] = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="of a personflow generator: where between noise (0) and the source's own pixels (1) it begins; a "
+        "multiple of 1 / --flow-steps",
+    )
+
     selecting: ClassVar[frozenset[str]] = frozenset({"shard_size", "reject_below"})
     """Settings that say which rows there are and how they are cut; what a row becomes does not depend on them."""
 
@@ -88,7 +101,13 @@ class SynthesisSettings(LabelSettings):
 
     def deciding(self) -> dict[str, Any]:
         """The settings that a row's bytes depend on; the teacher counts by its digest, not by its path."""
-        return self.model_dump(mode="json", exclude={*self.selecting, "teacher"})
+        said = self.model_dump(mode="json", exclude={*self.selecting, "teacher", *_GENERATION})
+        return {**said, **self.generation}
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """What is asked of the generator beside what its training says; nothing of most recipes."""
+        return {name: getattr(self, name) for name in _GENERATION if getattr(self, name) is not None}
 
 
 PLAN_SCHEMA = pa.schema(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.errors import UserError
-from manifests.format.schema import NOISE_RECIPES
+from manifests.format.schema import ANY_RECIPES, NOISE_RECIPES
 from manifests.reading.dataset import Dataset
 from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.common.digests import content_seed
@@ -240,11 +240,13 @@ class Kind:
     """Whose masks and poses must be known: what scores compare, and where poses are drawn from."""
     sheet: Callable[[Dataset, Dataset], RgbImage]
     """Draws the contact sheet of a finished data set, given that and its source."""
+    label_rule: str | None = None
+    """Default rule of its rows, where that is not the recipe's."""
 
 
 TRANSLATION = Kind(
     "synthesize_duke_style.py",
-    ("cyclegan", "ptgan", "spgan", "reinhard", "colour_jitter"),
+    ("cyclegan", "ptgan", "spgan", "personflow", "reinhard", "colour_jitter"),
     TranslationSettings,
     translations,
     annotated=lambda people, settings, _: people[: settings.limit],
@@ -252,7 +254,10 @@ TRANSLATION = Kind(
 )
 CAMERAS = Kind(
     "synthesize_camera_styles.py",
-    ("camstyle", "camstyle_multidomain", "pix2pix_cameras", "reinhard_cameras", "colour_jitter_cameras"),
+    (
+        *("camstyle", "camstyle_multidomain", "pix2pix_cameras", "personflow"),
+        *("reinhard_cameras", "colour_jitter_cameras"),
+    ),
     CameraSettings,
     camera_styles,
     annotated=lambda people, settings, _: _by_cameras(people, settings),
@@ -260,7 +265,7 @@ CAMERAS = Kind(
 )
 POSES = Kind(
     "synthesize_canonical_poses.py",
-    ("pngan", "pix2pix"),
+    ("pngan", "pix2pix", "personflow"),
     PoseSettings,
     other_poses,
     annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else people[:0],
@@ -268,11 +273,12 @@ POSES = Kind(
 )
 PEOPLE = Kind(
     "synthesize_random_people.py",
-    NOISE_RECIPES,
+    (*NOISE_RECIPES, *ANY_RECIPES),
     PeopleSettings,
     random_people,
     annotated=lambda people, settings, _: people[:0],
     sheet=people_sheet,
+    label_rule="lsro",
 )
 KINDS = (TRANSLATION, CAMERAS, POSES, PEOPLE)
 
@@ -293,5 +299,7 @@ def check_kind(generators: GeneratorSet, kind: Kind) -> None:
         fitting = next((f"run jobs/{one.job}" for one in KINDS if recipe in one.recipes), "no job takes it")
         taken = " or ".join(kind.recipes)
         raise UserError(f"{generators.name} is a {recipe} generator, jobs/{kind.job} takes {taken}: {fitting}")
+    if kind is TRANSLATION and getattr(generators.recipe.settings, "target_cameras", None) == ():
+        raise UserError(f"{generators.name} knows no other place: train it with --target URI too")
     if recipe == "camstyle" and not generators.pairs:
         raise UserError(f"{generators.name} is one pair of cameras: name the folder that holds camstyle.json")

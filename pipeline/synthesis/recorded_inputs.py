@@ -82,9 +82,12 @@ class RecordedInputs:
         Raises:
             UserError: the record has none, or they are of another version.
         """
-        kind = next(kind for kind in KINDS if generators.recipe.name in kind.recipes)
         if not self.run.settings:
             raise UserError(f"the run record of plan {self.run.plan_id} has no settings: its rows cannot be made again")
+        # A recipe of several kinds: the one with the fewest settings that has all of the run's.
+        kinds = [kind for kind in KINDS if generators.recipe.name in kind.recipes]
+        fitting = [kind for kind in kinds if self.run.settings.keys() <= kind.settings.model_fields.keys()]
+        kind = min(fitting or kinds, key=lambda kind: len(kind.settings.model_fields))
         try:
             unasked: dict[str, object] = {"label_rule": "lsro", "teacher": None, "reject_below": []}
             return kind.settings.model_validate({**self.run.settings, **unasked})

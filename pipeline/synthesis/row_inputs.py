@@ -20,7 +20,6 @@ from pipeline.annotation.canonical_poses import place_pose
 from pipeline.common.digests import content_seed
 from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
 from pipeline.common.skeletons import draw_skeleton
-from pipeline.generators.recipes.gan_lsro import GanLsroSettings, draw_noise
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.training.data import Columns, Crop, DomainData, crop_together, enlarged
 from pipeline.training.randomness import random_generator
@@ -129,31 +128,31 @@ def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: Gener
 
 def input_columns(views: Sequence[View], pictures: NDArray[np.uint8], generators: GeneratorSet, size: Size) -> Columns:
     """The columns that the generators read, a row for each view, as `Generator.generate` takes them; ``pictures``
-    (N, H, W, 3) are the images of ``views``, if they have any."""
-    names = generators.recipe.inputs
-    shown = all(view.image is not None for view in views)
-    return {
-        name: pictures
-        if name == "source" and shown
-        else np.stack([_input(name, view, generators, size) for view in views])
-        for name in names
-    }
+    (N, H, W, 3) are the images of ``views``, if they have any. What the rows do not have is left out."""
+    columns: Columns = {}
+    for name in generators.recipe.inputs:
+        if name == "source":
+            columns |= {} if any(view.image is None for view in views) else {name: pictures}
+            continue
+        found = [_input(name, view, generators, size) for view in views]
+        known = [one for one in found if one is not None]
+        columns |= {name: np.stack(known)} if len(known) == len(views) else {}
+    return columns
 
 
-def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArray[Any]:
-    """One row of one column."""
+def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArray[Any] | None:
+    """One row of one column; None where the row has none."""
     pose, plan = view.pose, view.plan
     if name == "skeleton" and pose is not None:
         return draw_skeleton(pose.keypoints, *size)
-    if name == "mask" and pose is not None and pose.mask is not None:
+    if name == "mask" and pose is not None:
         return pose.mask
     if name == "camera":
-        return np.array(generators.cameras.index(plan["target_camera"]), np.int64)
+        return np.array(generators.recipe.camera_number(plan), np.int64)
     if name == "pose_class":
         return np.array(plan["pose_class"], np.int64)
     if name == "seed":
         return np.array(plan["seed"], np.int64)
-    settings = generators.recipe.settings
-    if name == "noise" and isinstance(settings, GanLsroSettings):
-        return draw_noise(settings, 1, random_generator(plan["seed"]))[0]
-    raise ValueError(f"{generators.recipe.name} reads {name!r}, and the plan's rows have none")
+    if name == "noise":
+        return generators.recipe.draw_noise(size, random_generator(plan["seed"]))
+    return None

@@ -102,7 +102,10 @@ class SynthesisWorker:
             self._loaded = None
             settings = self.settings
             arithmetic = settings.precision, settings.batch_size, settings.convolutions
-            self._loaded = member, self.inputs.generators.load(member, self.inputs.device, *arithmetic)
+            self._loaded = (
+                member,
+                self.inputs.generators.load(member, self.inputs.device, *arithmetic, settings.generation),
+            )
         return self._loaded[1]
 
     @cached_property

@@ -26,6 +26,8 @@ class GeneratorStream(IntEnum):
     CAMERAS = 600
     PAIRS = 700
     PAIR_ORDER = 801
+    REFERENCES = 900
+    REFERENCE_ORDER = 901
 
 
 class JudgeStream(IntEnum):

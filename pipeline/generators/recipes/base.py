@@ -12,12 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from manifests.errors import UserError
 from pipeline.common.settings import JobSettings
 from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
-from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
+from pipeline.training.data import BatchSource, Columns, DomainData, UnpairedDomains
 from pipeline.training.log import LossTerms
 
 Batch = Mapping[str, Tensor]
@@ -87,6 +89,8 @@ class Recipe(ABC):
     settings_model: ClassVar[type[RecipeSettings]]
     roles: ClassVar[tuple[str, ...]] = ("source", "target")
     """The sets that it trains on."""
+    optional_roles: ClassVar[tuple[str, ...]] = ()
+    """Those that it can use too, where they are given."""
     needs: frozenset[Need] = frozenset()
     """What must be known of each training image beside its pixels."""
     inputs: ClassVar[tuple[str, ...]] = ("source",)
@@ -115,6 +119,10 @@ class Recipe(ABC):
         """
         return self
 
+    def needs_of(self, role: str) -> frozenset[Need]:
+        """What must be known of each image of the set of that role."""
+        return self.needs
+
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         """Where its batches come from, given the training set of each role."""
         return UnpairedDomains(data["source"], data["target"], *size, seed)
@@ -137,6 +145,31 @@ class Recipe(ABC):
     @abstractmethod
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1]: a pure function, row by row, of the arguments."""
+
+    def completed(self, columns: Columns, rows: int, size: Size) -> Columns:
+        """Columns of so many ``rows`` with those of `inputs` that a caller may leave out, for images of ``size``."""
+        return {"seed": np.arange(rows, dtype=np.int64), **columns}
+
+    def draw_noise(self, size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(D,): one row of the column ``noise``, for an image of ``size``."""
+        raise ValueError(f"{self.name} makes nothing from noise")
+
+    def camera_number(self, plan: Mapping[str, Any]) -> int:
+        """What a row of a plan (`pipeline.synthesis.plan.PLAN_SCHEMA`) has in the column ``camera``: the place of the
+        camera that is asked for."""
+        cameras: tuple[int, ...] = getattr(self.settings, "cameras", ())
+        return cameras.index(plan["target_camera"])
+
+    def asked(self, generation: Mapping[str, Any]) -> Self:
+        """This recipe as it is asked to generate: with these of the settings that a synthesis may choose.
+
+        Raises:
+            UserError: it has no such setting, or not with such a value.
+        """
+        if generation:
+            flag = next(iter(generation)).replace("_", "-")
+            raise UserError(f"--{flag} means nothing to a {self.name} generator: leave it out")
+        return self
 
     @abstractmethod
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:

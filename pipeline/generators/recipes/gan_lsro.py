@@ -120,6 +120,9 @@ class GanLsro(Recipe):
         made: Tensor = generator(_joined(batch["noise"], self.conditions(batch)))
         return made
 
+    def draw_noise(self, size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
+        return draw_noise(self.settings, 1, rng)[0]
+
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
         """The same noise every time, in four columns."""
         rows, columns = len(batch["image"]), 4

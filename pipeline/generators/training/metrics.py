@@ -46,8 +46,8 @@ def _generate(training: Training, columns: Columns) -> NDArray[np.uint8]:
     """What the generator to be exported makes of a preview's rows."""
     recipe = training.recipe
     network = next(iter(training.exported().values()))
-    columns = dict(columns)
     rows = len(next(iter(columns.values())))
+    columns = recipe.completed(columns, rows, (training.settings.height, training.settings.width))
     if isinstance(recipe, GanLsro):
         columns["noise"] = draw_noise(
             recipe.settings, rows, random_generator(training.settings.seed, SetStream.MEASURED_NOISE)

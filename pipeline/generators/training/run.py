@@ -60,15 +60,20 @@ class TrainingRun:
     def load(self) -> dict[str, DomainData]:
         """The training set of each role."""
         if self.cameras is None:
-            return {role: self._load(role) for role in self.recipe.roles}
+            return {role: self._load(role) for role in (*self.recipe.roles, *self._given())}
         sets = split_by_camera(self._load("source"))
         missing = [camera for camera in self.cameras if camera not in sets]
         if missing:
             raise UserError(f"{self.manifests['source'][0]} has no training image of camera {missing[0]}")
         return {role: sets[camera] for role, camera in zip(self.recipe.roles, self.cameras, strict=True)}
 
+    def _given(self) -> list[str]:
+        return [role for role in self.recipe.optional_roles if role in self.manifests]
+
     def _load(self, role: str) -> DomainData:
         if role not in self.manifests:
             raise UserError(f"{self.recipe.name} learns from two domains: give --{role} URI")
         uri, annotations = self.manifests[role]
-        return load_domain(uri, annotations, self.settings.height, self.settings.width, self.recipe.needs, self.images)
+        return load_domain(
+            uri, annotations, self.settings.height, self.settings.width, self.recipe.needs_of(role), self.images
+        )

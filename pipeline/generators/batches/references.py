@@ -1,0 +1,115 @@
+"""Batches of images with a reference each: another image of the person, or the image itself in another look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.common.colours import Look, look_of, transfer_colours
+from pipeline.common.images import RgbImage
+from pipeline.common.skeletons import draw_skeleton
+from pipeline.generators.batches.pairs import Partners
+from pipeline.generators.networks.flow import ANOTHER, ITSELF
+from pipeline.training.data import Columns, DomainData, crop_together, draw_crop, enlarged, evenly
+from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
+
+
+class Referenced:
+    """Columns ``target``, the image that should come out; ``source``, its reference, and ``reference``, which kind
+    that is; ``camera``, the number of the target's condition; ``skeleton``, the target's pose, black beside a
+    reference that shows it; and ``mask``, the target's person, empty where that is not known.
+
+    A reference in another look has the colours of a random image of another camera (`pipeline.common.colours`): what
+    it takes to get back from there is what a camera does to an image, and it is known pixel by pixel.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, DomainData],
+        cameras: NDArray[np.int64],
+        partners: Partners,
+        size: tuple[int, int],
+        seed: int,
+        itself: float,
+    ) -> None:
+        """``data`` by role, all of which is walked through as one set; ``cameras`` (N,) and ``partners`` (N) are of
+        that. ``itself``: share of the images that have partners whose reference is the image itself."""
+        self.size, self.seed, self.itself = size, seed, itself
+        self._digests = {role: part.digest() for role, part in data.items()}
+        self.data = _joined([part.resized(*enlarged(*size)) for part in data.values()])
+        self.cameras, self.partners = cameras, partners
+        self.looks: Look = np.stack([look_of(image) for image in self.data.images])
+        self._of_camera = {int(one): np.flatnonzero(cameras == one) for one in np.unique(cameras)}
+
+    def batch(self, step: int, size: int) -> Columns:
+        """The batch of training step ``step``."""
+        rng = random_generator(self.seed, GeneratorStream.REFERENCES, step)
+        rows = epoch_rows(self.seed, GeneratorStream.REFERENCE_ORDER, len(self.data), step, size)
+        alone = np.array([not len(self.partners[row]) for row in rows]) | (rng.random(size) < self.itself)
+        others = np.array(
+            [row if one else rng.choice(self.partners[row]) for row, one in zip(rows, alone, strict=True)]
+        )
+        flips = rng.random(size) < 0.5
+        crops = [[draw_crop(self.data, *self.size, rng, flip) for flip in flips] for _ in range(2)]
+        target, source = (
+            crop_together(self.data.take(taken), cut, *self.size)
+            for taken, cut in zip((rows, others), crops, strict=True)
+        )
+        images = [
+            self._in_another_look(target.images[place], int(self.cameras[row]), rng) if alone[place] else other
+            for place, (row, other) in enumerate(zip(rows, source.images, strict=True))
+        ]
+        return self._columns(target, np.stack(images), rows, alone)
+
+    def preview(self, count: int) -> Columns:
+        """``count`` images spread evenly over those with a partner, or over all, whole, each with its first one."""
+        paired = np.array([row for row, found in enumerate(self.partners) if len(found)], np.int64)
+        rows = paired[evenly(count, len(paired))] if len(paired) else evenly(count, len(self.data))
+        alone = np.array([not len(self.partners[row]) for row in rows])
+        others = np.array([row if one else self.partners[row][0] for row, one in zip(rows, alone, strict=True)])
+        target, source = (self.data.take(taken).resized(*self.size) for taken in (rows, others))
+        return self._columns(target, source.images, rows, alone)
+
+    def digests(self) -> dict[str, str]:
+        """As of the sets themselves."""
+        return self._digests
+
+    def _in_another_look(self, image: RgbImage, camera: int, rng: np.random.Generator) -> RgbImage:
+        others = [one for one in self._of_camera if one != camera] or [camera]
+        found = self._of_camera[others[rng.integers(len(others))]]
+        return transfer_colours(image, self.looks[found[rng.integers(len(found))]])
+
+    def _columns(
+        self, target: DomainData, source: NDArray[np.uint8], rows: NDArray[np.int64], alone: NDArray[np.bool_]
+    ) -> Columns:
+        assert target.keypoints is not None
+        assert target.masks is not None
+        drawn = np.zeros_like(target.images)
+        for place in np.flatnonzero(~alone):
+            drawn[place] = draw_skeleton(target.keypoints[place], *self.size)
+        return {
+            "target": target.images,
+            "source": source,
+            "reference": np.where(alone, ITSELF, ANOTHER).astype(np.int64),
+            "camera": self.cameras[rows],
+            "skeleton": drawn,
+            "mask": target.masks,
+        }
+
+
+def _joined(parts: list[DomainData]) -> DomainData:
+    """All images; what is not known of a part is nothing: no mask, no joint."""
+    masks = [np.zeros(part.images.shape[:3], np.bool_) if part.masks is None else part.masks for part in parts]
+    points = [np.zeros((len(part), 17, 3), np.float32) if part.keypoints is None else part.keypoints for part in parts]
+    images = np.concatenate([part.images for part in parts])
+    return replace(
+        parts[0],
+        images=images,
+        masks=np.concatenate(masks),
+        keypoints=np.concatenate(points),
+        identities=None,
+        cameras=None,
+    )

@@ -1,0 +1,352 @@
+"""personflow: one network for other poses, other cameras, another place and new people.
+
+Ours: a rectified flow (Liu, Gong, Liu, "Flow Straight and Fast", ICLR 2023, section 2) with shortcut steps (Frans,
+Hafner, Levine, Abbeel, "One Step Diffusion via Shortcut Models", ICLR 2025, section 3) in pixels. No discriminator: one
+loss, which can be read. With noise e, an image y and x_t = t y + (1 - t) e, the network says what y is, and so how fast
+to go there::
+
+    v(x_t, t, d) = (y^ - x_t) / (1 - t)         y^ = c_skip(t) x_t + c_out(t) F(c_in(t) x_t, t, d | s, p, c)
+    L = E (1 + a m) |F - F*|^2                   F*: by which y^ is y (d = 0), or one step of 2d is two of d
+    x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
+
+t is the logistic of a normal number; the coefficients keep what goes in and out of F at unit variance (Karras et al.,
+"Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, section 5, for this path). Steps of
+d are those of the moving average of F, which is also what is kept.
+
+Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
+person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes, times
+`place_gain` (cameras, another place): a step from there begins at s, and s keeps its detail. Without a reference
+somebody new comes out. A place whose people nobody named is learned from by the second kind alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses
+from pipeline.common.settings import faults
+from pipeline.generators.batches.pairs import identity_partners
+from pipeline.generators.batches.references import Referenced
+from pipeline.generators.flow_steps import FlowSteps
+from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
+from pipeline.training.randomness import random_generator
+
+_SPAN = {8: 1, 4: 2, 2: 3, 1: 4}
+"""Number of a step's length (`pipeline.generators.networks.flow.SPANS`) by how many of them there are."""
+_BLACK = -1.0
+_PREVIEW_SEED = 500
+
+
+class PersonFlowSettings(RecipeSettings):
+    learning_rate: float = Field(default=5e-4, gt=0, description="Adam's step size (ours)")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's first moment decay (Adam's own)")
+    width: int = Field(default=48, ge=8, le=1024, multiple_of=8, description="channels at half the image's size (ours)")
+    flow_steps: FlowSteps = Field(default=4, description="evaluations of the network an image: 1, 2, 4 or 8")
+    flow_start: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="time to begin at, with the source's own noised pixels; a multiple of 1/steps",
+    )
+    guidance: float = Field(
+        default=1.0, ge=0, le=10, description="weight of the conditions beyond 1 (classifier-free guidance); 1: none"
+    )
+    deviation: float = Field(default=0.5, gt=0, description="standard deviation of images (EDM, table 1)")
+    place_gain: float = Field(default=2.0, gt=0, description="what a change of an image is multiplied by (ours)")
+    time_mean: float = Field(default=-0.4, description="mean of the normal number behind t (ours)")
+    time_deviation: float = Field(default=1.0, gt=0, description="its standard deviation (SD3, section 3.1)")
+    shortcut_share: float = Field(
+        default=0.25, ge=0, lt=1, description="of a batch that learns longer steps (section 3.2)"
+    )
+    drop: float = Field(default=0.1, ge=0, lt=1, description="how often each condition is left out (Ho, Salimans 2022)")
+    mask_weight: float = Field(default=1.0, ge=0, description="a: how much more a person's pixels count (ours)")
+    itself_share: float = Field(
+        default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
+    )
+    average_decay: float = Field(default=0.999, ge=0, lt=1, description="of the moving average that is kept")
+    cameras: tuple[Camera, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
+    target_cameras: tuple[Camera, ...] = Field(default=(), description="those of the other place, if there is one")
+    poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")
+    canonical_poses: tuple[CanonicalPose, ...] = Field(
+        default=(), description="17 points each, in shares of width and height; by default the centres of the data"
+    )
+
+    @model_validator(mode="after")
+    def _begins_at_a_step(self) -> Self:
+        if self.flow_start * self.flow_steps % 1:
+            raise ValueError(f"flow_start {self.flow_start:g} is no multiple of 1/{self.flow_steps}, a step's length")
+        return self
+
+
+class Told(NamedTuple):
+    """What the network is told: ``source`` and ``skeleton`` (N, 3, H, W) in [-1, 1], ``reference`` and ``camera``
+    (N,)."""
+
+    source: Tensor
+    reference: Tensor
+    skeleton: Tensor
+    camera: Tensor
+
+    def without(self, left_out: Tensor, nowhere: int) -> Told:
+        """The same with what is left out of each row; ``left_out`` (3, N) bool: reference, pose, camera."""
+        source, pose, camera = left_out
+        return Told(
+            torch.where(source[:, None, None, None], 0.0, self.source),
+            torch.where(source, NOTHING, self.reference),
+            torch.where(pose[:, None, None, None], _BLACK, self.skeleton),
+            torch.where(camera, nowhere, self.camera),
+        )
+
+    def first(self, rows: int) -> Told:
+        """Of the first so many rows."""
+        return Told(*(part[:rows] for part in self))
+
+
+class PersonFlow(Recipe):
+    name = "personflow"
+    paper = "ours; Frans et al., ICLR 2025"
+    settings_model: ClassVar[type[PersonFlowSettings]] = PersonFlowSettings
+    settings: PersonFlowSettings
+    roles = ("source",)
+    optional_roles = ("target",)
+    inputs: ClassVar[tuple[str, ...]] = ("source", "reference", "skeleton", "camera", "noise")
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {"network": ("network",)}
+    exports: ClassVar[Mapping[str, str]] = {"generator": "average"}
+    label_rule = "lsr"
+    needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras", "masks"})
+
+    def needs_of(self, role: str) -> frozenset[Need]:
+        return self.needs if role == "source" else frozenset()
+
+    def fitted(self, data: Mapping[str, DomainData]) -> Self:
+        source, target = data["source"], data.get("target")
+        known: dict[str, object] = {"cameras": _numbers(source)}
+        known["target_cameras"] = () if target is None else _numbers(target)
+        if not self.settings.canonical_poses:
+            height, width = source.images.shape[1:3]
+            points = needed(source.keypoints, "keypoints", self.name)
+            centres = fit_canonical_poses(points, height, width, self.settings.poses)
+            known["canonical_poses"] = tuple(
+                tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres
+            )
+        return type(self)(self.settings.model_copy(update=known))
+
+    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
+        settings, partners = self.settings, identity_partners(data["source"])
+        cameras = [_places(data["source"], settings.cameras)]
+        if "target" in data:
+            cameras.append(len(settings.cameras) + _places(data["target"], settings.target_cameras))
+            partners = partners + [np.empty(0, np.int64)] * len(data["target"])
+        return Referenced(data, np.concatenate(cameras), partners, size, seed, settings.itself_share)
+
+    def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
+        network, average = self.build_generator(size), self.build_generator(size)
+        start(network, generator)
+        average.load_state_dict(network.state_dict())
+        return nn.ModuleDict({"network": network, "average": average.requires_grad_(False)})
+
+    def build_generator(self, size: Size) -> FlowNetwork:
+        return FlowNetwork(size, self._conditions, self.settings.width)
+
+    @property
+    def _conditions(self) -> int:
+        """How many cameras there are in all; their number is that of no camera."""
+        return len(self.settings.cameras) + len(self.settings.target_cameras)
+
+    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
+        settings, rng, target = self.settings, context.rng, batch["target"]
+        self._follow(networks, context.step)
+        rows = len(target)
+        told = _told(batch).without(_uniform(rng, (3, rows), target) < settings.drop, self._conditions)
+        image = self._inner(target, told)
+        time = torch.sigmoid(settings.time_mean + settings.time_deviation * _normal(rng, (rows,), target))
+        span = torch.zeros(rows, dtype=torch.int64, device=target.device)
+        learning = round(settings.shortcut_share * rows)
+        numbers = rng.integers(1, 5, learning)  # 1: a step of 1/8, ... 4: of 1
+        lengths = 2.0 ** (numbers - 4)
+        starts = np.floor(rng.random(learning) / lengths) * lengths
+        span[:learning] = torch.from_numpy(numbers).to(span.device)
+        time[:learning] = torch.from_numpy(starts).to(time)
+        noise = _normal(rng, tuple(target.shape), target)
+        noisy = _mixed(time, image, noise)
+        wanted = self._wanted(time, image, noise)
+        if learning:
+            with torch.no_grad():
+                length = torch.from_numpy(lengths).to(time)
+                parts = noisy[:learning], time[:learning], span[:learning], length, told.first(learning)
+                wanted[:learning] = self._two_steps(_flow(networks["average"]), *parts)
+        found = self._evaluate(_flow(networks["network"]), noisy, time, span, told)
+        weight = 1 + settings.mask_weight * batch["mask"]
+        each = (weight * (found.float() - wanted).square()).mean(dim=(1, 2, 3))
+        shortcut = torch.arange(rows, device=target.device) < learning
+        terms = {"flow": each[~shortcut].sum() / rows}
+        yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
+
+    @torch.no_grad()
+    def _follow(self, networks: nn.ModuleDict, step: int) -> None:
+        """The average moves towards the network; it starts short, else the first weights would stay in it for long."""
+        decay = min(self.settings.average_decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(networks["average"].parameters()), list(networks["network"].parameters()), 1 - decay)
+
+    def _two_steps(
+        self, network: FlowNetwork, noisy: Tensor, time: Tensor, span: Tensor, length: Tensor, told: Told
+    ) -> Tensor:
+        """F for one step of ``length`` that leads as far as two of its half do."""
+        half, shorter = length / 2, span - 1  # half of the shortest is told as 0: as fast as it goes now
+        seen = network.look(told.source)
+        first = self._speed(network, noisy, time, shorter, told, seen)
+        second = self._speed(network, noisy + _wide(half) * first, time + half, shorter, told, seen)
+        image = noisy + _wide(1 - time) * (first + second) / 2
+        skip, out, _ = self._coefficients(time)
+        return (image - skip * noisy) / out
+
+    def _speed(
+        self, network: FlowNetwork, noisy: Tensor, time: Tensor, span: Tensor, told: Told, seen: list[Tensor]
+    ) -> Tensor:
+        """v (N, 3, H, W)."""
+        found = self._evaluate(network, noisy, time, span, told, seen).float()
+        skip, out, _ = self._coefficients(time)
+        return (skip * noisy + out * found - noisy) / _wide(1 - time)
+
+    def _evaluate(
+        self,
+        network: FlowNetwork,
+        noisy: Tensor,
+        time: Tensor,
+        span: Tensor,
+        told: Told,
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """F (N, 3, H, W)."""
+        *_, inward = self._coefficients(time)
+        dtype = next(network.parameters()).dtype
+        seen = network.look(told.source.to(dtype)) if seen is None else seen
+        source, skeleton = told.source.to(dtype), told.skeleton.to(dtype)
+        shown = (inward * noisy).to(dtype)
+        made: Tensor = network(shown, time, span, source, told.reference, skeleton, told.camera, seen)
+        return made
+
+    def _coefficients(self, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip, c_out, c_in, each (N, 1, 1, 1)."""
+        t, deviation = _wide(time), self.settings.deviation
+        variance = (1 - t) ** 2 + (deviation * t) ** 2
+        return deviation**2 * t / variance, deviation * (1 - t) / variance.sqrt(), variance.rsqrt()
+
+    def _wanted(self, time: Tensor, image: Tensor, noise: Tensor) -> Tensor:
+        """F*: (y - c_skip x_t) / c_out, written so that nothing is divided by 0 at t = 1."""
+        t, deviation = _wide(time), self.settings.deviation
+        scale = deviation * ((1 - t) ** 2 + (deviation * t) ** 2).sqrt()
+        return ((1 - t) * image - deviation**2 * t * noise) / scale
+
+    def _inner(self, image: Tensor, told: Told) -> Tensor:
+        """y of images: they themselves, or what changes."""
+        return torch.where(_wide(told.reference) == ITSELF, (image - told.source) * self.settings.place_gain, image)
+
+    def _outer(self, inner: Tensor, told: Told) -> Tensor:
+        """Images of y."""
+        return torch.where(_wide(told.reference) == ITSELF, told.source + inner / self.settings.place_gain, inner)
+
+    def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
+        settings, source, network = self.settings, batch["source"].float(), _flow(generator)
+        told = Told(source, batch["reference"], batch["skeleton"].float(), batch["camera"])
+        noise = batch["noise"].float().view_as(source)
+        rows, steps = len(source), settings.flow_steps
+        moment = torch.full((rows,), settings.flow_start, device=source.device)
+        noisy = _mixed(moment, self._inner(source, told), noise) if settings.flow_start else noise
+        span = torch.full((rows,), _SPAN[steps], device=source.device)
+        seen = network.look(source.to(next(network.parameters()).dtype))
+        for at in range(round(settings.flow_start * steps), steps):
+            moment = torch.full((rows,), at / steps, device=source.device)
+            noisy = noisy + self._speed(network, noisy, moment, span, told, seen) / steps
+        return self._outer(noisy, told)
+
+    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
+        noise = torch.from_numpy(
+            self.draw_noise((batch["target"].shape[2], batch["target"].shape[3]), random_generator(_PREVIEW_SEED))
+        )
+        noise = noise.to(batch["target"].device).expand(len(batch["target"]), -1)
+        made = self.generate(networks["average"], {**batch, "noise": noise})
+        return {"source": batch["source"], "pose": batch["skeleton"], "generated": made, "real": batch["target"]}
+
+    def completed(self, columns: Columns, rows: int, size: Size) -> Columns:
+        """Without a source somebody new is made, with a skeleton the source's person in that pose, else the source is
+        changed; without a camera, it is not said; without noise, of the rows' own ``seed``."""
+        given = super().completed(columns, rows, size)
+        kind = NOTHING if "source" not in given else ANOTHER if "skeleton" in given else ITSELF
+        missing: dict[str, Callable[[], NDArray[Any]]] = {
+            "source": lambda: np.full((rows, *size, 3), 127, np.uint8),
+            "skeleton": lambda: np.zeros((rows, *size, 3), np.uint8),
+            "reference": lambda: np.full(rows, kind, np.int64),
+            "camera": lambda: np.full(rows, self._conditions, np.int64),
+            "noise": lambda: np.stack([self.draw_noise(size, random_generator(int(one))) for one in given["seed"]]),
+        }
+        return given | {name: make() for name, make in missing.items() if name not in given}
+
+    def camera_number(self, plan: Mapping[str, Any]) -> int:
+        """The camera asked for; else, of another pose or somebody new, the image's own; else one of the other place's,
+        by the row's seed."""
+        cameras, others = self.settings.cameras, self.settings.target_cameras
+        changed = plan["image_sha256"] is not None and plan["pose_class"] is None and plan["pose_sha256"] is None
+        if plan["target_camera"] is None and changed:
+            return len(cameras) + plan["seed"] % len(others)
+        camera = plan["camera"] if plan["target_camera"] is None else plan["target_camera"]
+        return cameras.index(camera) if camera in cameras else self._conditions
+
+    def asked(self, generation: Mapping[str, Any]) -> Self:
+        try:
+            settings = type(self.settings).model_validate({**self.settings.model_dump(), **generation})
+        except ValidationError as error:
+            raise UserError(faults(error)) from None
+        return type(self)(settings)
+
+    def draw_noise(self, size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(3 H W,) float32: the noise of one image."""
+        return rng.standard_normal(3 * size[0] * size[1], dtype=np.float32)
+
+
+def _flow(network: nn.Module) -> FlowNetwork:
+    assert isinstance(network, FlowNetwork)
+    return network
+
+
+def _told(batch: Batch) -> Told:
+    return Told(batch["source"], batch["reference"], batch["skeleton"], batch["camera"])
+
+
+def _mixed(time: Tensor, image: Tensor, noise: Tensor) -> Tensor:
+    """x_t."""
+    return _wide(time) * image + _wide(1 - time) * noise
+
+
+def _wide(numbers: Tensor) -> Tensor:
+    """(N,) -> (N, 1, 1, 1)."""
+    return numbers.view(-1, 1, 1, 1)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(like.device)
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.from_numpy(rng.random(shape, dtype=np.float32)).to(like.device)
+
+
+def _numbers(data: DomainData) -> tuple[int, ...]:
+    """The cameras of the images by number; -1 stands for one that is not known."""
+    return () if data.cameras is None else tuple(int(one) for one in np.unique(data.cameras))
+
+
+def _places(data: DomainData, cameras: tuple[int, ...]) -> NDArray[np.int64]:
+    if data.cameras is None:
+        return np.zeros(len(data), np.int64)
+    return np.searchsorted(cameras, data.cameras)
