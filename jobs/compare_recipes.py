@@ -55,7 +55,7 @@ def main(settings: Settings) -> None:
     pairs = camera_pairs(sorted(set(lab.train["source"].cameras.tolist())))[: settings.camera_pairs]
     trial = Trial(settings.output, settings.budget, settings.seed, tuple(pairs))
     for number, system in enumerate(systems, 1):
-        print(f"{number}/{len(systems)}: {system.recipe}", flush=True)
+        print(f"{number}/{len(systems)}: {system.name}", flush=True)
         trial.run(lab, system)
     about = (
         f"Toy world, {settings.identities} people a domain, half of them for training; {settings.height} x "

@@ -232,6 +232,7 @@ def random_people(inputs: PlanInputs, settings: PeopleSettings) -> Samples:
 class Kind:
     """One gap: the job that closes it, the recipes for it, its settings, and how its samples are listed."""
 
+    name: str
     job: str
     recipes: tuple[str, ...]
     settings: type[SynthesisSettings]
@@ -245,6 +246,7 @@ class Kind:
 
 
 TRANSLATION = Kind(
+    "domains",
     "synthesize_duke_style.py",
     ("cyclegan", "ptgan", "spgan", "personflow", "reinhard", "colour_jitter"),
     TranslationSettings,
@@ -253,6 +255,7 @@ TRANSLATION = Kind(
     sheet=translation_sheet,
 )
 CAMERAS = Kind(
+    "cameras",
     "synthesize_camera_styles.py",
     (
         *("camstyle", "camstyle_multidomain", "pix2pix_cameras", "personflow"),
@@ -264,6 +267,7 @@ CAMERAS = Kind(
     sheet=variations_sheet,
 )
 POSES = Kind(
+    "poses",
     "synthesize_canonical_poses.py",
     ("pngan", "pix2pix", "personflow"),
     PoseSettings,
@@ -272,6 +276,7 @@ POSES = Kind(
     sheet=variations_sheet,
 )
 PEOPLE = Kind(
+    "people",
     "synthesize_random_people.py",
     (*NOISE_RECIPES, *ANY_RECIPES),
     PeopleSettings,

@@ -25,7 +25,7 @@ from pipeline.experiments.benchmark.drawn import draw_rows
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
 from pipeline.sources.files import Split
-from pipeline.synthesis.plan_kinds import KINDS, PEOPLE, POSES, Kind
+from pipeline.synthesis.plan_kinds import PEOPLE, POSES, Kind
 
 MADE = "made.json"
 
@@ -83,7 +83,8 @@ def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> D
     if arm.drawn:
         return draw_rows(bench, arm, part, splits)
     recipe = arm.made_by
-    kind = next(kind for kind in KINDS if recipe in kind.recipes)
+    kind = arm.kind
+    assert kind is not None
     # A pose is a canonical one, whatever the source's poses.
     annotated = kind is not POSES and needs_annotations(bench.gap, recipe)
     job = prepare_synthesis(

@@ -13,7 +13,7 @@ from manifests.format.schema import NEEDS_TEACHER
 from pipeline.common.digests import settings_sha256
 from pipeline.common.settings import faults
 from pipeline.reid.mixing import MixSettings
-from pipeline.synthesis.plan_kinds import PEOPLE
+from pipeline.synthesis.plan_kinds import KINDS, PEOPLE, Kind
 
 TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks", "target"]
 Drawn = Literal["cameras", "place", "poses", "newcomers"]
@@ -41,6 +41,8 @@ class Arm:
     networks``: the same without a generated image, an ensemble; ``target``: on what is unlabelled for all others."""
     mix: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
+    makes: str | None = None
+    """Name of the kind of images (`pipeline.synthesis.plan_kinds`), of a recipe of several."""
     drawn: Drawn | None = None
     """Which rows the world draws (`pipeline.experiments.benchmark.drawn`), where it is the world that makes them."""
     paper: Gain | None = None
@@ -53,9 +55,14 @@ class Arm:
         return self.recipe
 
     @property
+    def kind(self) -> Kind | None:
+        """Of its images; None where no recipe makes them."""
+        return next((kind for kind in KINDS if self.recipe in kind.recipes and self.makes in (None, kind.name)), None)
+
+    @property
     def shows_people(self) -> bool:
         """Whether each generated image is of somebody, not of nobody in particular."""
-        return self.recipe is not None and self.recipe not in PEOPLE.recipes and self.drawn != "newcomers"
+        return self.recipe is not None and self.kind is not PEOPLE and self.drawn != "newcomers"
 
     @property
     def taught(self) -> bool:
@@ -76,7 +83,7 @@ class Arm:
     def images(self) -> str:
         """Name of its generated set: arms that differ in the mix alone share one."""
         asked = {"label": dict(self.label), "per_real": None if self.shows_people else self.synthetic_per_real}
-        words = [self.made_by, self.drawn, self.label.get("label_rule"), settings_sha256(asked)[:8]]
+        words = [self.made_by, self.makes, self.drawn, self.label.get("label_rule"), settings_sha256(asked)[:8]]
         return "-".join(filter(None, words))
 
     def varied(self, variant: str) -> Arm:

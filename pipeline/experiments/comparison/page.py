@@ -72,14 +72,14 @@ class Measure(NamedTuple):
 
 def write_comparison(output: Path, systems: Sequence[System], about: str) -> str:
     """``comparison.html`` and ``comparison.json`` from the records below ``output``; returns the page's path."""
-    records = {system.recipe: _read_record(output, system) for system in systems}
-    rows = [_row(output, system, records[system.recipe]) for system in systems]
+    records = {system.name: _read_record(output, system) for system in systems}
+    rows = [_row(output, system, records[system.name]) for system in systems]
     write_page(str(output / "comparison.json"), json_text({"about": about, "systems": records}, indent=2) + "\n")
     return write_page(str(output / "comparison.html"), render_page(_TEMPLATE, about=about, rows=rows))
 
 
 def _read_record(output: Path, system: System) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((output / system.recipe / RECORD).read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads((output / system.name / RECORD).read_text(encoding="utf-8"))
     return record
 
 
@@ -88,7 +88,7 @@ def _row(output: Path, system: System, record: Mapping[str, Any]) -> dict[str, A
     settings = ", ".join(f"{name} {value}" for name, value in system.settings.items())
     steps = f"{record['identity']['steps']} steps of {system.batch_size} in {record['training_seconds']:.0f} s"
     return {
-        "name": system.recipe,
+        "name": system.name,
         "base": system.base,
         "adds": system.adds,
         "gap": system.gap,
@@ -96,7 +96,7 @@ def _row(output: Path, system: System, record: Mapping[str, Any]) -> dict[str, A
         "budget": f"{steps}; {settings}",
         "headline": _headline(record["figures"]),
         "lines": record["lines"],
-        "picture": data_uri((output / system.recipe / PICTURE).read_bytes(), "image/png"),
+        "picture": data_uri((output / system.name / PICTURE).read_bytes(), "image/png"),
         "measures": _measures(record["figures"]),
     }
 

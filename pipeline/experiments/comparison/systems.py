@@ -36,10 +36,17 @@ class System:
     batch_size: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     average_decay: float = 0.99
+    aim: str = ""
+    """Of a recipe that stands in several rows: what it is trained for in this one."""
+
+    @property
+    def name(self) -> str:
+        """Of the row."""
+        return f"{self.recipe}-{self.aim}" if self.aim else self.recipe
 
 
 SYSTEMS: dict[str, System] = {
-    system.recipe: system
+    system.name: system
     for system in (
         System("gan_lsro", "DCGAN", "people out of noise, labelled 1/K for all", "few images", 3000, 32, _NOISE, 0.995),
         System("cgan", "GAN + LSRO", "the camera as a condition", "few images", 3000, 32, _NOISE, 0.995),

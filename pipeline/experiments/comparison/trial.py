@@ -37,10 +37,10 @@ class Trial:
 
     def run(self, lab: Laboratory, system: System) -> None:
         """Train (or go on) and measure, unless it was measured already; leaves a record and a picture."""
-        folder = self.output / system.recipe
+        folder = self.output / system.name
         record, wanted = folder / RECORD, self._identity(lab, system)
         if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["identity"] == wanted:
-            print(f"{system.recipe}: measured before", flush=True)
+            print(f"{system.name}: measured before", flush=True)
             return
         started = time.monotonic()
         recipe = self._train(lab, system, folder)
@@ -48,7 +48,7 @@ class Trial:
         effect = MEASURES[system.gap](lab, recipe, folder)
         self._write(folder, wanted, effect, seconds)
         print(
-            f"{system.recipe}: " + " ".join(f"{name} {value:.3f}" for name, value in effect.figures.items()), flush=True
+            f"{system.name}: " + " ".join(f"{name} {value:.3f}" for name, value in effect.figures.items()), flush=True
         )
 
     def _train(self, lab: Laboratory, system: System, folder: Path) -> Recipe:

@@ -62,6 +62,7 @@ class FlowNetwork(nn.Module):
         )
         self.up = nn.ModuleList([nn.Conv2d(below, above, 3, padding=1) for below, above in pairwise(reversed(widths))])
         self.norm = _norm(width)
+        self.pass_on = nn.Linear(told, 4 * 9)
         self.to_image = nn.Conv2d(width + 4 * 9, 4 * 3, 3, padding=1)
 
     def look(self, source: Tensor) -> list[Tensor]:
@@ -92,8 +93,9 @@ class FlowNetwork(nn.Module):
             if place:
                 made = self.up[place - 1](functional.interpolate(made, scale_factor=2.0, mode="nearest"))
             made = level(torch.cat([made, kept[at]], dim=1), told, seen[at])
-        # What is finer than the levels see reaches the image as it is.
-        last = torch.cat([functional.silu(self.norm(made)), folded], dim=1)
+        # What is finer than the levels see reaches the image as it is; how much of it is noise, the time says.
+        passed = folded * (1 + self.pass_on(told)[:, :, None, None])
+        last = torch.cat([functional.silu(self.norm(made)), passed], dim=1)
         unfolded = functional.pixel_shuffle(self.to_image(last), 2)
         return unfolded[:, :, :height, :width]
 

@@ -14,8 +14,8 @@ t is the logistic of a normal number; the coefficients keep what goes in and out
 d are those of the moving average of F, which is also what is kept.
 
 Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
-person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes, times
-`place_gain` (cameras, another place): a step from there begins at s, and s keeps its detail. Without a reference
+person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes
+(cameras, another place): a step from there begins at s, and s keeps its detail. Without a reference
 somebody new comes out. A place whose people nobody named is learned from by the second kind alone.
 """
 
@@ -37,6 +37,7 @@ from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
 from pipeline.generators.flow_steps import FlowSteps
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
 from pipeline.training.randomness import random_generator
@@ -61,10 +62,17 @@ class PersonFlowSettings(RecipeSettings):
     guidance: float = Field(
         default=1.0, ge=0, le=10, description="weight of the conditions beyond 1 (classifier-free guidance); 1: none"
     )
-    deviation: float = Field(default=0.5, gt=0, description="standard deviation of images (EDM, table 1)")
-    place_gain: float = Field(default=2.0, gt=0, description="what a change of an image is multiplied by (ours)")
+    deviation: float = Field(
+        default=0.33, gt=0, description="standard deviation of images (drawn people: 0.35; EDM: 0.5)"
+    )
     time_mean: float = Field(default=-0.4, description="mean of the normal number behind t (ours)")
     time_deviation: float = Field(default=1.0, gt=0, description="its standard deviation (SD3, section 3.1)")
+    noise_share: float = Field(
+        default=0.25, ge=0, lt=1, description="how often t is 0, where short trainings learn most (ours)"
+    )
+    noise_slope: float = Field(
+        default=1.25, ge=0, le=3, description="how fast the noise's amplitude falls with frequency; 0: white (ours)"
+    )
     shortcut_share: float = Field(
         default=0.25, ge=0, lt=1, description="of a batch that learns longer steps (section 3.2)"
     )
@@ -170,6 +178,7 @@ class PersonFlow(Recipe):
         told = _told(batch).without(_uniform(rng, (3, rows), target) < settings.drop, self._conditions)
         image = self._inner(target, told)
         time = torch.sigmoid(settings.time_mean + settings.time_deviation * _normal(rng, (rows,), target))
+        time = torch.where(_uniform(rng, (rows,), target) < settings.noise_share, 0.0, time)
         span = torch.zeros(rows, dtype=torch.int64, device=target.device)
         learning = round(settings.shortcut_share * rows)
         numbers = rng.integers(1, 5, learning)  # 1: a step of 1/8, ... 4: of 1
@@ -177,7 +186,8 @@ class PersonFlow(Recipe):
         starts = np.floor(rng.random(learning) / lengths) * lengths
         span[:learning] = torch.from_numpy(numbers).to(span.device)
         time[:learning] = torch.from_numpy(starts).to(time)
-        noise = _normal(rng, tuple(target.shape), target)
+        size = target.shape[2], target.shape[3]
+        noise = torch.from_numpy(photographic_noise(rng, rows, size, settings.noise_slope)).to(target.device)
         noisy = _mixed(time, image, noise)
         wanted = self._wanted(time, image, noise)
         if learning:
@@ -218,6 +228,17 @@ class PersonFlow(Recipe):
         skip, out, _ = self._coefficients(time)
         return (skip * noisy + out * found - noisy) / _wide(1 - time)
 
+    def _guided(
+        self, network: FlowNetwork, noisy: Tensor, time: Tensor, span: Tensor, told: Told, seen: list[Tensor]
+    ) -> Tensor:
+        """v, led further away from where it would go untold (Ho, Salimans 2022, equation 6)."""
+        speed, weight = self._speed(network, noisy, time, span, told, seen), self.settings.guidance
+        if weight == 1:
+            return speed
+        untold = told.without(torch.ones(3, len(noisy), dtype=torch.bool, device=noisy.device), self._conditions)
+        free = self._speed(network, noisy, time, span, untold, network.look(untold.source))
+        return free + weight * (speed - free)
+
     def _evaluate(
         self,
         network: FlowNetwork,
@@ -250,11 +271,11 @@ class PersonFlow(Recipe):
 
     def _inner(self, image: Tensor, told: Told) -> Tensor:
         """y of images: they themselves, or what changes."""
-        return torch.where(_wide(told.reference) == ITSELF, (image - told.source) * self.settings.place_gain, image)
+        return torch.where(_wide(told.reference) == ITSELF, image - told.source, image)
 
     def _outer(self, inner: Tensor, told: Told) -> Tensor:
         """Images of y."""
-        return torch.where(_wide(told.reference) == ITSELF, told.source + inner / self.settings.place_gain, inner)
+        return torch.where(_wide(told.reference) == ITSELF, told.source + inner, inner)
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         settings, source, network = self.settings, batch["source"].float(), _flow(generator)
@@ -267,7 +288,7 @@ class PersonFlow(Recipe):
         seen = network.look(source.to(next(network.parameters()).dtype))
         for at in range(round(settings.flow_start * steps), steps):
             moment = torch.full((rows,), at / steps, device=source.device)
-            noisy = noisy + self._speed(network, noisy, moment, span, told, seen) / steps
+            noisy = noisy + self._guided(network, noisy, moment, span, told, seen) / steps
         return self._outer(noisy, told)
 
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
@@ -311,7 +332,7 @@ class PersonFlow(Recipe):
 
     def draw_noise(self, size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
         """(3 H W,) float32: the noise of one image."""
-        return rng.standard_normal(3 * size[0] * size[1], dtype=np.float32)
+        return photographic_noise(rng, 1, size, self.settings.noise_slope).reshape(-1)
 
 
 def _flow(network: nn.Module) -> FlowNetwork:
