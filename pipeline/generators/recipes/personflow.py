@@ -49,9 +49,9 @@ _PREVIEW_SEED = 500
 
 
 class PersonFlowSettings(RecipeSettings):
-    learning_rate: float = Field(default=5e-4, gt=0, description="Adam's step size (ours)")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step size (ours)")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's first moment decay (Adam's own)")
-    width: int = Field(default=48, ge=8, le=1024, multiple_of=8, description="channels at half the image's size (ours)")
+    width: int = Field(default=48, ge=8, le=1024, multiple_of=8, description="channels of the first level (ours)")
     flow_steps: FlowSteps = Field(default=4, description="evaluations of the network an image: 1, 2, 4 or 8")
     flow_start: float = Field(
         default=0.0,
@@ -213,7 +213,7 @@ class PersonFlow(Recipe):
     ) -> Tensor:
         """F for one step of ``length`` that leads as far as two of its half do."""
         half, shorter = length / 2, span - 1  # half of the shortest is told as 0: as fast as it goes now
-        seen = network.look(told.source)
+        seen = _look(network, told.source)
         first = self._speed(network, noisy, time, shorter, told, seen)
         second = self._speed(network, noisy + _wide(half) * first, time + half, shorter, told, seen)
         image = noisy + _wide(1 - time) * (first + second) / 2
@@ -236,7 +236,7 @@ class PersonFlow(Recipe):
         if weight == 1:
             return speed
         untold = told.without(torch.ones(3, len(noisy), dtype=torch.bool, device=noisy.device), self._conditions)
-        free = self._speed(network, noisy, time, span, untold, network.look(untold.source))
+        free = self._speed(network, noisy, time, span, untold, _look(network, untold.source))
         return free + weight * (speed - free)
 
     def _evaluate(
@@ -251,7 +251,7 @@ class PersonFlow(Recipe):
         """F (N, 3, H, W)."""
         *_, inward = self._coefficients(time)
         dtype = next(network.parameters()).dtype
-        seen = network.look(told.source.to(dtype)) if seen is None else seen
+        seen = _look(network, told.source) if seen is None else seen
         source, skeleton = told.source.to(dtype), told.skeleton.to(dtype)
         shown = (inward * noisy).to(dtype)
         made: Tensor = network(shown, time, span, source, told.reference, skeleton, told.camera, seen)
@@ -285,7 +285,7 @@ class PersonFlow(Recipe):
         moment = torch.full((rows,), settings.flow_start, device=source.device)
         noisy = _mixed(moment, self._inner(source, told), noise) if settings.flow_start else noise
         span = torch.full((rows,), _SPAN[steps], device=source.device)
-        seen = network.look(source.to(next(network.parameters()).dtype))
+        seen = _look(network, source)
         for at in range(round(settings.flow_start * steps), steps):
             moment = torch.full((rows,), at / steps, device=source.device)
             noisy = noisy + self._guided(network, noisy, moment, span, told, seen) / steps
@@ -338,6 +338,10 @@ class PersonFlow(Recipe):
 def _flow(network: nn.Module) -> FlowNetwork:
     assert isinstance(network, FlowNetwork)
     return network
+
+
+def _look(network: FlowNetwork, source: Tensor) -> list[Tensor]:
+    return network.look(source.to(next(network.parameters()).dtype))
 
 
 def _told(batch: Batch) -> Told:

@@ -1,0 +1,300 @@
+"""personflow: its path, its loss, its steps, its conditions; what it makes depends on a row alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.recipes.base import StepContext
+from pipeline.generators.recipes.personflow import PersonFlow, PersonFlowSettings
+from pipeline.generators.trained import Generator, load_generator, save_generator
+from pipeline.generators.training.loop import Training, TrainingSettings
+from pipeline.training.data import DomainData
+from tests.pipeline.tiny_generators import standing_poses
+
+SIZE = 32, 16
+CAMERAS = (2, 5, 15)
+
+
+def people(count: int = 12, named: bool = True) -> DomainData:
+    """Noise whose brightness tells the camera: ``count // 3`` people before three cameras each."""
+    rng = np.random.Generator(np.random.Philox(0))
+    images = rng.integers(0, 60, (count, 36, 18, 3)) + (np.arange(count) % 3 * 90)[:, None, None, None]
+    poses = np.stack([np.array(one) * (18, 36) for one in standing_poses(count)])
+    return DomainData(
+        images.astype(np.uint8),
+        masks=np.broadcast_to(np.arange(18) >= 9, (count, 36, 18)) if named else None,
+        keypoints=np.dstack([poses, np.ones((count, 17))]).astype(np.float32) if named else None,
+        identities=np.arange(count) // 3,
+        cameras=np.array(CAMERAS)[np.arange(count) % 3],
+    )
+
+
+def recipe(target: bool = False, **changed: Any) -> PersonFlow:
+    data = {"source": people()} | ({"target": people(6, named=False)} if target else {})
+    return PersonFlow(PersonFlowSettings(width=8, **changed)).fitted(data)
+
+
+def networks(one: PersonFlow) -> nn.ModuleDict:
+    """With weights that let everything be seen; the average lags behind."""
+    made = one.build(torch.Generator().manual_seed(1), SIZE)
+    with torch.no_grad():
+        for name, alpha in (("network", 0.1), ("average", 0.1)):
+            random = torch.Generator().manual_seed(len(name))
+            for parameter in made[name].parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=random), alpha=alpha)
+    return made
+
+
+def batch(one: PersonFlow, rows: int = 8) -> dict[str, Tensor]:
+    from pipeline.common.tensors import to_batch
+
+    return to_batch(one.batches({"source": people()}, SIZE, 3).batch(0, rows))
+
+
+def context(step: int = 0) -> StepContext:
+    return StepContext(step, np.random.Generator(np.random.Philox(5)))
+
+
+@pytest.mark.parametrize("changed", [{"flow_start": 0.3}, {"flow_steps": 1, "flow_start": 0.5}])
+def test_a_start_between_two_steps_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="flow_start"):
+        PersonFlowSettings(**changed)
+
+
+def test_the_cameras_of_both_places_are_conditions() -> None:
+    one = recipe(target=True)
+    assert one.settings.cameras == CAMERAS
+    assert one.settings.target_cameras == CAMERAS
+    assert one.build_generator(SIZE).cameras.num_embeddings == 7
+    assert len(one.settings.canonical_poses) == 8
+
+
+def test_what_a_network_says_becomes_a_speed() -> None:
+    """With the F that is wanted, a step of any length leads straight to the image."""
+    one = recipe()
+    random = torch.Generator().manual_seed(0)
+    image, noise = torch.rand(4, 3, *SIZE, generator=random), torch.randn(4, 3, *SIZE, generator=random)
+    time = torch.tensor([0.0, 0.25, 0.5, 0.9])
+    wide = time.view(-1, 1, 1, 1)
+    noisy = wide * image + (1 - wide) * noise
+    skip, out, inward = one._coefficients(time)
+    wanted = one._wanted(time, image, noise)
+    torch.testing.assert_close(skip * noisy + out * wanted, image)
+    # c_in: unit variance of what goes in, for images of the settings' deviation.
+    deviation = one.settings.deviation
+    torch.testing.assert_close(inward, ((1 - wide) ** 2 + (deviation * wide) ** 2) ** -0.5)
+
+
+class _Straight(FlowNetwork):
+    """Knows the image: all its speeds lead there."""
+
+    def __init__(self, one: PersonFlow, image: Tensor) -> None:
+        super().__init__(SIZE, 3, 8)
+        self.one, self.image = one, image
+
+    def forward(self, noisy: Tensor, time: Tensor, *_: Any) -> Tensor:  # type: ignore[override]
+        skip, out, inward = self.one._coefficients(time)
+        return (self.image - skip * noisy / inward) / out
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+@pytest.mark.parametrize("reference", [ANOTHER, ITSELF, NOTHING])
+def test_straight_paths_end_at_the_image_in_any_number_of_steps(steps: int, reference: int) -> None:
+    one = recipe(flow_steps=steps, flow_start=0.0 if steps == 1 else 0.5)
+    random = torch.Generator().manual_seed(0)
+    image, source = (torch.rand(2, 3, *SIZE, generator=random) - 0.5 for _ in range(2))
+    told = {"source": source, "reference": torch.full((2,), reference), "skeleton": source * 0 - 1}
+    told |= {"camera": torch.tensor([0, 3]), "noise": torch.randn(2, 3 * SIZE[0] * SIZE[1], generator=random)}
+    wanted = image - source if reference == ITSELF else image
+    made = one.generate(_Straight(one, wanted), told)
+    torch.testing.assert_close(made, image, atol=1e-4, rtol=0)
+
+
+def test_the_loss_is_that_of_the_formula() -> None:
+    one = recipe(drop=0.0, shortcut_share=0.0, noise_share=0.0, mask_weight=2.0)
+    both, images = networks(one), batch(one)
+    [(player, terms)] = one.step(both, images, context())
+    assert player == "network"
+    # The same by hand.
+    rng = context().rng
+    rng.random((3, 8), dtype=np.float32)
+    time = torch.sigmoid(-0.4 + torch.from_numpy(rng.standard_normal(8, dtype=np.float32)))
+    rng.random(8, dtype=np.float32)
+    from pipeline.generators.noise import photographic_noise
+
+    noise = torch.from_numpy(photographic_noise(rng, 8, SIZE, one.settings.noise_slope))
+    itself = (images["reference"] == ITSELF).view(-1, 1, 1, 1)
+    assert itself.any()
+    assert not itself.all()
+    image = torch.where(itself, images["target"] - images["source"], images["target"])
+    wide = time.view(-1, 1, 1, 1)
+    noisy = wide * image + (1 - wide) * noise
+    skip, out, inward = one._coefficients(time)
+    network = both["network"]
+    assert isinstance(network, FlowNetwork)
+    numbers = torch.zeros(8, dtype=torch.int64), images["source"], images["reference"], images["skeleton"]
+    found = network(inward * noisy, time, *numbers, images["camera"], network.look(images["source"]))
+    wanted = (image - skip * noisy) / out
+    expected = ((1 + 2 * images["mask"]) * (found - wanted).square()).mean()
+    torch.testing.assert_close(terms["flow"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_long_step_learns_to_go_as_far_as_two_of_its_halves() -> None:
+    one = recipe()
+    average = networks(one)["average"]
+    assert isinstance(average, FlowNetwork)
+    images = batch(one, 2)
+    told = _told_of(images)
+    noisy = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    time, span, length = torch.tensor([0.0, 0.5]), torch.tensor([4, 2]), torch.tensor([1.0, 0.25])
+    with torch.no_grad():
+        wanted = one._two_steps(average, noisy, time, span, length, told)
+        seen = average.look(told.source)
+        half = length.view(-1, 1, 1, 1) / 2
+        middle = noisy + half * one._speed(average, noisy, time, span - 1, told, seen)
+        end = middle + half * one._speed(average, middle, time + length / 2, span - 1, told, seen)
+        skip, out, _ = one._coefficients(time)
+        speed = (skip * noisy + out * wanted - noisy) / (1 - time.view(-1, 1, 1, 1))
+    torch.testing.assert_close(noisy + 2 * half * speed, end, atol=1e-4, rtol=1e-4)
+
+
+def _told_of(images: dict[str, Tensor]) -> Any:
+    from pipeline.generators.recipes.personflow import Told
+
+    return Told(images["source"], images["reference"], images["skeleton"], images["camera"])
+
+
+def test_conditions_are_left_out_as_if_they_were_never_told() -> None:
+    one = recipe()
+    told = _told_of(batch(one, 3))
+    left_out = torch.tensor([[True, False, False], [False, True, False], [False, False, True]])
+    without = told.without(left_out, 3)
+    assert without.reference[0] == NOTHING
+    assert without.source[0].abs().max() == 0
+    assert (without.skeleton[1] == -1).all()
+    assert without.camera.tolist()[2] == 3
+    torch.testing.assert_close(without.source[1:], told.source[1:])
+
+
+@pytest.mark.parametrize("changed", ["source", "reference", "skeleton", "camera", "noise"])
+def test_each_condition_is_heard(changed: str) -> None:
+    one = recipe(flow_steps=1)
+    network = networks(one)["average"]
+    told = {**batch(one, 2), "reference": torch.full((2,), ANOTHER)}
+    told["noise"] = torch.zeros(2, 3 * SIZE[0] * SIZE[1])
+    other = dict(told)
+    other[changed] = {
+        "source": -told["source"],
+        "reference": torch.full((2,), NOTHING),
+        "skeleton": torch.rand_like(told["skeleton"]),
+        "camera": (told["camera"] + 1) % 3,
+        "noise": torch.ones(2, 3 * SIZE[0] * SIZE[1]),
+    }[changed]
+    with torch.no_grad():
+        first, second = (one.generate(network, columns) for columns in (told, other))
+    assert (first - second).abs().mean() > 1e-3
+
+
+def saved(one: PersonFlow, folder: Path) -> Path:
+    save_generator(folder / "generator.safetensors", networks(one)["average"], one, *SIZE)
+    return folder
+
+
+def columns(rows: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {
+        "source": rng.integers(0, 256, (rows, *SIZE, 3), dtype=np.uint8),
+        "camera": np.arange(rows) % 3,
+        "seed": np.arange(rows) + 10,
+    }
+
+
+def test_rows_do_not_depend_on_their_batch(tmp_path: Path) -> None:
+    generator = load_generator(saved(recipe(), tmp_path), batch_size=4, precision="float32")
+    whole = columns(7)
+    together = generator.generate(whole)
+    for cut in (1, 3):
+        parts = [
+            generator.generate({name: column[at : at + cut] for name, column in whole.items()})
+            for at in range(0, 7, cut)
+        ]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+def test_what_is_not_said_is_completed(tmp_path: Path) -> None:
+    one = recipe()
+    whole = one.completed({}, 2, SIZE)
+    assert whole["reference"].tolist() == [NOTHING, NOTHING]
+    assert whole["camera"].tolist() == [3, 3]
+    assert one.completed({"source": columns(2)["source"]}, 2, SIZE)["reference"].tolist() == [ITSELF, ITSELF]
+    posed = columns(2) | {"skeleton": np.zeros((2, *SIZE, 3), np.uint8)}
+    assert one.completed(posed, 2, SIZE)["reference"].tolist() == [ANOTHER, ANOTHER]
+    generator = load_generator(saved(one, tmp_path), precision="float32")
+    made = generator.generate({"seed": np.arange(3)})
+    assert made.shape == (3, *SIZE, 3)
+    assert len(np.unique(made.reshape(3, -1), axis=0)) == 3
+
+
+def test_how_many_steps_is_asked_of_a_trained_one(tmp_path: Path) -> None:
+    folder = saved(recipe(), tmp_path)
+
+    def asked(**generation: Any) -> Generator:
+        return load_generator(folder, precision="float32", generation=generation)
+
+    assert asked().settings["flow_steps"] == 4
+    few, many = (asked(flow_steps=steps) for steps in (1, 8))
+    assert (few.settings["flow_steps"], many.settings["flow_steps"]) == (1, 8)
+    assert (few.generate(columns(2)) != many.generate(columns(2))).any()
+    with pytest.raises(UserError, match="flow_start 0.3 is no multiple of 1/4"):
+        asked(flow_start=0.3)
+
+
+@pytest.mark.parametrize("size", [(36, 20), (64, 32)])
+def test_any_size_that_four_divides(size: tuple[int, int], tmp_path: Path) -> None:
+    generator = load_generator(saved(recipe(), tmp_path), precision="float32")
+    images = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
+    assert generator.generate({"source": images}).shape == (1, *size, 3)
+
+
+def trained(folder: Path, stop: bool, one: PersonFlow, data: dict[str, DomainData]) -> dict[str, Tensor]:
+    settings = TrainingSettings(steps=4, batch_size=4, height=32, width=16, precision="float32", checkpoint_every=2)
+    if stop:
+        trained(folder, False, one, data)
+        (folder / "checkpoints" / "step_000000004.pt").unlink()
+    training = Training(one, one.batches(data, SIZE, 1), folder, settings)
+    training.run()
+    return {name: tensor.clone() for name, tensor in training.networks.state_dict().items()}
+
+
+def test_taken_up_again_it_ends_the_same(tmp_path: Path) -> None:
+    data = {"source": people(), "target": people(6, named=False)}
+    whole, resumed = (trained(tmp_path / str(stop), stop, recipe(target=True), data) for stop in (False, True))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+    assert any((whole[f"network.{name}"] != whole[f"average.{name}"]).any() for name in ("to_image.bias",))
+
+
+def test_the_average_follows() -> None:
+    one = recipe(average_decay=0.5)
+    both = networks(one)
+    before = both["average"].state_dict()["to_image.bias"].clone()
+    for _ in one.step(both, batch(one), context(step=100)):
+        pass
+    after, now = (both[name].state_dict()["to_image.bias"] for name in ("average", "network"))
+    torch.testing.assert_close(after, (before + now) / 2)
+
+
+def test_at_the_start_a_network_adds_nothing() -> None:
+    network = start(FlowNetwork(SIZE, 3, 8), torch.Generator().manual_seed(0))
+    images, numbers = torch.rand(2, 3, *SIZE), torch.zeros(2, dtype=torch.int64)
+    told = torch.zeros(2), numbers, images, numbers, images, numbers
+    assert network(images, *told, network.look(images)).abs().max() == 0
