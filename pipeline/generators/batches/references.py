@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.colours import Look, look_of, transfer_colours
+from pipeline.common.detail_transfer import Bands, bands_of, transfer_detail
 from pipeline.common.images import RgbImage
 from pipeline.common.skeletons import draw_skeleton
 from pipeline.generators.batches.pairs import Partners
@@ -22,8 +23,9 @@ class Referenced:
     that is; ``camera``, the number of the target's condition; ``skeleton``, the target's pose, black beside a
     reference that shows it; and ``mask``, the target's person, empty where that is not known.
 
-    A reference in another look has the colours of a random image of another camera (`pipeline.common.colours`): what
-    it takes to get back from there is what a camera does to an image, and it is known pixel by pixel.
+    A reference in another look has the colours of a random image of another camera, and as much detail as that
+    (`pipeline.common.colours`, `pipeline.common.detail_transfer`): what it takes to get back from there is what a
+    camera does to an image, and it is known pixel by pixel.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Referenced:
         self.data = _joined([part.resized(*enlarged(*size)) for part in data.values()])
         self.cameras, self.partners = cameras, partners
         self.looks: Look = np.stack([look_of(image) for image in self.data.images])
+        self.bands: Bands = np.stack([bands_of(image) for image in self.data.images])
         self._of_camera = {int(one): np.flatnonzero(cameras == one) for one in np.unique(cameras)}
 
     def batch(self, step: int, size: int) -> Columns:
@@ -80,7 +83,8 @@ class Referenced:
     def _in_another_look(self, image: RgbImage, camera: int, rng: np.random.Generator) -> RgbImage:
         others = [one for one in self._of_camera if one != camera] or [camera]
         found = self._of_camera[others[rng.integers(len(others))]]
-        return transfer_colours(image, self.looks[found[rng.integers(len(found))]])
+        other = found[rng.integers(len(found))]
+        return transfer_detail(transfer_colours(image, self.looks[other]), self.bands[other])
 
     def _columns(
         self, target: DomainData, source: NDArray[np.uint8], rows: NDArray[np.int64], alone: NDArray[np.bool_]
