@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Upsampling = Literal["transposed", "resize", "filtered"]
-WITHOUT_A_GRID: Upsampling = "filtered"
-"""How the papers' transposed convolutions are done where nothing else is asked for."""
+Upsampling = Literal["transposed", "resize"]
+DEFAULT_UPSAMPLING: Upsampling = "resize"
+"""In place of the papers' transposed convolutions, where nothing else is asked for."""
 Norm = Literal["instance", "pixel"]
 
 
@@ -52,43 +52,14 @@ def make_norm(kind: Norm) -> nn.Module:
     return InstanceNorm() if kind == "instance" else PixelNorm()
 
 
-class Smooth(nn.Module):
-    """The binomial filter (1, 3, 3, 1) down and across: (N, C, H, W) -> (N, C, H - 1, W - 1).
-
-    What repeats every 2 pixels is gone after it, and little is left of what nearly does.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        # The same for every generator: no part of what was learned, so of no file of weights.
-        self.kernel = nn.Buffer((taps[:, None] * taps).repeat(channels, 1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, self.kernel, groups=len(self.kernel))
-
-
-def upsample_filtered(channels_in: int, channels_out: int, side: int) -> nn.Module:
-    """A transposed convolution of ``side`` x ``side`` (odd), smoothed: it doubles height and width, without a grid and
-    at the cost of the transposed convolution (Karras et al., "Analyzing and Improving the Image Quality of StyleGAN",
-    CVPR 2020, whose upsampling layers are these; Sugawara et al., "Checkerboard artifacts free convolutional neural
-    networks", 2019)."""
-    # One row and column too many, which `Smooth` takes away: its taps are four, so left and right stay alike.
-    doubled = nn.ConvTranspose2d(channels_in, channels_out, side, stride=2, padding=(side - 3) // 2)
-    return nn.Sequential(doubled, Smooth(channels_out))
-
-
 def upsample(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:
     """A layer that doubles height and width.
 
     ``transposed`` is CycleGAN's own; ``resize`` (nearest, then a convolution) leaves no checkerboard
-    (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016); ``filtered`` as `upsample_filtered`.
+    (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016).
     """
     if how == "transposed":
         return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
-    if how == "filtered":
-        return upsample_filtered(channels_in, channels_out, 3)
     return nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest"),
         nn.ReflectionPad2d(1),

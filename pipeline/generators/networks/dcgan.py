@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.generators.networks.blocks import Upsampling, upsample_filtered
+from pipeline.generators.networks.blocks import Upsampling
 
 _START_HEIGHT = 8
 _KERNEL = 5
@@ -132,8 +132,6 @@ def doubling(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:
     padding = _KERNEL // 2
     if how == "transposed":
         return nn.ConvTranspose2d(channels_in, channels_out, _KERNEL, stride=2, padding=padding, output_padding=1)
-    if how == "filtered":
-        return upsample_filtered(channels_in, channels_out, _KERNEL)
     return nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels_in, channels_out, _KERNEL, padding=padding)
     )

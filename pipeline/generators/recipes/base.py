@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.common.settings import JobSettings
-from pipeline.generators.networks.blocks import WITHOUT_A_GRID, HistoryPool, Norm, Upsampling
+from pipeline.generators.networks.blocks import DEFAULT_UPSAMPLING, HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, DomainData, UnpairedDomains
 from pipeline.training.log import LossTerms
 
@@ -53,17 +53,17 @@ class DoublingSettings(RecipeSettings):
 
     upsampling: Upsampling | None = Field(
         default=None,
-        description=f"transposed (the paper; leaves a grid), resize or filtered; by default {WITHOUT_A_GRID}",
+        description=f"transposed (the paper; leaves a grid) or resize (hardly any); by default {DEFAULT_UPSAMPLING}",
     )
 
     @property
     def doubling(self) -> Upsampling:
         """The way to double, also where it was left open."""
-        return self.upsampling or WITHOUT_A_GRID
+        return self.upsampling or DEFAULT_UPSAMPLING
 
     def choices(self, size: Size) -> dict[str, Any]:
         """As `RecipeSettings.choices`."""
-        return super().choices(size) | {"upsampling": WITHOUT_A_GRID}
+        return super().choices(size) | {"upsampling": DEFAULT_UPSAMPLING}
 
 
 class ResnetSettings(DoublingSettings):

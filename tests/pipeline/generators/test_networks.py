@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import get_args
 
 import numpy as np
@@ -102,21 +101,6 @@ def test_what_repeats_every_two_pixels_only_the_transposed_convolution_makes(how
     varies = (inside - inside[:, :, :1, :1]).abs().max()
     assert (varies < 1e-5) == (how != "transposed")
     assert made.std() > 0
-
-
-def test_filtered_upsampling_keeps_left_and_right_alike() -> None:
-    layer = upsample(3, 4, "filtered")
-    images = torch.rand(2, 3, 6, 10, generator=torch.Generator().manual_seed(1))
-    mirrored = copy.deepcopy(layer)
-    with torch.no_grad():
-        mirrored[0].weight.copy_(layer[0].weight.flip(3))
-    torch.testing.assert_close(mirrored(images.flip(3)), layer(images).flip(3))
-
-
-def test_the_filter_is_no_part_of_the_weights() -> None:
-    network, plain = (ResnetGenerator(8, 1, how) for how in ("filtered", "transposed"))
-    assert parameters(network) == parameters(plain)
-    assert sum(tensor.numel() for tensor in network.state_dict().values()) == parameters(plain)
 
 
 def test_without_a_skip_brightness_and_contrast_are_not_seen() -> None:
