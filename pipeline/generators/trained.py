@@ -202,7 +202,7 @@ def half_state(network: nn.Module, dtype: torch.dtype = torch.float16) -> dict[s
 
 def build_metadata(recipe: Recipe, height: int, width: int) -> dict[str, str]:
     """What `load_generator` needs beside the tensors; it travels inside the weights file."""
-    settings = json_text(recipe.settings.model_dump(mode="json"), sort_keys=True)
+    settings = json_text(recipe.sized((height, width)).settings.model_dump(mode="json"), sort_keys=True)
     return {"recipe": recipe.name, "settings": settings, "height": str(height), "width": str(width)}
 
 

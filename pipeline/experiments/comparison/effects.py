@@ -155,9 +155,9 @@ MEASURES: dict[str, Measure] = {
 
 
 def _detail(made: Images, real: Images) -> dict[str, float]:
-    """Sharpness and the worst band of the spectrum, beside real images of the place that was asked for."""
+    """Sharpness, the worst band of the spectrum and the grid, beside real images of the place that was asked for."""
     found = compare_detail(made, real)
-    return {"sharpness": found.sharpness, "spectrum_worst": found.worst}
+    return {"sharpness": found.sharpness, "spectrum_worst": found.worst, "grid": found.grid}
 
 
 def _pck(lab: Laboratory, images: Images, asked: NDArray[np.float32]) -> float:

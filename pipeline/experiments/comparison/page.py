@@ -36,6 +36,7 @@ MEANINGS = {
     "judge_move": "the same by a classifier's features",
     "sharpness": "median variance of the Laplacian over that of real images; 1 is as sharp, lower is blur",
     "spectrum_worst": "power over that of real images in the worst band from 0.05 to 0.5 cycles a pixel, decibels",
+    "grid": "how far a pattern that repeats every 2 or 4 pixels stands out, beside real images, decibels; 0 is none",
     "pck": "share of asked joints found nearer than 0.1 of the pose's larger side",
     "pck_real": "the same on real images and their own poses: what the pose estimator can tell",
     "pck_source": "the same of the untouched sources against the asked poses",

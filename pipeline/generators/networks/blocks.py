@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Upsampling = Literal["transposed", "resize"]
+DEFAULT_UPSAMPLING: Upsampling = "resize"
+"""In place of the papers' transposed convolutions, where nothing else is asked for."""
 Norm = Literal["instance", "pixel"]
 
 

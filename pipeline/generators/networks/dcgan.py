@@ -69,7 +69,7 @@ class DCGANGenerator(nn.Module):
             nn.Unflatten(1, (channels[0], height, breadth)),
         ]
         for before, after in zip(channels, [*channels[1:], 3], strict=True):
-            parts += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), _doubling(before, after, upsampling)]
+            parts += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), doubling(before, after, upsampling)]
         self.layers = nn.Sequential(*parts, nn.Tanh())
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -127,8 +127,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def _doubling(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:
-    """A convolution of stride 1/2, or nearest upsampling and a convolution (Odena et al., Distill 2016)."""
+def doubling(channels_in: int, channels_out: int, how: Upsampling) -> nn.Module:
+    """As `pipeline.generators.networks.blocks.upsample`, of 5 x 5."""
     padding = _KERNEL // 2
     if how == "transposed":
         return nn.ConvTranspose2d(channels_in, channels_out, _KERNEL, stride=2, padding=padding, output_padding=1)

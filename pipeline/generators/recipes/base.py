@@ -5,10 +5,11 @@ A new system is a new file beside this one and one line in the table `pipeline.g
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.common.settings import JobSettings
-from pipeline.generators.networks.blocks import HistoryPool, Norm, Upsampling
+from pipeline.generators.networks.blocks import DEFAULT_UPSAMPLING, HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, Columns, DomainData, UnpairedDomains
 from pipeline.training.log import LossTerms
 
@@ -27,8 +28,6 @@ Batch = Mapping[str, Tensor]
 
 Size = tuple[int, int]
 """Height and width of the images in pixels."""
-
-UpsamplingSetting = Annotated[Upsampling, Field(description="transposed (the paper) or resize (no checkerboard)")]
 
 Need = Literal["masks", "keypoints", "identities", "cameras"]
 
@@ -46,8 +45,30 @@ class RecipeSettings(JobSettings):
         default=0.5, ge=0, le=1, description="share of the steps after which the step size falls linearly to 0"
     )
 
+    def choices(self, size: Size) -> dict[str, Any]:
+        """What the settings that are left open (None) are for images of ``size``."""
+        return {}
 
-class ResnetSettings(RecipeSettings):
+
+class DoublingSettings(RecipeSettings):
+    """Of a generator that doubles its images on the way."""
+
+    upsampling: Upsampling | None = Field(
+        default=None,
+        description=f"transposed (the paper; leaves a grid) or resize (hardly any); by default {DEFAULT_UPSAMPLING}",
+    )
+
+    @property
+    def doubling(self) -> Upsampling:
+        """The way to double, also where it was left open."""
+        return self.upsampling or DEFAULT_UPSAMPLING
+
+    def choices(self, size: Size) -> dict[str, Any]:
+        """As `RecipeSettings.choices`."""
+        return super().choices(size) | {"upsampling": DEFAULT_UPSAMPLING}
+
+
+class ResnetSettings(DoublingSettings):
     """Of a ResNet generator that changes an image."""
 
     ngf: int = Field(
@@ -59,7 +80,6 @@ class ResnetSettings(RecipeSettings):
     blocks: int = Field(
         default=9, ge=1, le=100, description="residual blocks (CycleGAN: 6 at 128 x 128, 9 at 256 x 256)"
     )
-    upsampling: UpsamplingSetting = "transposed"
     norm: Norm = Field(
         default="instance",
         description="instance (the paper), or pixel: brightness is seen and leaves no blobs (ours)",
@@ -117,7 +137,16 @@ class Recipe(ABC):
 
         ``started`` are those of the training that is taken up, where it is one: what was chosen then stays.
         """
-        return self
+        open_settings = {
+            name: chosen if started is None else started.get(name, chosen)
+            for name, chosen in self.settings.choices(size).items()
+            if getattr(self.settings, name) is None
+        }
+        if not open_settings:
+            return self
+        sized = copy.copy(self)
+        sized.settings = self.settings.model_copy(update=open_settings)
+        return sized
 
     def needs_of(self, role: str) -> frozenset[Need]:
         """What must be known of each image of the set of that role."""

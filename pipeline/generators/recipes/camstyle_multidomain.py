@@ -91,7 +91,7 @@ class CamStyleMultidomain(Recipe):
         if not settings.cameras:
             raise UserError(f"{self.name} does not know its cameras yet: fit it to its training set first")
         return CameraGenerator(
-            len(settings.cameras), settings.ngf, settings.blocks, settings.upsampling, settings.skip, settings.norm
+            len(settings.cameras), settings.ngf, settings.blocks, settings.doubling, settings.skip, settings.norm
         )
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:

@@ -107,7 +107,7 @@ class CGAN(GanLsro):
 
     def build_generator(self, size: Size) -> nn.Module:
         inputs = self.settings.noise_size + sum(self.classes.values())
-        return DCGANGenerator(size, self.settings.ngf, inputs, self.settings.upsampling)
+        return DCGANGenerator(size, self.settings.ngf, inputs, self.settings.doubling)
 
     def build_discriminator(self, size: Size) -> nn.Module:
         guesses = self.settings.class_weight > 0

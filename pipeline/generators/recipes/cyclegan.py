@@ -63,9 +63,7 @@ class CycleGAN(PatchCriticRecipe):
 
     def build_generator(self, size: Size) -> nn.Module:
         settings = self.settings
-        return ResnetGenerator(
-            settings.ngf, settings.blocks, settings.upsampling, skip=settings.skip, norm=settings.norm
-        )
+        return ResnetGenerator(settings.ngf, settings.blocks, settings.doubling, skip=settings.skip, norm=settings.norm)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         made = self.translate(networks, batch)

@@ -27,12 +27,11 @@ from pipeline.generators.networks.blocks import frozen, initialize
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.generators.recipes.base import (
     Batch,
+    DoublingSettings,
     Recipe,
-    RecipeSettings,
     Size,
     StepContext,
     Terms,
-    UpsamplingSetting,
 )
 from pipeline.training.data import BatchSource, DomainData
 from pipeline.training.randomness import random_generator
@@ -43,12 +42,11 @@ Objective = Literal["cross_entropy", "least_squares"]
 _PREVIEW_SEED = 500
 
 
-class GanLsroSettings(RecipeSettings):
+class GanLsroSettings(DoublingSettings):
     ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's last map (512 in its first)")
     ndf: int = Field(default=64, ge=4, le=1024, description="channels of the discriminator's first map")
     noise_size: int = Field(default=100, ge=1, le=65536, description="numbers that an image is made from (section 3.1)")
     noise: Noise = Field(default="normal", description="normal: N(0, 1); uniform: [-1, 1], as in the paper")
-    upsampling: UpsamplingSetting = "transposed"
     objective: Objective = Field(default="cross_entropy", description="cross_entropy (DCGAN) or least_squares (LSGAN)")
     augmentation: Augmentation = Field(
         default="none",
@@ -80,7 +78,7 @@ class GanLsro(Recipe):
         return nn.ModuleDict({"generator": initialize(made, generator), "discriminator": initialize(judge, generator)})
 
     def build_generator(self, size: Size) -> nn.Module:
-        return DCGANGenerator(size, self.settings.ngf, self.settings.noise_size, self.settings.upsampling)
+        return DCGANGenerator(size, self.settings.ngf, self.settings.noise_size, self.settings.doubling)
 
     def build_discriminator(self, size: Size) -> nn.Module:
         return DCGANDiscriminator(size, self.settings.ndf)

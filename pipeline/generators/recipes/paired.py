@@ -19,13 +19,12 @@ from torch import Tensor, nn
 from pipeline.generators.losses.adversarial import least_squares
 from pipeline.generators.losses.likeness import mean_absolute
 from pipeline.generators.networks.blocks import frozen, initialize
-from pipeline.generators.recipes.base import Batch, Size, StepContext, Terms, UpsamplingSetting
+from pipeline.generators.recipes.base import Batch, DoublingSettings, Size, StepContext, Terms
 from pipeline.generators.recipes.patch_critic import PatchCriticRecipe, PatchCriticSettings
 
 
-class PairedSettings(PatchCriticSettings):
+class PairedSettings(DoublingSettings, PatchCriticSettings):
     ngf: int = Field(default=64, ge=4, le=1024, description="channels of the generator's first layer (the papers: 64)")
-    upsampling: UpsamplingSetting = "transposed"
     pixel_weight: float = Field(ge=0, description="weight of the L1 term")
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -30,20 +29,16 @@ class PatchCriticSettings(RecipeSettings):
         "or 286 pixels; by default the most up to 3 whose patch is at most 2/3 of the height: 2 at 64 x 32",
     )
 
+    def choices(self, size: Size) -> dict[str, Any]:
+        """As `RecipeSettings.choices`."""
+        return super().choices(size) | {"judge_layers": patch_layers(size)}
+
 
 class PatchCriticRecipe(Recipe):
     """A recipe with one or more discriminators of patches."""
 
     settings: PatchCriticSettings
     before: ClassVar[Mapping[str, Any]] = {"judge_layers": PUBLISHED_LAYERS}
-
-    def sized(self, size: Size, started: Mapping[str, Any] | None = None) -> Self:
-        if self.settings.judge_layers is not None:
-            return self
-        layers = patch_layers(size) if started is None else started["judge_layers"]
-        chosen = copy.copy(self)
-        chosen.settings = self.settings.model_copy(update={"judge_layers": layers})
-        return chosen
 
     def build_critic(self, size: Size, channels_in: int = 3) -> PatchDiscriminator:
         """A discriminator for images of ``size``, uninitialised.

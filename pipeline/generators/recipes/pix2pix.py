@@ -49,7 +49,7 @@ class Pix2Pix(PairedRecipe):
         return PosePairs(data["source"], own_partners(data["source"]), *size, seed)
 
     def build_generator(self, size: Size) -> nn.Module:
-        return UNet(size, self.channels, self.settings.ngf, self.settings.upsampling)
+        return UNet(size, self.channels, self.settings.ngf, self.settings.doubling)
 
     def condition(self, batch: Batch) -> Tensor:
         """x: drawing and mask, (N, 4, H, W) in [-1, 1]."""

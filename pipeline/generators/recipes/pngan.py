@@ -65,7 +65,7 @@ class PNGAN(PairedRecipe):
 
     def build_generator(self, size: Size) -> nn.Module:
         settings = self.settings
-        return ResnetGenerator(settings.ngf, settings.blocks, settings.upsampling, channels_in=6, norm=settings.norm)
+        return ResnetGenerator(settings.ngf, settings.blocks, settings.doubling, channels_in=6, norm=settings.norm)
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         made: Tensor = generator(torch.cat([batch["source"], batch["skeleton"]], dim=1))

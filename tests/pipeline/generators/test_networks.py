@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.generators.networks.blocks import HistoryPool, InstanceNorm, PixelNorm, Upsampling, frozen, initialize
+from pipeline.generators.networks.blocks import (
+    HistoryPool,
+    InstanceNorm,
+    PixelNorm,
+    Upsampling,
+    frozen,
+    initialize,
+    upsample,
+)
+from pipeline.generators.networks.dcgan import doubling
 from pipeline.generators.networks.discriminators import (
     PatchDiscriminator,
     patch_field,
@@ -16,6 +27,8 @@ from pipeline.generators.networks.discriminators import (
     smallest_side,
 )
 from pipeline.generators.networks.generators import ResnetGenerator
+
+WAYS: tuple[Upsampling, ...] = get_args(Upsampling)
 
 
 def parameters(network: nn.Module) -> int:
@@ -68,7 +81,7 @@ def test_a_critic_of_patches_at_any_size(size: tuple[int, int], layers: int) -> 
     assert PatchDiscriminator(4, layers)(torch.zeros(1, 3, *size)).numel() >= 1
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+@pytest.mark.parametrize("upsampling", WAYS)
 @pytest.mark.parametrize("size", [(128, 64), (20, 36)])
 def test_generator_keeps_size_and_range(upsampling: Upsampling, size: tuple[int, int]) -> None:
     network = initialize(ResnetGenerator(8, 2, upsampling), torch.Generator().manual_seed(0), deviation=0.5)
@@ -76,6 +89,18 @@ def test_generator_keeps_size_and_range(upsampling: Upsampling, size: tuple[int,
     assert made.shape == (2, 3, *size)
     assert made.abs().max() <= 1
     assert made.std() > 0.05
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("how", WAYS)
+def test_what_repeats_every_two_pixels_only_the_transposed_convolution_makes(how: Upsampling, side: int) -> None:
+    layer = initialize(upsample(4, 5, how) if side == 3 else doubling(4, 5, how), torch.Generator().manual_seed(0), 0.5)
+    made = layer(torch.ones(1, 4, 12, 8))
+    assert made.shape == (1, 5, 24, 16)
+    inside = made[:, :, 4:-4, 4:-4]
+    varies = (inside - inside[:, :, :1, :1]).abs().max()
+    assert (varies < 1e-5) == (how != "transposed")
+    assert made.std() > 0
 
 
 def test_without_a_skip_brightness_and_contrast_are_not_seen() -> None:

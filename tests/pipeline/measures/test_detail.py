@@ -9,9 +9,9 @@ import pytest
 from pipeline.measures.detail import BANDS, compare_detail, mean_power, sharpness
 
 
-def pictures(count: int, seed: int) -> np.ndarray:
+def pictures(count: int, seed: int, size: tuple[int, int] = (64, 32)) -> np.ndarray:
     """Noise that falls off with its frequency, as in photographs."""
-    rng, size = np.random.default_rng(seed), (64, 32)
+    rng = np.random.default_rng(seed)
     fall = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])[None])
     fall[0, 0] = 1.0
     made = [np.fft.ifft2(np.fft.fft2(rng.standard_normal(size)) / fall).real for _ in range(count)]
@@ -55,6 +55,27 @@ def test_noise_and_a_grid_are_seen_where_they_are() -> None:
     assert found.spectrum[at] > max(found.spectrum[at - 2], found.spectrum[at + 2]) + 0.5
 
 
+@pytest.mark.parametrize("size", [(64, 32), (128, 64)])
+@pytest.mark.parametrize(("down", "across"), [(4, None), (None, 4), (2, None), (None, 2), (4, 2), (2, 2)])
+def test_a_grid_stands_out(size: tuple[int, int], down: int | None, across: int | None) -> None:
+    real, images = pictures(160, 0, size), pictures(160, 1, size)
+    lattice = np.zeros(size)
+    lattice[:: down or 1, :: across or 1] = 6
+    # Of another strength in each image, as where it follows what the image shows.
+    strength = np.random.default_rng(3).normal(0, 1, (160, 1, 1, 1))
+    grid = np.clip(images + strength * lattice[None, ..., None], 0, 255).astype(np.uint8)
+    assert compare_detail(images, real).grid < 0.8
+    assert compare_detail(grid, real).grid > 1.4
+
+
+def test_neither_blur_nor_noise_is_a_grid() -> None:
+    real, images = pictures(160, 0), pictures(160, 1)
+    noisy = images + np.random.default_rng(2).normal(0, 12, images.shape[:3])[..., None]
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), 0.6) for image in images])
+    for made in (np.clip(noisy, 0, 255).astype(np.uint8), blurred):
+        assert compare_detail(made, real).grid < 1.0
+
+
 @pytest.mark.parametrize("place", [0, 4, 7])
 def test_a_wave_has_its_power_in_its_band(place: int) -> None:
     power = mean_power(wave(sum(BANDS[place]) / 2))
@@ -74,7 +95,7 @@ def test_a_flat_set_is_finite_and_other_sizes_are_refused() -> None:
     flat = np.full((3, 64, 32, 3), 90, np.uint8)
     found = compare_detail(flat, pictures(3, 0))
     assert found.sharpness == 0
-    assert np.isfinite(found.spectrum).all()
+    assert np.isfinite([*found.spectrum, found.grid]).all()
     with pytest.raises(ValueError, match="of one size"):
         compare_detail(flat, flat[:, :32])
     with pytest.raises(ValueError, match="of one size"):

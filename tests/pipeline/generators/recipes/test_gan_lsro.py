@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from pipeline.checkpoints.state import load_state
 from pipeline.common.tensors import to_batch
 from pipeline.generators.batches.crops import TrainingCrops
 from pipeline.generators.losses.augmentation import augment, recolour, translate
+from pipeline.generators.networks.blocks import Upsampling
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, evaluating, start_map
 from pipeline.generators.recipes.base import Recipe, StepContext
 from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings, adversarial, draw_noise
@@ -96,8 +97,8 @@ def test_each_players_loss_reaches_its_networks_only() -> None:
 )
 def test_sizes(size: tuple[int, int], start: tuple[int, int, int], channels: list[int]) -> None:
     assert start_map(*size) == start
-    for upsampling in ("transposed", "resize"):
-        generator = DCGANGenerator(size, 8, 5, "transposed" if upsampling == "transposed" else "resize")
+    for upsampling in get_args(Upsampling):
+        generator = DCGANGenerator(size, 8, 5, upsampling)
         norms = [module.num_features for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
         assert norms == channels
         images = generator(torch.zeros(2, 5))
