@@ -1,11 +1,13 @@
 """How much detail an image shows at each size, and how to give it another's amount.
 
 What Reinhard's transfer does to colours (`pipeline.common.colours`), done to the bands of a Laplacian pyramid (Burt,
-Adelson, IEEE Transactions on Communications 31(4), 1983): each is scaled to the deviation that the band of another image
-has. A camera that blurs, and one whose contrast is low, differ so.
+Adelson, IEEE Transactions on Communications 31(4), 1983): each is scaled to the deviation that this band of another
+image has. A camera that blurs, and one whose contrast is low, differ so.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -40,5 +42,5 @@ def transfer_detail(image: RgbImage, bands: Bands) -> RgbImage:
 def _split(pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """The bands, the finest first, then what is left; their sum is ``pixels``."""
     blurred = [pixels, *(cv2.GaussianBlur(pixels, (0, 0), blur, borderType=cv2.BORDER_REFLECT) for blur in _BLURS)]
-    parts = [np.asarray(one - other) for one, other in zip(blurred, blurred[1:], strict=False)]
+    parts = [np.asarray(one - other) for one, other in pairwise(blurred)]
     return [*parts, np.asarray(blurred[-1])]

@@ -26,6 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, cameras: tuple[int, ...]) 
         "cgan": {"cameras": cameras},
         "camstyle_multidomain": {"cameras": cameras},
         "pngan": {"canonical_poses": standing_poses()},
+        "personflow": {"cameras": cameras, "target_cameras": (1, 2), "canonical_poses": standing_poses()},
         "pix2pix_cameras": {"source_camera": cameras[0], "target_camera": cameras[1]},
     }
 

@@ -15,7 +15,7 @@ from pipeline.generators.trained import save_generator
 from pipeline.generators.trained_set import PAIRS_FILE, pair_name
 
 SIZE = 64, 32
-TINY = {"ngf": 4, "ndf": 4, "blocks": 1, "noise_size": 8}
+TINY = {"ngf": 4, "ndf": 4, "blocks": 1, "noise_size": 8, "channels": 8}
 
 
 def save_tiny(folder: Path, recipe: str, seed: int = 0, stem: str = "generator", **settings: Any) -> str:

@@ -103,7 +103,11 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into the other domain: change inside and outside the true mask, is the person still found."""
     source, target = lab.tested(TESTED), lab.tested(TESTED, "target")
-    made = load_generator(trained).translate(source.images)
+    generator = load_generator(trained)
+    columns: Columns = {"source": source.images}
+    if others := generator.settings.get("target_cameras"):  # the place asked for has cameras of its own
+        columns["camera"] = len(generator.settings["cameras"]) + np.arange(len(source)) % len(others)
+    made = generator.generate(columns)
     quality = measure_transfer(source, made, target, lab.judge).as_dict()
     figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
     figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}
@@ -128,7 +132,10 @@ def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     else:
         asked = source.keypoints
     drawings = np.stack([draw_skeleton(pose, lab.height, lab.width) for pose in asked])
-    made = generator.generate({"source": source.images, "skeleton": drawings, "mask": source.masks})
+    columns: Columns = {"source": source.images, "skeleton": drawings, "mask": source.masks}
+    if "camera" in generator.inputs:  # whatever the pose, a person stays where they were seen
+        columns["camera"] = np.searchsorted(generator.settings["cameras"], source.cameras)
+    made = generator.generate(columns)
     reals = lab.train["source"].images
     count = min(len(made), len(reals))
     features = [lab.reid.pooled(images[:count]) for images in (reals[:: max(1, len(reals) // count)], made)]

@@ -60,7 +60,8 @@ class Trial:
                 data = pair_data(lab.train["source"], (first, second))
                 self._train_one(lab, system, recipe, data, folder / f"{first}_{second}")
             return recipe
-        data = {role: lab.train[role] for role in recipe.roles}
+        roles = (*recipe.roles, *(recipe.optional_roles if system.gap == "domains" else ()))
+        data = {role: lab.train[role] for role in roles}
         return self._train_one(lab, system, recipe, data, folder)
 
     def _train_one(

@@ -6,17 +6,17 @@ loss, which can be read. With noise e, an image y and x_t = t y + (1 - t) e, the
 to go there::
 
     v(x_t, t, d) = (y^ - x_t) / (1 - t)         y^ = c_skip(t) x_t + c_out(t) F(c_in(t) x_t, t, d | s, p, c)
-    L = E (1 + a m) |F - F*|^2                   F*: by which y^ is y (d = 0), or one step of 2d is two of d
+    L = E (1 + a m) (|F - F*|^2 + b |D(F - F*)|^2)   F*: by which y^ is y (d = 0), or one step of 2d is two of d
     x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
 
-t is the logistic of a normal number; the coefficients keep what goes in and out of F at unit variance (Karras et al.,
-"Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, section 5, for this path). Steps of
-d are those of the moving average of F, which is also what is kept.
+D are differences between neighbours. t is the logistic of a normal number, or 0; the coefficients keep what goes in and
+out of F at unit variance (Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
+2022, section 5, for this path). Steps of d are those of the moving average of F, which is also what is kept.
 
 Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
-person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes
-(cameras, another place): a step from there begins at s, and s keeps its detail. Without a reference
-somebody new comes out. A place whose people nobody named is learned from by the second kind alone.
+person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes (cameras,
+another place): a step from there begins at s, and s keeps its detail. Without a reference somebody new comes out. A
+place whose people nobody named is learned from by the second kind alone.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PREVIEW_SEED = 500
 class PersonFlowSettings(RecipeSettings):
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step size (ours)")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's first moment decay (Adam's own)")
-    width: int = Field(default=48, ge=8, le=1024, multiple_of=8, description="channels of the first level (ours)")
+    channels: int = Field(default=48, ge=8, le=1024, multiple_of=8, description="of the first level (ours)")
     flow_steps: FlowSteps = Field(default=4, description="evaluations of the network an image: 1, 2, 4 or 8")
     flow_start: float = Field(
         default=0.0,
@@ -78,6 +78,9 @@ class PersonFlowSettings(RecipeSettings):
     )
     drop: float = Field(default=0.1, ge=0, lt=1, description="how often each condition is left out (Ho, Salimans 2022)")
     mask_weight: float = Field(default=1.0, ge=0, description="a: how much more a person's pixels count (ours)")
+    detail_weight: float = Field(
+        default=4.0, ge=0, description="of the error's differences between neighbours: fine detail is faint (ours)"
+    )
     itself_share: float = Field(
         default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
     )
@@ -164,7 +167,7 @@ class PersonFlow(Recipe):
         return nn.ModuleDict({"network": network, "average": average.requires_grad_(False)})
 
     def build_generator(self, size: Size) -> FlowNetwork:
-        return FlowNetwork(size, self._conditions, self.settings.width)
+        return FlowNetwork(size, self._conditions, self.settings.channels)
 
     @property
     def _conditions(self) -> int:
@@ -197,10 +200,17 @@ class PersonFlow(Recipe):
                 wanted[:learning] = self._two_steps(_flow(networks["average"]), *parts)
         found = self._evaluate(_flow(networks["network"]), noisy, time, span, told)
         weight = 1 + settings.mask_weight * batch["mask"]
-        each = (weight * (found.float() - wanted).square()).mean(dim=(1, 2, 3))
+        each = self._squared(found.float() - wanted, weight)
         shortcut = torch.arange(rows, device=target.device) < learning
         terms = {"flow": each[~shortcut].sum() / rows}
         yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
+
+    def _squared(self, error: Tensor, weight: Tensor) -> Tensor:
+        """(N,): mean squares of ``error`` and of what neighbours differ by in it."""
+        down, right = error.diff(dim=2), error.diff(dim=3)
+        detail = (weight[:, :, 1:] * down.square()).mean(dim=(1, 2, 3))
+        detail = detail + (weight[:, :, :, 1:] * right.square()).mean(dim=(1, 2, 3))
+        return (weight * error.square()).mean(dim=(1, 2, 3)) + self.settings.detail_weight * detail
 
     @torch.no_grad()
     def _follow(self, networks: nn.ModuleDict, step: int) -> None:

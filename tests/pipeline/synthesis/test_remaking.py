@@ -36,6 +36,10 @@ KINDS = {
     "pngan": {},
     "pngan, poses of others": {"poses": "data", "poses_per_image": 3},
     "pix2pix": {},
+    "personflow": {},
+    "personflow, cameras": {"like": "camstyle", "flow_steps": 2, "flow_start": 0.5},
+    "personflow, poses": {"like": "pngan"},
+    "personflow, people": {"like": "cgan"},
 }
 Maker = Callable[..., Dataset]
 
@@ -48,8 +52,8 @@ def make(
 
     def _make(recipe: str, source: str = toy_sources.market, generator: str | None = None, **changes: Any) -> Dataset:
         changes |= {"source_cameras": [cameras[0]], "limit": 3} if recipe == "pix2pix_cameras" else {}
-        like = "camstyle" if recipe == "pix2pix_cameras" else recipe
-        annotations = None if recipe in ("gan_lsro", "cgan") else toy_annotations
+        like = changes.pop("like", "camstyle" if recipe == "pix2pix_cameras" else recipe)
+        annotations = None if like in ("gan_lsro", "cgan") else toy_annotations
         asked = generator or trained(recipe)
         job = prepare_synthesis(source, None, asked, settings_of(like, **changes), annotations_uri=annotations)
         return made(job, tmp_path / "set")

@@ -188,3 +188,74 @@ def test_the_asked_pose_is_looked_for(toy_sources: ToySources, trained: Trained,
         toy_sources.market, None, trained("pngan"), settings_of("pngan", limit=1), annotations_uri=None
     )
     assert blind.plan.settings_sha256 != job.plan.settings_sha256
+
+
+FLOW_KINDS = {"domains": "cyclegan", "cameras": "camstyle", "poses": "pngan", "people": "cgan"}
+"""For each kind, a recipe whose settings a personflow generator takes there."""
+
+
+@pytest.mark.parametrize("like", FLOW_KINDS.values(), ids=FLOW_KINDS)
+def test_one_flow_serves_every_kind(
+    like: str, toy_sources: ToySources, toy_annotations: str, trained: Trained, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    sets = []
+    for number, changes in enumerate(({}, {"shard_size": 3}, {"flow_steps": 1})):
+        settings = settings_of(like, **changes)
+        annotations = None if like == "cgan" else toy_annotations
+        job = prepare_synthesis(toy_sources.market, None, trained("personflow"), settings, annotations_uri=annotations)
+        assert job.settings.flow_steps == changes.get("flow_steps", 4)
+        sets.append(made(job, tmp_path / str(number)))
+    whole, recut, one_step = (pixels(dataset) for dataset in sets)
+    assert whole == recut
+    assert not set(whole.values()) & set(one_step.values())
+    assert not set(whole) & set(one_step), "how many steps is part of the plan"
+    rows = sets[0].read().to_pylist()
+    assert {row["recipe"] for row in rows} == {"personflow"}
+    assert {bool(row["sources"]) for row in rows} == {like != "cgan"}
+    assert {row["label_rule"] for row in rows} == {"lsro" if like == "cgan" else "lsr"}
+    assert {row["camera"] for row in rows} <= set(cameras)
+    if like == "pngan":
+        assert {row["target"]["pose"] for row in rows} == {f"class {number}" for number in range(8)}
+
+
+def test_a_flow_begins_where_it_is_asked_to(
+    toy_sources: ToySources, toy_annotations: str, trained: Trained, tmp_path: Path
+) -> None:
+    """From three quarters on, what noise does is small: the images lie nearer to their sources."""
+    changed = []
+    for start in (0.0, 0.75):
+        settings = settings_of("camstyle", flow_start=start)
+        job = prepare_synthesis(
+            toy_sources.market, None, trained("personflow"), settings, annotations_uri=toy_annotations
+        )
+        quality = made(job, tmp_path / str(start)).scan().select(pl.col("quality").struct.field("background_change"))
+        changed.append(quality.mean().collect().item())
+    assert changed[1] < changed[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "said"),
+    [
+        ("cyclegan", {"flow_steps": 2}, "--flow-steps means nothing to a cyclegan generator"),
+        ("personflow", {"flow_start": 0.3}, r"flow_start 0.3 is no multiple of 1/4"),
+    ],
+)
+def test_what_a_generator_cannot_be_asked(
+    recipe: str, changes: dict[str, object], said: str, toy_sources: ToySources, toy_annotations: str, trained: Trained
+) -> None:
+    with pytest.raises(UserError, match=said):
+        prepare_synthesis(
+            toy_sources.market,
+            None,
+            trained(recipe),
+            settings_of("cyclegan", **changes),
+            annotations_uri=toy_annotations,
+        )
+
+
+def test_a_flow_of_one_place_makes_no_other(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path, "personflow", cameras=(1, 2), canonical_poses=standing_poses())
+    with pytest.raises(UserError, match="knows no other place: train it with --target URI too"):
+        prepare_synthesis(
+            toy_sources.market, None, str(tmp_path), settings_of("cyclegan"), annotations_uri=toy_annotations
+        )
