@@ -103,11 +103,7 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into the other domain: change inside and outside the true mask, is the person still found."""
     source, target = lab.tested(TESTED), lab.tested(TESTED, "target")
-    generator = load_generator(trained)
-    columns: Columns = {"source": source.images}
-    if others := generator.settings.get("target_cameras"):  # the place asked for has cameras of its own
-        columns["camera"] = len(generator.settings["cameras"]) + np.arange(len(source)) % len(others)
-    made = generator.generate(columns)
+    made = load_generator(trained).translate(source.images)
     quality = measure_transfer(source, made, target, lab.judge).as_dict()
     figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
     figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}

@@ -79,12 +79,14 @@ class PersonFlowSettings(RecipeSettings):
     drop: float = Field(default=0.1, ge=0, lt=1, description="how often each condition is left out (Ho, Salimans 2022)")
     mask_weight: float = Field(default=1.0, ge=0, description="a: how much more a person's pixels count (ours)")
     detail_weight: float = Field(
-        default=4.0, ge=0, description="of the error's differences between neighbours: fine detail is faint (ours)"
+        default=20.0, ge=0, description="of the error's differences between neighbours: fine detail is faint (ours)"
     )
     itself_share: float = Field(
         default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
     )
-    average_decay: float = Field(default=0.999, ge=0, lt=1, description="of the moving average that is kept")
+    teacher_decay: float = Field(
+        default=0.999, ge=0, lt=1, description="of the moving average that teaches long steps and is kept"
+    )
     cameras: tuple[Camera, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
     target_cameras: tuple[Camera, ...] = Field(default=(), description="those of the other place, if there is one")
     poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")
@@ -215,7 +217,7 @@ class PersonFlow(Recipe):
     @torch.no_grad()
     def _follow(self, networks: nn.ModuleDict, step: int) -> None:
         """The average moves towards the network; it starts short, else the first weights would stay in it for long."""
-        decay = min(self.settings.average_decay, (1 + step) / (10 + step))
+        decay = min(self.settings.teacher_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(networks["average"].parameters()), list(networks["network"].parameters()), 1 - decay)
 
     def _two_steps(
@@ -311,14 +313,16 @@ class PersonFlow(Recipe):
 
     def completed(self, columns: Columns, rows: int, size: Size) -> Columns:
         """Without a source somebody new is made, with a skeleton the source's person in that pose, else the source is
-        changed; without a camera, it is not said; without noise, of the rows' own ``seed``."""
+        changed. A source that is changed goes to the other place, if there is one, to a camera by its row's ``seed``;
+        else a camera that is not said is not told. Noise is the seed's too."""
         given = super().completed(columns, rows, size)
         kind = NOTHING if "source" not in given else ANOTHER if "skeleton" in given else ITSELF
+        moved = kind == ITSELF and bool(self.settings.target_cameras)
         missing: dict[str, Callable[[], NDArray[Any]]] = {
             "source": lambda: np.full((rows, *size, 3), 127, np.uint8),
             "skeleton": lambda: np.zeros((rows, *size, 3), np.uint8),
             "reference": lambda: np.full(rows, kind, np.int64),
-            "camera": lambda: np.full(rows, self._conditions, np.int64),
+            "camera": lambda: self._elsewhere(given["seed"]) if moved else np.full(rows, self._conditions, np.int64),
             "noise": lambda: np.stack([self.draw_noise(size, random_generator(int(one))) for one in given["seed"]]),
         }
         return given | {name: make() for name, make in missing.items() if name not in given}
@@ -326,12 +330,16 @@ class PersonFlow(Recipe):
     def camera_number(self, plan: Mapping[str, Any]) -> int:
         """The camera asked for; else, of another pose or somebody new, the image's own; else one of the other place's,
         by the row's seed."""
-        cameras, others = self.settings.cameras, self.settings.target_cameras
+        cameras = self.settings.cameras
         changed = plan["image_sha256"] is not None and plan["pose_class"] is None and plan["pose_sha256"] is None
         if plan["target_camera"] is None and changed:
-            return len(cameras) + plan["seed"] % len(others)
+            return int(self._elsewhere(np.array([plan["seed"]]))[0])
         camera = plan["camera"] if plan["target_camera"] is None else plan["target_camera"]
         return cameras.index(camera) if camera in cameras else self._conditions
+
+    def _elsewhere(self, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Cameras of the other place."""
+        return len(self.settings.cameras) + seeds % len(self.settings.target_cameras)
 
     def asked(self, generation: Mapping[str, Any]) -> Self:
         try:

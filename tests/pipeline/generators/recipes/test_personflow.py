@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.recipes import RECIPES
 from pipeline.generators.recipes.base import StepContext
 from pipeline.generators.recipes.personflow import PersonFlow, PersonFlowSettings
 from pipeline.generators.trained import Generator, load_generator, save_generator
@@ -240,6 +241,8 @@ def test_what_is_not_said_is_completed(tmp_path: Path) -> None:
     assert one.completed({"source": columns(2)["source"]}, 2, SIZE)["reference"].tolist() == [ITSELF, ITSELF]
     posed = columns(2) | {"skeleton": np.zeros((2, *SIZE, 3), np.uint8)}
     assert one.completed(posed, 2, SIZE)["reference"].tolist() == [ANOTHER, ANOTHER]
+    elsewhere = recipe(target=True).completed({"source": columns(4)["source"]}, 4, SIZE)
+    assert elsewhere["camera"].tolist() == [3, 4, 5, 3], "cameras of the other place"
     generator = load_generator(saved(one, tmp_path), precision="float32")
     made = generator.generate({"seed": np.arange(3)})
     assert made.shape == (3, *SIZE, 3)
@@ -287,7 +290,7 @@ def test_taken_up_again_it_ends_the_same(tmp_path: Path) -> None:
 
 
 def test_the_average_follows() -> None:
-    one = recipe(average_decay=0.5)
+    one = recipe(teacher_decay=0.5)
     both = networks(one)
     before = both["average"].state_dict()["to_image.bias"].clone()
     for _ in one.step(both, batch(one), context(step=100)):
@@ -301,3 +304,9 @@ def test_at_the_start_a_network_adds_nothing() -> None:
     images, numbers = torch.rand(2, 3, *SIZE), torch.zeros(2, dtype=torch.int64)
     told = torch.zeros(2), numbers, images, numbers, images, numbers
     assert network(images, *told, network.look(images)).abs().max() == 0
+
+
+def test_no_setting_of_a_recipe_has_the_name_of_one_of_the_trainings() -> None:
+    """Both are flags of one command line."""
+    for name, model in RECIPES.items():
+        assert not set(model.settings_model.model_fields) & set(TrainingSettings.model_fields), name
