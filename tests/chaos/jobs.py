@@ -112,13 +112,13 @@ def _of_shipped_models() -> list[Job]:
     pose = ("--images", "64", "--steps", "20", "--batch", "4", "--save-every", "2", "--workers", "1")
     masks = ("--images", "200", "--steps", "30", "--batch-size", "2", "--threads", "1")
     small = ("--identities", "8", "--images-per-camera", "1", "--steps", "30", "--checkpoint-every", "5")
-    size = ("--height", "64", "--width", "32", "--ngf", "4", "--ndf", "4", "--blocks", "1", "--threads", "1")
+    size = ("--height", "64", "--width", "32", "--channels", "8", "--threads", "1")
     # Beside the output, for a shipped model is not written into the package here.
     shipped = (*small, *size, "--name", "tiny", "--folder", "OUTPUT/shipped")
     return [
         _job("train_pose_tiny", pose, "step_*.pt", weights),
         _job("train_sam_tiny", masks, "state.pt", weights),
-        _job("train_shipped_generator", shipped, "ptgan/checkpoints/*.pt", weights),
+        _job("train_shipped_generator", shipped, "personflow/checkpoints/*.pt", weights),
     ]
 
 
