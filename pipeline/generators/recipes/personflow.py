@@ -59,6 +59,12 @@ class PersonFlowSettings(RecipeSettings):
         lt=1,
         description="time to begin at, with the source's own noised pixels; a multiple of 1/steps",
     )
+    place_noise: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="share of the noise that goes into an image that is changed, not made (ours)",
+    )
     guidance: float = Field(
         default=1.0, ge=0, le=10, description="weight of the conditions beyond 1 (classifier-free guidance); 1: none"
     )
@@ -293,6 +299,7 @@ class PersonFlow(Recipe):
         settings, source, network = self.settings, batch["source"].float(), _flow(generator)
         told = Told(source, batch["reference"], batch["skeleton"].float(), batch["camera"])
         noise = batch["noise"].float().view_as(source)
+        noise = torch.where(_wide(told.reference) == ITSELF, settings.place_noise * noise, noise)
         rows, steps = len(source), settings.flow_steps
         moment = torch.full((rows,), settings.flow_start, device=source.device)
         noisy = _mixed(moment, self._inner(source, told), noise) if settings.flow_start else noise

@@ -207,6 +207,18 @@ def test_each_condition_is_heard(changed: str) -> None:
     assert (first - second).abs().mean() > 1e-3
 
 
+def test_a_changed_image_has_little_of_the_noise() -> None:
+    told = {**batch(recipe(), 2), "reference": torch.full((2,), ITSELF)}
+    spread = []
+    for share in (0.0, 0.25, 1.0):
+        one = recipe(flow_steps=1, place_noise=share)
+        noises = (torch.randn(2, 3 * SIZE[0] * SIZE[1], generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+        with torch.no_grad():
+            first, second = (one.generate(networks(one)["average"], {**told, "noise": noise}) for noise in noises)
+        spread.append(float((first - second).abs().mean()))
+    assert spread[0] == 0 < spread[1] < spread[2]
+
+
 def saved(one: PersonFlow, folder: Path) -> Path:
     save_generator(folder / "generator.safetensors", networks(one)["average"], one, *SIZE)
     return folder
