@@ -58,7 +58,7 @@ class DukeStyleSettings(AnnotatedJobSettings, TranslationSettings):
         None, description="URI of the target's manifest: its style is what is measured against"
     )
     generator: str = Field(
-        "ptgan_market_like_to_duke_like", description="shipped name, or what train_generator.py wrote"
+        "personflow_market_like_to_duke_like", description="shipped name, or what train_generator.py wrote"
     )
     output: OutputUri = str(DEMO / "dataset")
 
