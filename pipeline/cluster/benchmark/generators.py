@@ -13,7 +13,7 @@ from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.train import write_camstyle_card
 from pipeline.experiments.benchmark.gaps import Gap
 from pipeline.experiments.benchmark.settings import Bench
-from pipeline.experiments.comparison.systems import SYSTEMS
+from pipeline.experiments.comparison.systems import system_of
 from pipeline.generators.batches.cameras import camera_pairs
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.base import Recipe
@@ -28,7 +28,9 @@ PAIRED = "camstyle"
 def gap_recipe(gap: Gap, name: str) -> Recipe:
     """With the settings that make it small enough for the budget, and the gap's own."""
     model = find_recipe(name)
-    return model(model.settings_model.model_validate({**SYSTEMS[name].settings, **gap.generators.get(name, {})}))
+    return model(
+        model.settings_model.model_validate({**system_of(name, gap.aim).settings, **gap.generators.get(name, {})})
+    )
 
 
 def generator_settings(bench: Bench, name: str) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _roles(gap: Gap) -> dict[str, str]:
 
 def _training_settings(bench: Bench, name: str) -> TrainingSettings:
     """Those of the small trainings of the comparison."""
-    system, settings = SYSTEMS[name], bench.settings
+    system, settings = system_of(name, bench.gap.aim), bench.settings
     return TrainingSettings(
         steps=max(1, round(system.steps * settings.budget)),
         batch_size=system.batch_size,

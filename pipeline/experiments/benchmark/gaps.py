@@ -77,6 +77,11 @@ class Gap:
         return sets | ({"target": place} if self.measured_on != MARKET else {})
 
     @property
+    def aim(self) -> str:
+        """What a recipe of several kinds is trained for here, by the kind's name."""
+        return self.name if self.name in ("domains", "poses") else "cameras"
+
+    @property
     def baselines(self) -> tuple[Arm, ...]:
         """What the arms are held against; the first also recognises people, and teaches."""
         found = [BASELINE, *(arm.against for arm in self.arms if arm.against is not None)]
@@ -90,8 +95,9 @@ _CAMSTYLE = {"mix": "two_means", "real_to_synthetic": 3.0}
 _PSEUDO = {"label_rule": "teacher", "label_temperature": 0.01, "label_top_m": 1}
 
 _SMOOTH = {"label_rule": "lsr"}
-# What a generator of camera styles has to beat, and cannot.
+# Beside CamStyle's: a network for every gap, what a generator of camera styles has to beat, and what it cannot.
 _AROUND_CAMERAS = (
+    Arm("personflow", "personflow", _SMOOTH, mix=_CAMSTYLE, makes="cameras"),
     Arm("reinhard", "reinhard_cameras", _SMOOTH, mix=_CAMSTYLE),
     Arm("colour-jitter", "colour_jitter_cameras", _SMOOTH, mix=_CAMSTYLE),
     Arm("drawn-cameras", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="cameras"),
@@ -166,6 +172,7 @@ DOMAINS = Gap(
         ),
         Arm("ptgan", "ptgan", train_on="synthetic"),
         Arm("spgan", "spgan", train_on="synthetic", paper=Gain((33.1, 41.1), (16.7, 22.3), "Market to Duke, table 2")),
+        Arm("personflow", "personflow", train_on="synthetic", makes="domains"),
         Arm("reinhard", "reinhard", train_on="synthetic"),
         Arm("colour-jitter", "colour_jitter", train_on="synthetic"),
         Arm("drawn-place", "toyworld", _SMOOTH, train_on="synthetic", drawn="place"),
@@ -181,6 +188,8 @@ POSES = Gap(
     (
         Arm("pngan", "pngan", train_on="two networks"),
         Arm("pngan-mixed", "pngan", mix=_CAMSTYLE),
+        Arm("personflow", "personflow", train_on="two networks", makes="poses"),
+        Arm("personflow-mixed", "personflow", mix=_CAMSTYLE, makes="poses"),
         Arm("drawn-poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
         Arm("drawn-poses-mixed", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="poses"),
     ),

@@ -72,6 +72,11 @@ SYSTEMS: dict[str, System] = {
 }
 
 
+def system_of(recipe: str, aim: str) -> System:
+    """The row of a recipe, the one with that ``aim`` where it stands in several."""
+    return SYSTEMS.get(recipe) or SYSTEMS[f"{recipe}-{aim}"]
+
+
 def find_systems(names: list[str]) -> list[System]:
     """The systems of these names, in the table's order; all for no names.
 
