@@ -3,7 +3,8 @@
 python jobs/synthesize_camera_styles.py --source runs/a --generator runs/camstyle --output runs/a-cameras
 python jobs/synthesize_camera_styles.py --source runs/a --generator runs/camstyle --cameras 3,6 --output runs/a-3-6
 
-Generators: the folder of a camstyle training (one generator for each pair of cameras), or camstyle_multidomain.
+Generators: the folder of a camstyle training (one generator for each pair of cameras), or camstyle_multidomain or
+personflow.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 python jobs/synthesize_random_people.py --source runs/a --generator runs/gan_lsro --images 24000 --output runs/more
 
-Generators: gan_lsro (anyone), cgan (anyone, as each camera sees them in turn). Labels are uniform (LSRO) unless
---label-rule teacher or mprl asks a ReID classifier (--teacher) whom the images resemble.
+Generators: gan_lsro (anyone), cgan and personflow (anyone, as each camera sees them in turn). Labels are uniform (LSRO)
+unless --label-rule teacher or mprl asks a ReID classifier (--teacher) whom the images resemble.
 """
 
 from __future__ import annotations
