@@ -392,11 +392,17 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> 
 
 
 def _numbers(data: DomainData) -> tuple[int, ...]:
-    """The cameras of the images by number; -1 stands for one that is not known."""
-    return () if data.cameras is None else tuple(int(one) for one in np.unique(data.cameras))
+    """The cameras of the images."""
+    return tuple(int(one) for one in np.unique(_cameras(data)))
 
 
 def _places(data: DomainData, cameras: tuple[int, ...]) -> NDArray[np.int64]:
-    if data.cameras is None:
-        return np.zeros(len(data), np.int64)
-    return np.searchsorted(cameras, data.cameras)
+    """(N,): the place of each image's camera among ``cameras``."""
+    return np.searchsorted(cameras, _cameras(data))
+
+
+def _cameras(data: DomainData) -> NDArray[np.int64]:
+    """(N,): numbers; images whose camera is not known stand together, under a number that is free."""
+    known = np.full(len(data), -1) if data.cameras is None else data.cameras
+    free = min(set(range(len(known) + 1)) - set(known.tolist()))
+    return np.where(known < 0, free, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,18 @@ def test_the_cameras_of_both_places_are_conditions() -> None:
     assert one.settings.target_cameras == CAMERAS
     assert one.build_generator(SIZE).cameras.num_embeddings == 7
     assert len(one.settings.canonical_poses) == 8
+
+
+def test_images_of_unknown_cameras_stand_together(tmp_path: Path) -> None:
+    unknown = replace(people(6, named=False), cameras=np.array([0, 0, 2, -1, -1, 2]))
+    one = PersonFlow(PersonFlowSettings(channels=8)).fitted({"source": people(), "target": unknown})
+    assert one.settings.target_cameras == (0, 1, 2)
+    batch = one.batches({"source": people(), "target": unknown}, SIZE, 0).batch(0, 18)
+    assert set(batch["camera"].tolist()) == set(range(6))
+    nothing = replace(unknown, cameras=None)
+    one = PersonFlow(PersonFlowSettings(channels=8)).fitted({"source": people(), "target": nothing})
+    assert one.settings.target_cameras == (0,)
+    assert load_generator(saved(one, tmp_path), precision="float32").settings["target_cameras"] == [0]
 
 
 def test_what_a_network_says_becomes_a_speed() -> None:
