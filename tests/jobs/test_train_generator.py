@@ -221,3 +221,25 @@ def test_camstyle_trains_every_two_cameras(
     assert "3/3 (100%)" in capsys.readouterr().out
     with pytest.raises(UserError, match="has no training image of camera 9"):
         run([*given[:-1], "1,9"])
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_a_flow_learns_one_place_or_two(
+    places: int, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
+    """Of the second nothing need be known: it has no annotations here."""
+    asked = arguments("personflow", toy_sources, tmp_path, "--steps", "2", "--batch-size", "4", "--channels", "8")
+    for flag in ("--ngf", "--blocks", "--ndf"):
+        place = asked.index(flag)
+        asked = asked[:place] + asked[place + 2 :]
+    asked += ["--source-annotations", toy_annotations, "--teacher-decay", "0.5"]
+    run(asked if places == 2 else without_target(asked))
+    settings = load_generator(tmp_path).settings
+    rows = open_dataset(toy_sources.market).scan().collect()
+    people = rows.filter((rows["split"] == "train") & (rows["role"] == "person"))
+    assert settings["cameras"] == people["camera"].unique().sort().to_list()
+    assert bool(settings["target_cameras"]) == (places == 2)
+    assert (settings["teacher_decay"], len(settings["canonical_poses"])) == (0.5, 8)
+    card = json.loads((tmp_path / "generator.json").read_text())
+    assert set(card["data"]) == {"source", "target"} if places == 2 else {"source"}
+    assert load_generator(tmp_path).translate(np.zeros((1, 64, 32, 3), np.uint8)).shape == (1, 64, 32, 3)
