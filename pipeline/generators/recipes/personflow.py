@@ -21,6 +21,7 @@ place whose people nobody named is learned from by the second kind alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -36,7 +37,7 @@ from pipeline.common.settings import faults
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
 from pipeline.generators.flow_steps import FlowSteps
-from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, SPANS, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
@@ -188,22 +189,17 @@ class PersonFlow(Recipe):
         rows = len(target)
         told = _told(batch).without(_uniform(rng, (3, rows), target) < settings.drop, self._conditions)
         image = self._inner(target, told)
-        time = torch.sigmoid(settings.time_mean + settings.time_deviation * _normal(rng, (rows,), target))
-        time = torch.where(_uniform(rng, (rows,), target) < settings.noise_share, 0.0, time)
-        span = torch.zeros(rows, dtype=torch.int64, device=target.device)
-        learning = round(settings.shortcut_share * rows)
-        numbers = rng.integers(1, 5, learning)  # 1: a step of 1/8, ... 4: of 1
-        lengths = 2.0 ** (numbers - 4)
-        starts = np.floor(rng.random(learning) / lengths) * lengths
-        span[:learning] = torch.from_numpy(numbers).to(span.device)
-        time[:learning] = torch.from_numpy(starts).to(time)
+        # The first rows learn longer steps: this share of them, over several steps where rows are few.
+        before, after = (math.floor(settings.shortcut_share * rows * (context.step + k)) for k in (0, 1))
+        learning = after - before
+        time, span = self._moments(rng, rows, learning, target)
         size = target.shape[2], target.shape[3]
         noise = torch.from_numpy(photographic_noise(rng, rows, size, settings.noise_slope)).to(target.device)
         noisy = _mixed(time, image, noise)
         wanted = self._wanted(time, image, noise)
         if learning:
             with torch.no_grad():
-                length = torch.from_numpy(lengths).to(time)
+                length = 2.0 ** (span[:learning] - 4)
                 parts = noisy[:learning], time[:learning], span[:learning], length, told.first(learning)
                 wanted[:learning] = self._two_steps(_flow(networks["average"]), *parts)
         found = self._evaluate(_flow(networks["network"]), noisy, time, span, told)
@@ -212,6 +208,19 @@ class PersonFlow(Recipe):
         shortcut = torch.arange(rows, device=target.device) < learning
         terms = {"flow": each[~shortcut].sum() / rows}
         yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
+
+    def _moments(self, rng: np.random.Generator, rows: int, learning: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """t and the number of d of each row; the first ``learning`` ones are at the start of some longer step."""
+        settings = self.settings
+        time = torch.sigmoid(settings.time_mean + settings.time_deviation * _normal(rng, (rows,), like))
+        time = torch.where(_uniform(rng, (rows,), like) < settings.noise_share, 0.0, time)
+        span = torch.zeros(rows, dtype=torch.int64, device=like.device)
+        numbers = rng.integers(1, SPANS, learning)
+        lengths = 2.0 ** (numbers - 4)
+        starts = np.floor(rng.random(learning) / lengths) * lengths
+        span[:learning] = torch.from_numpy(numbers).to(span.device)
+        time[:learning] = torch.from_numpy(starts).to(time)
+        return time, span
 
     def _squared(self, error: Tensor, weight: Tensor) -> Tensor:
         """(N,): mean squares of ``error`` and of what neighbours differ by in it."""
@@ -253,7 +262,9 @@ class PersonFlow(Recipe):
         speed, weight = self._speed(network, noisy, time, span, told, seen), self.settings.guidance
         if weight == 1:
             return speed
-        untold = told.without(torch.ones(3, len(noisy), dtype=torch.bool, device=noisy.device), self._conditions)
+        # What changes of an image means nothing without the image.
+        told_of = [told.reference != ITSELF, *2 * [torch.ones_like(told.reference, dtype=torch.bool)]]
+        untold = told.without(torch.stack(told_of), self._conditions)
         free = self._speed(network, noisy, time, span, untold, _look(network, untold.source))
         return free + weight * (speed - free)
 

@@ -314,6 +314,40 @@ def test_taken_up_again_it_ends_the_same(tmp_path: Path) -> None:
     assert any((whole[f"network.{name}"] != whole[f"average.{name}"]).any() for name in ("to_image.bias",))
 
 
+@pytest.mark.parametrize(("rows", "counts"), [(1, [0, 0, 0, 1] * 2), (8, [2] * 8), (6, [1, 2] * 4)])
+def test_a_share_of_the_rows_learns_longer_steps_whatever_the_batch(rows: int, counts: list[int]) -> None:
+    one, seen = recipe(shortcut_share=0.25), []
+    both = networks(one)
+
+    def counted(network: Any, noisy: Tensor, *_: Any) -> Tensor:
+        seen[-1] = len(noisy)
+        return torch.zeros_like(noisy)
+
+    one._two_steps = counted  # type: ignore[method-assign]
+    images = batch(one, rows)
+    for step in range(8):
+        seen.append(0)
+        [(_, terms)] = one.step(both, images, context(step))
+        assert ("shortcut" in terms) == (seen[-1] > 0)
+    assert seen == counts
+
+
+@pytest.mark.parametrize("reference", [ANOTHER, ITSELF])
+def test_guidance_leads_away_from_what_is_untold(reference: int) -> None:
+    told = {**batch(recipe(), 2), "reference": torch.full((2,), reference)}
+    told["noise"] = torch.zeros(2, 3 * SIZE[0] * SIZE[1])
+    left_out = {**told, "skeleton": torch.full_like(told["skeleton"], -1.0), "camera": torch.full((2,), 3)}
+    if reference == ANOTHER:
+        left_out |= {"source": torch.zeros_like(told["source"]), "reference": torch.full((2,), NOTHING)}
+    with torch.no_grad():
+        one, guided = (recipe(flow_steps=1, guidance=weight) for weight in (1.0, 2.5))
+        network = networks(one)["average"]
+        plain, free, led = (
+            way.generate(network, asked) for way, asked in ((one, told), (one, left_out), (guided, told))
+        )
+    torch.testing.assert_close(led, free + 2.5 * (plain - free), atol=1e-4, rtol=1e-4)
+
+
 def test_the_average_follows() -> None:
     one = recipe(teacher_decay=0.5)
     both = networks(one)
