@@ -9,9 +9,10 @@ to go there::
     L = E (1 + a m) (|F - F*|^2 + b |D(F - F*)|^2)   F*: by which y^ is y (d = 0), or one step of 2d is two of d
     x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
 
-D are differences between neighbours. t is the logistic of a normal number, or 0; the coefficients keep what goes in and
-out of F at unit variance (Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
-2022, section 5, for this path). Steps of d are those of the moving average of F, which is also what is kept.
+D are differences between neighbours; b is 0 where only chance could say what they are, in another pose. t is the
+logistic of a normal number, or 0; the coefficients keep what goes in and out of F at unit variance (Karras et al.,
+"Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, section 5, for this path). Steps of
+d are those of the moving average of F, which is also what is kept.
 
 Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
 person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes (cameras,
@@ -86,7 +87,9 @@ class PersonFlowSettings(RecipeSettings):
     drop: float = Field(default=0.1, ge=0, lt=1, description="how often each condition is left out (Ho, Salimans 2022)")
     mask_weight: float = Field(default=1.0, ge=0, description="a: how much more a person's pixels count (ours)")
     detail_weight: float = Field(
-        default=20.0, ge=0, description="of the error's differences between neighbours: fine detail is faint (ours)"
+        default=20.0,
+        ge=0,
+        description="b: of the error's differences between neighbours, where the image itself is the reference (ours)",
     )
     itself_share: float = Field(
         default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
@@ -204,7 +207,7 @@ class PersonFlow(Recipe):
                 wanted[:learning] = self._two_steps(_flow(networks["average"]), *parts)
         found = self._evaluate(_flow(networks["network"]), noisy, time, span, told)
         weight = 1 + settings.mask_weight * batch["mask"]
-        each = self._squared(found.float() - wanted, weight)
+        each = self._squared(found.float() - wanted, weight, batch["reference"] == ITSELF)
         shortcut = torch.arange(rows, device=target.device) < learning
         terms = {"flow": each[~shortcut].sum() / rows}
         yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
@@ -222,12 +225,13 @@ class PersonFlow(Recipe):
         time[:learning] = torch.from_numpy(starts).to(time)
         return time, span
 
-    def _squared(self, error: Tensor, weight: Tensor) -> Tensor:
-        """(N,): mean squares of ``error`` and of what neighbours differ by in it."""
+    def _squared(self, error: Tensor, weight: Tensor, sure: Tensor) -> Tensor:
+        """(N,): mean squares of ``error``; and of what neighbours differ by in it, where it is ``sure`` (N,) what the
+        finest detail should be."""
         down, right = error.diff(dim=2), error.diff(dim=3)
         detail = (weight[:, :, 1:] * down.square()).mean(dim=(1, 2, 3))
         detail = detail + (weight[:, :, :, 1:] * right.square()).mean(dim=(1, 2, 3))
-        return (weight * error.square()).mean(dim=(1, 2, 3)) + self.settings.detail_weight * detail
+        return (weight * error.square()).mean(dim=(1, 2, 3)) + self.settings.detail_weight * sure * detail
 
     @torch.no_grad()
     def _follow(self, networks: nn.ModuleDict, step: int) -> None:

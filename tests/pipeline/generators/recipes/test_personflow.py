@@ -160,7 +160,8 @@ def test_the_loss_is_that_of_the_formula() -> None:
     error, weight = found - wanted, 1 + 2 * images["mask"]
     down, right = error[:, :, 1:] - error[:, :, :-1], error[..., 1:] - error[..., :-1]
     expected = (weight * error.square()).mean()
-    expected = expected + 3 * ((weight[:, :, 1:] * down**2).mean() + (weight[..., 1:] * right**2).mean())
+    for part, around in ((down, weight[:, :, 1:]), (right, weight[..., 1:])):
+        expected = expected + 3 * (itself * around * part.square()).mean()
     torch.testing.assert_close(terms["flow"], expected, rtol=1e-4, atol=1e-5)
 
 
