@@ -15,7 +15,7 @@ from manifests.errors import UserError
 from pipeline.common.settings import parse_settings
 from pipeline.experiments.comparison import effects, laboratory
 from pipeline.experiments.comparison.page import MEANINGS
-from pipeline.experiments.comparison.systems import SYSTEMS, find_systems
+from pipeline.experiments.comparison.systems import SYSTEMS, find_systems, system_of
 from pipeline.experiments.transfer_quality import train_judge
 from pipeline.generators.recipes import RECIPES
 from pipeline.measures.sets import train_camera_classifier
@@ -79,7 +79,11 @@ def test_a_row_for_each_system(
 
 
 def test_every_recipe_is_in_the_table() -> None:
-    assert set(SYSTEMS) == set(RECIPES) - {"pix2pix_cameras"}
+    assert {system.recipe for system in SYSTEMS.values()} == set(RECIPES) - {"pix2pix_cameras"}
+    aims = {name for name, system in SYSTEMS.items() if system.recipe == "personflow"}
+    assert aims == {"personflow-domains", "personflow-cameras", "personflow-poses"}
+    assert system_of("personflow", "poses").name == "personflow-poses"
+    assert system_of("ptgan", "poses") is SYSTEMS["ptgan"]
     assert [system.recipe for system in find_systems(["spgan", "cgan"])] == ["cgan", "spgan"]
     with pytest.raises(UserError, match="unknown system 'biggan'; known: gan_lsro"):
         find_systems(["biggan"])
