@@ -36,7 +36,7 @@ from pipeline.synthesis.labelling import check_label_rule
 from pipeline.synthesis.lineage_events import LineageRun
 from pipeline.synthesis.lineage_sending import telling
 from pipeline.synthesis.people import People, select_people
-from pipeline.synthesis.plan import ShardPlan, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan
+from pipeline.synthesis.plan import GENERATION, ShardPlan, SynthesisPlan, SynthesisSettings, expected_bytes, make_plan
 from pipeline.synthesis.plan_kinds import (
     CAMERAS,
     PEOPLE,
@@ -192,7 +192,7 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, kind: Kind,
             "width": asked[1],
             "precision": str(dtype).removeprefix("torch.") if device == "cpu" else settings.precision,
             "label_rule": settings.label_rule or kind.label_rule or recipe.label_rule,
-            **{name: getattr(recipe.settings, name, None) for name in ("flow_steps", "flow_start")},
+            **{name: getattr(recipe.settings, name, None) for name in GENERATION},
         }
     )
 

@@ -35,7 +35,8 @@ from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 from pipeline.synthesis.samples import AT_A_TIME, Naming, Samples, id_parts, nullable, sorted_numbers
 
-_GENERATION = ("flow_steps", "flow_start")
+GENERATION = ("flow_steps", "flow_start")
+"""Settings by which a generator may be asked otherwise than it was trained to be (`Recipe.asked`)."""
 RECIPE_VERSION = "1.2"
 """Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
 
@@ -101,13 +102,13 @@ class SynthesisSettings(LabelSettings):
 
     def deciding(self) -> dict[str, Any]:
         """The settings that a row's bytes depend on; the teacher counts by its digest, not by its path."""
-        said = self.model_dump(mode="json", exclude={*self.selecting, "teacher", *_GENERATION})
+        said = self.model_dump(mode="json", exclude={*self.selecting, "teacher", *GENERATION})
         return {**said, **self.generation}
 
     @property
     def generation(self) -> dict[str, Any]:
         """What is asked of the generator beside what its training says; nothing of most recipes."""
-        return {name: getattr(self, name) for name in _GENERATION if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in GENERATION if getattr(self, name) is not None}
 
 
 PLAN_SCHEMA = pa.schema(

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from pipeline.common.tensors import to_batch
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
+from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes import RECIPES
 from pipeline.generators.recipes.base import StepContext
-from pipeline.generators.recipes.personflow import PersonFlow, PersonFlowSettings
+from pipeline.generators.recipes.personflow import PersonFlow, PersonFlowSettings, Told
 from pipeline.generators.trained import Generator, load_generator, save_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
 from pipeline.training.data import DomainData
@@ -56,8 +58,6 @@ def networks(one: PersonFlow) -> nn.ModuleDict:
 
 
 def batch(one: PersonFlow, rows: int = 8) -> dict[str, Tensor]:
-    from pipeline.common.tensors import to_batch
-
     return to_batch(one.batches({"source": people()}, SIZE, 3).batch(0, rows))
 
 
@@ -142,8 +142,6 @@ def test_the_loss_is_that_of_the_formula() -> None:
     rng.random((3, 8), dtype=np.float32)
     time = torch.sigmoid(-0.4 + torch.from_numpy(rng.standard_normal(8, dtype=np.float32)))
     rng.random(8, dtype=np.float32)
-    from pipeline.generators.noise import photographic_noise
-
     noise = torch.from_numpy(photographic_noise(rng, 8, SIZE, one.settings.noise_slope))
     itself = (images["reference"] == ITSELF).view(-1, 1, 1, 1)
     assert itself.any()
@@ -184,9 +182,7 @@ def test_a_long_step_learns_to_go_as_far_as_two_of_its_halves() -> None:
     torch.testing.assert_close(noisy + 2 * half * speed, end, atol=1e-4, rtol=1e-4)
 
 
-def _told_of(images: dict[str, Tensor]) -> Any:
-    from pipeline.generators.recipes.personflow import Told
-
+def _told_of(images: dict[str, Tensor]) -> Told:
     return Told(images["source"], images["reference"], images["skeleton"], images["camera"])
 
 
