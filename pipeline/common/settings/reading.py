@@ -44,7 +44,10 @@ def faults(error: ValidationError, by_place: Collection[str] = ()) -> str:
     """The faults of a pydantic validation error in one line, by flag; settings ``by_place`` have none."""
     missing, wrong = [], []
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"]) or "settings"
+        if not fault["loc"]:  # of all settings together, which say themselves which are meant
+            wrong.append(fault["msg"].removeprefix("Value error, "))
+            continue
+        where = ".".join(str(part) for part in fault["loc"])
         name = where.upper() if where in by_place else flag_of(where)
         if fault["type"] == "missing":
             missing.append(name)

@@ -107,7 +107,8 @@ class PersonFlowSettings(RecipeSettings):
     @model_validator(mode="after")
     def _begins_at_a_step(self) -> Self:
         if self.flow_start * self.flow_steps % 1:
-            raise ValueError(f"flow_start {self.flow_start:g} is no multiple of 1/{self.flow_steps}, a step's length")
+            length = f"1/{self.flow_steps}, the length of a step"
+            raise ValueError(f"--flow-start {self.flow_start:g} is no multiple of {length}: see --flow-steps")
         return self
 
 

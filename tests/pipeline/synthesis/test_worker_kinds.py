@@ -237,7 +237,11 @@ def test_a_flow_begins_where_it_is_asked_to(
     ("recipe", "changes", "said"),
     [
         ("cyclegan", {"flow_steps": 2}, "--flow-steps means nothing to a cyclegan generator"),
-        ("personflow", {"flow_start": 0.3}, r"flow_start 0.3 is no multiple of 1/4"),
+        (
+            "personflow",
+            {"flow_start": 0.3},
+            r"^--flow-start 0.3 is no multiple of 1/4, the length of a step: see --flow-steps$",
+        ),
     ],
 )
 def test_what_a_generator_cannot_be_asked(

@@ -67,7 +67,7 @@ def context(step: int = 0) -> StepContext:
 
 @pytest.mark.parametrize("changed", [{"flow_start": 0.3}, {"flow_steps": 1, "flow_start": 0.5}])
 def test_a_start_between_two_steps_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="flow_start"):
+    with pytest.raises(ValueError, match="flow-start"):
         PersonFlowSettings(**changed)
 
 
@@ -281,7 +281,9 @@ def test_how_many_steps_is_asked_of_a_trained_one(tmp_path: Path) -> None:
     few, many = (asked(flow_steps=steps) for steps in (1, 8))
     assert (few.settings["flow_steps"], many.settings["flow_steps"]) == (1, 8)
     assert (few.generate(columns(2)) != many.generate(columns(2))).any()
-    with pytest.raises(UserError, match=r"flow_start 0.3 is no multiple of 1/4"):
+    with pytest.raises(
+        UserError, match=r"^--flow-start 0.3 is no multiple of 1/4, the length of a step: see --flow-steps$"
+    ):
         asked(flow_start=0.3)
 
 
