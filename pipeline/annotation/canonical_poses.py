@@ -56,6 +56,11 @@ def fit_canonical_poses(
     return np.clip(placed / (width, height), 0, 1).astype(np.float32)
 
 
+def as_shares(centres: NDArray[np.float32]) -> tuple[CanonicalPose, ...]:
+    """What `fit_canonical_poses` found, (N, 17, 2), as settings hold it: rounded to a ten-thousandth."""
+    return tuple(tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres)
+
+
 def pose_classes(
     keypoints: NDArray[np.float32], centres: NDArray[np.float32], height: int, width: int
 ) -> NDArray[np.int64]:

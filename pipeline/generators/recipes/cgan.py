@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses, pose_classes
+from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses, pose_classes
 from pipeline.generators.batches.crops import TrainingCrops, mirrored
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.generators.recipes.base import Batch, Need, Size, Terms
@@ -84,9 +84,7 @@ class CGAN(GanLsro):
         if count:
             height, width = source.images.shape[1:3]
             centres = fit_canonical_poses(_keypoints(source), height, width, count)
-            found["canonical_poses"] = tuple(
-                tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres
-            )
+            found["canonical_poses"] = as_shares(centres)
         return type(self)(self.settings.model_copy(update=found))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

@@ -33,7 +33,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses
+from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
 from pipeline.common.settings import faults
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
@@ -159,10 +159,7 @@ class PersonFlow(Recipe):
         if not self.settings.canonical_poses:
             height, width = source.images.shape[1:3]
             points = needed(source.keypoints, "keypoints", self.name)
-            centres = fit_canonical_poses(points, height, width, self.settings.poses)
-            known["canonical_poses"] = tuple(
-                tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres
-            )
+            known["canonical_poses"] = as_shares(fit_canonical_poses(points, height, width, self.settings.poses))
         return type(self)(self.settings.model_copy(update=known))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

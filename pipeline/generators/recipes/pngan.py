@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import CanonicalPose, fit_canonical_poses
+from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
 from pipeline.generators.batches.pairs import PosePairs, identity_partners
 from pipeline.generators.networks.blocks import Norm
 from pipeline.generators.networks.generators import ResnetGenerator
@@ -57,8 +57,7 @@ class PNGAN(PairedRecipe):
             raise UserError("pngan needs the keypoints of each image, and its training set knows none")
         height, width = source.images.shape[1:3]
         centres = fit_canonical_poses(source.keypoints, height, width, self.settings.poses)
-        poses = tuple(tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres)
-        return type(self)(self.settings.model_copy(update={"canonical_poses": poses}))
+        return type(self)(self.settings.model_copy(update={"canonical_poses": as_shares(centres)}))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         return PosePairs(data["source"], identity_partners(data["source"]), *size, seed)
