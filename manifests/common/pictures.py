@@ -113,8 +113,8 @@ def _load(picture: Image.Image, data: bytes) -> None:
 def decode_picture(data: bytes, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """The picture as ``(H, W, 3)`` uint8 RGB; never a part of it where the decoder can tell.
 
-    A JPEG of the size of ``into`` is decoded there, which is then what is returned; with fresh memory and a copy it takes
-    a third longer. Where another or none is returned, nobody knows what is in ``into``.
+    A JPEG of the size of ``into`` is decoded there, and ``into`` returned: fresh memory and a copy take a third longer.
+    Where anything else is returned, or nothing, ``into`` may hold anything.
 
     Raises:
         PictureError: `open_picture`'s and `load_picture`'s reasons; ``cmyk``, ``unknown_mode``: colours of which nobody

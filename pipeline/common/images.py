@@ -37,7 +37,7 @@ class ImageError(PictureError):
 
 
 def decode(data: bytes, into: RgbImage | None = None) -> RgbImage:
-    """Decode to ``(H, W, 3)`` uint8 RGB as everything here does; into ``into``, where the image is of its size and can be.
+    """Decode to ``(H, W, 3)`` uint8 RGB as everything here does; ``into`` as `decode_picture` has it.
 
     Raises:
         ImageError: the reasons of `manifests.common.pictures.decode_picture`.

@@ -14,7 +14,7 @@ PICTURE = ("image", "image_sha256", "width", "height")
 
 
 def decode_row(row: Mapping[str, Any], into: RgbImage | None = None) -> RgbImage:
-    """The image of a source or synthetic row (its columns `PICTURE`); ``into`` as `pipeline.common.images.decode` has it.
+    """The image of a source or synthetic row (its columns `PICTURE`); ``into`` as `decode` has it.
 
     Raises:
         ImageError: the reasons of `pipeline.common.images.decode`; ``digest_mismatch``: the bytes are not those that

@@ -198,9 +198,7 @@ class SynthesisWorker:
             batch.columns = input_columns(batch.views, pictures, self.inputs.generators, self.size)
         return batch
 
-    def _view(
-        self, source: dict[str, Any] | None, plan: dict[str, Any], laid_out: RgbImage
-    ) -> View | dict[str, Any]:
+    def _view(self, source: dict[str, Any] | None, plan: dict[str, Any], laid_out: RgbImage) -> View | dict[str, Any]:
         """What one row is made from, an image at the generator's size, or the reject that it became; ``laid_out`` is
         where the image should be, and is if nothing but decoding it was to be done."""
         try:

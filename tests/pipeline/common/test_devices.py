@@ -40,7 +40,8 @@ def test_devices_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_shipped_generator_is_opened_without_pytorchs_compiler() -> None:
     """Its import takes longer than all else that a worker does before its first image."""
-    opened = "from pipeline.generators.trained_set import open_generators as f; f('personflow_market_like_to_duke_like')"
+    name = "personflow_market_like_to_duke_like"
+    opened = f"from pipeline.generators.trained_set import open_generators; open_generators('{name}')"
     run = f"import sys; {opened}; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", run], check=False).returncode == 0
 
