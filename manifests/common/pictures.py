@@ -110,17 +110,21 @@ def _load(picture: Image.Image, data: bytes) -> None:
         raise PictureError(str(error) or repr(error)) from None
 
 
-def decode_picture(data: bytes) -> NDArray[np.uint8]:
+def decode_picture(data: bytes, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """The picture as ``(H, W, 3)`` uint8 RGB; never a part of it where the decoder can tell.
+
+    A JPEG of the size of ``into`` is decoded there, and ``into`` returned: fresh memory and a copy take a third longer.
+    Where anything else is returned, or nothing, ``into`` may hold anything.
 
     Raises:
         PictureError: `open_picture`'s and `load_picture`'s reasons; ``cmyk``, ``unknown_mode``: colours of which nobody
             says what they are in RGB; ``corrupt``: the decoder gave up or warned (of more than stray bytes before a
             JPEG's end marker).
     """
-    if _is_plain_jpeg(data):
+    size = _plain_jpeg_size(data)
+    if size is not None:
         with suppress(ValueError):  # which Pillow may know better
-            return _decode_whole(data)
+            return _decode_whole(data, into if into is not None and into.shape == (*size, 3) else None)
     picture = open_picture(data)
     if picture.mode == "CMYK":
         raise PictureError("CMYK has no defined conversion to RGB without its profile", "cmyk")
@@ -139,15 +143,16 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     return np.array(picture.convert("RGB"))
 
 
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether the header is that of a grey or colour JPEG within the limits; a twentieth of what opening it takes."""
+def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width by the header of a grey or colour JPEG within the limits, None for all else; it takes a
+    twentieth of what opening it takes."""
     if not data.startswith(b"\xff\xd8\xff") or len(data) > MAX_BYTES:
-        return False
+        return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
-        return False
-    return colours in ("Gray", "YCbCr", "RGB") and height * width <= MAX_PIXELS
+        return None
+    return (height, width) if colours in ("Gray", "YCbCr", "RGB") and height * width <= MAX_PIXELS else None
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
@@ -164,9 +169,9 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
     raise PictureError(said)
 
 
-def _decode_whole(jpeg: bytes) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(jpeg, colorspace="RGB", strict=True)
-    return pixels
+def _decode_whole(jpeg: bytes, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(jpeg, colorspace="RGB", strict=True, buffer=into)
+    return pixels if into is None else into
 
 
 def _without(jpeg: bytes, stray: int) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from torch import nn
 
 from manifests.errors import UserError, one_line
 from pipeline.checkpoints.state import load_metadata, load_shapes, load_state
+from pipeline.common.devices import shapes_alone
 from pipeline.common.images import LARGEST_SIDE
 
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
@@ -72,7 +73,7 @@ def check_fits(path: Path, build: Callable[[], nn.Module]) -> None:
     """
     found = load_shapes(path)
     try:
-        with torch.device("meta"):  # shapes without memory
+        with shapes_alone():
             wanted = {name: tuple(one.shape) for name, one in build().state_dict().items()}
     except (RuntimeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} does not fit its own settings: {one_line(error, 200)}") from None

@@ -36,14 +36,14 @@ class ImageError(PictureError):
         super().__init__(message, reason)
 
 
-def decode(data: bytes) -> RgbImage:
-    """Decode to ``(H, W, 3)`` uint8 RGB as everything here does.
+def decode(data: bytes, into: RgbImage | None = None) -> RgbImage:
+    """Decode to ``(H, W, 3)`` uint8 RGB as everything here does; ``into`` as `decode_picture` has it.
 
     Raises:
         ImageError: the reasons of `manifests.common.pictures.decode_picture`.
     """
     try:
-        return decode_picture(data)
+        return decode_picture(data, into)
     except PictureError as error:
         raise ImageError(error.reason, str(error)) from None
 

@@ -13,8 +13,8 @@ PICTURE = ("image", "image_sha256", "width", "height")
 """Columns that decoding a row takes."""
 
 
-def decode_row(row: Mapping[str, Any]) -> RgbImage:
-    """The image of a source or synthetic row (its columns `PICTURE`).
+def decode_row(row: Mapping[str, Any], into: RgbImage | None = None) -> RgbImage:
+    """The image of a source or synthetic row (its columns `PICTURE`); ``into`` as `decode` has it.
 
     Raises:
         ImageError: the reasons of `pipeline.common.images.decode`; ``digest_mismatch``: the bytes are not those that
@@ -27,7 +27,7 @@ def decode_row(row: Mapping[str, Any]) -> RgbImage:
         check_digest(data, row["image_sha256"])
     except PictureError as error:
         raise ImageError("digest_mismatch", str(error)) from None
-    image = decode(data)
+    image = decode(data, into)
     if image.shape[:2] != (row["height"], row["width"]):
         said = f"{row['height']} x {row['width']}"
         raise ImageError("size_mismatch", f"the row says {said}, its picture is {image.shape[0]} x {image.shape[1]}")

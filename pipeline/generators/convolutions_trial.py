@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from manifests.common.json_text import json_text, write_json
 from pipeline.checkpoints import cache_folder
-from pipeline.common.devices import threads_kept
+from pipeline.common.devices import shapes_alone, threads_kept
 from pipeline.common.environment import environment
 from pipeline.common.precision import Precision
 from pipeline.generators.convolutions import WAYS, Convolutions
@@ -54,7 +54,7 @@ class ConvolutionsTrial:
         Tried where there are `LEAST_ROWS` and the network has residual blocks. The answer is kept beside the fetched
         checkpoints and holds as long as libraries and instruction set are the same.
         """
-        with torch.device("meta"):
+        with shapes_alone():
             network = self.generators.recipe.build_generator(self.size)
         if rows < LEAST_ROWS or not is_residual(network):
             return untried(network, self.size)

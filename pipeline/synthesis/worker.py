@@ -26,7 +26,7 @@ from manifests.reading.shard_check import check_shards
 from manifests.writing.run import Dataset
 from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.annotation.annotations import Annotations, reject_row
-from pipeline.common.images import ImageError
+from pipeline.common.images import ImageError, RgbImage
 from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained import Generator
 from pipeline.generators.trained_set import GeneratorSet
@@ -182,13 +182,15 @@ class SynthesisWorker:
         plan, sources = fetched
         batch = Batch(plan, [], [], [])
         pictures = np.empty((plan.num_rows, *self.size, 3), np.uint8)
-        for place, view in enumerate(map(self._view, sources, plan.to_pylist())):
+        for place, (source, row) in enumerate(zip(sources, plan.to_pylist(), strict=True)):
+            laid_out = pictures[len(batch.views)]
+            view = self._view(source, row, laid_out)
             if not isinstance(view, View):
                 batch.rejects.append(view)
                 continue
-            if view.image is not None:  # laid out while a core's cache has it, and where the next is decoded is free
-                pictures[len(batch.views)] = view.image
-                view.image = pictures[len(batch.views)]
+            if view.image is not None and view.image is not laid_out:
+                laid_out[:] = view.image
+                view.image = laid_out
             batch.views.append(view)
             batch.places.append(place)
         if batch.views:
@@ -196,19 +198,20 @@ class SynthesisWorker:
             batch.columns = input_columns(batch.views, pictures, self.inputs.generators, self.size)
         return batch
 
-    def _view(self, source: dict[str, Any] | None, plan: dict[str, Any]) -> View | dict[str, Any]:
-        """What one row is made from, an image at the generator's size, or the reject that it became."""
+    def _view(self, source: dict[str, Any] | None, plan: dict[str, Any], laid_out: RgbImage) -> View | dict[str, Any]:
+        """What one row is made from, an image at the generator's size, or the reject that it became; ``laid_out`` is
+        where the image should be, and is if nothing but decoding it was to be done."""
         try:
-            view = View(plan) if source is None else self._image(source, plan)
+            view = View(plan) if source is None else self._image(source, plan, laid_out)
             view.pose = self._asked_pose(plan)
         except ImageError as error:
             made_from = source or {"image_sha256": plan["pose_sha256"], "relative_path": None}
             return reject_row(made_from, plan["sample_id"], "decode", error)
         return view
 
-    def _image(self, source: dict[str, Any], plan: dict[str, Any]) -> View:
+    def _image(self, source: dict[str, Any], plan: dict[str, Any], laid_out: RgbImage) -> View:
         source["image_sha256"] = plan["image_sha256"]  # the bytes must be those of the image that the plan names
-        image = decode_row(source)
+        image = decode_row(source, laid_out)
         known = None
         if self.annotations and self.inputs.generators.keeps_geometry:
             known = self.annotations.get(plan["image_sha256"], image.shape[:2])

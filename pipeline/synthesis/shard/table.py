@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from manifests.format.schema import IMAGE, POSE, SYNTHETIC_SCHEMA, TARGET, TRAINED_ALGORITHMIC_MEDIA
 from manifests.format.soft_labels import LabelColumns
 from pipeline.common.digests import subject_key
-from pipeline.common.images import BoolMask, encode, encode_mask, pixel_sha256, sha256
+from pipeline.common.images import BoolMask, RgbImage, encode, encode_mask, pixel_sha256, sha256
 from pipeline.generators.trained import Generator
 from pipeline.synthesis.labelling import Labeller
 from pipeline.synthesis.plan import RECIPE_VERSION, SynthesisSettings
@@ -61,10 +61,10 @@ class RowMaker:
         views = batch.views
         masks, keypoints = zip(*map(self._shown, views), strict=True)
         sources, people = zip(*map(provenance, views), strict=True)
-        data = [encode(image, self.settings.image_format, self.settings.quality) for image in batch.images]
+        data, digests = zip(*map(self._encoded, batch.images), strict=True)
         values: dict[str, Sequence[Any]] = {
             "image_sha256": [sha256(one) for one in data],
-            "pixel_sha256": [pixel_sha256(image) for image in batch.images],
+            "pixel_sha256": digests,
             "mask": masks,
             "keypoints": keypoints,
             "sources": sources,
@@ -109,6 +109,10 @@ class RowMaker:
         form = self.settings.image_format
         paths = [f"{name}.{'jpg' if form == 'jpeg' else form}" for name in names]
         return pa.StructArray.from_arrays([pa.concat_arrays(pictures), pa.array(paths)], fields=list(IMAGE))
+
+    def _encoded(self, image: RgbImage) -> tuple[bytes, str]:
+        """A picture's bytes and the digest of its pixels, together: a core's cache still has them."""
+        return encode(image, self.settings.image_format, self.settings.quality), pixel_sha256(image)
 
     def _shown(self, view: View) -> tuple[bytes | None, NDArray[np.float32] | None]:
         """Mask, as PNG, and joints on the image: known where they stayed as in the source, or were asked for."""

@@ -64,6 +64,16 @@ def test_a_jpeg_that_claims_more_rows_than_it_has() -> None:
         decode_picture(bytes(data))
 
 
+def test_a_jpeg_is_decoded_into_the_room_that_it_fits_and_nothing_else_is() -> None:
+    jpeg, (png, image) = picture(0, image_format="JPEG")[0], picture(0)
+    room, larger = np.zeros_like(image), np.zeros((image.shape[0] + 1, *image.shape[1:]), np.uint8)
+    assert decode_picture(jpeg, room) is room
+    assert np.array_equal(room, decode_picture(jpeg))
+    assert decode_picture(png, room) is not room
+    assert np.array_equal(decode_picture(jpeg, larger), room)
+    assert not larger.any()
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of what Pillow's own conversion does to palettes
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA"])
 @pytest.mark.parametrize("image_format", FORMATS)

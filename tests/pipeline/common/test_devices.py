@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,14 @@ def test_devices_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
         check_device(device)
     with pytest.raises(UserError, match="--device cuda:2: the GPUs here are numbered 0 to 1"):
         check_device("cuda:2")
+
+
+def test_a_shipped_generator_is_opened_without_pytorchs_compiler() -> None:
+    """Its import takes longer than all else that a worker does before its first image."""
+    name = "personflow_market_like_to_duke_like"
+    opened = f"from pipeline.generators.trained_set import open_generators; open_generators('{name}')"
+    run = f"import sys; {opened}; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", run], check=False).returncode == 0
 
 
 @pytest.mark.usefixtures("no_gpu")
