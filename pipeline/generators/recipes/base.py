@@ -122,6 +122,8 @@ class Recipe(ABC):
     """What is kept after training: file stem -> name of the network that `generate` needs."""
     label_rule: ClassVar[str]
     """Default rule for generated rows, by its name in `manifests.format.soft_labels`."""
+    pastes: bool = False
+    """Whether people are put before other backgrounds, for which their masks have to be known."""
     before: ClassVar[Mapping[str, Any]] = {}
     """What a training has whose checkpoint does not name these settings: how things were before they were settings."""
 
