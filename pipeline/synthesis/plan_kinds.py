@@ -90,13 +90,13 @@ class PlanInputs:
 
 
 def pastes(settings: SynthesisSettings, generators: GeneratorSet) -> bool:
-    """Whether people are put before other backgrounds, for which their masks have to be known."""
-    return isinstance(settings, TranslationSettings) and generators.recipe.asked(settings.generation).pastes
+    """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
+    return isinstance(settings, CameraSettings) and generators.recipe.asked(settings.generation).pastes
 
 
 def translations(inputs: PlanInputs, settings: TranslationSettings) -> Samples:
     """Every image, ``per_image`` times."""
-    people = _cut_out(inputs, settings, inputs.people)[: settings.limit]
+    people = inputs.people[: settings.limit]
     return inputs.samples((len(people), settings.per_image), lambda person, draw: asked(draw, content=person), people)
 
 
@@ -128,7 +128,7 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Samples:
     return inputs.samples((len(people), len(targets), settings.per_image), columns, people)
 
 
-def _cut_out(inputs: PlanInputs, settings: TranslationSettings, people: People) -> People:
+def _cut_out(inputs: PlanInputs, settings: CameraSettings, people: People) -> People:
     """Those of ``people`` whose mask is known, where they are put before other backgrounds."""
     if inputs.annotations is None or not pastes(settings, inputs.generators):
         return people

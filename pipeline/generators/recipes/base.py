@@ -122,8 +122,6 @@ class Recipe(ABC):
     """What is kept after training: file stem -> name of the network that `generate` needs."""
     label_rule: ClassVar[str]
     """Default rule for generated rows, by its name in `manifests.format.soft_labels`."""
-    pastes: bool = False
-    """Whether people are put before other backgrounds, for which their masks have to be known."""
     before: ClassVar[Mapping[str, Any]] = {}
     """What a training has whose checkpoint does not name these settings: how things were before they were settings."""
 
@@ -149,6 +147,11 @@ class Recipe(ABC):
         sized = copy.copy(self)
         sized.settings = self.settings.model_copy(update=open_settings)
         return sized
+
+    @property
+    def pastes(self) -> bool:
+        """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
+        return False
 
     def needs_of(self, role: str) -> frozenset[Need]:
         """What must be known of each image of the set of that role."""

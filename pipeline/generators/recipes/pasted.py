@@ -42,11 +42,14 @@ class PastedCameras(Recipe):
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "lsr"
-    pastes = True
 
     def __init__(self, settings: RecipeSettings | None = None) -> None:
         super().__init__(settings)
         self._known: Known | None = None
+
+    @property
+    def pastes(self) -> bool:
+        return True
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         source = data["source"]

@@ -77,7 +77,8 @@ def test_without_a_person_or_a_background_an_image_stays() -> None:
     assert not Backgrounds((), SIZE).state_dict()["images"].numel()
 
 
-def test_the_seed_alone_draws(at: int = 40) -> None:
+def test_the_seed_alone_draws() -> None:
+    at = 40
     data = of_cameras(10)
     data.images[:] += (30 * np.arange(len(data.images), dtype=np.uint8))[:, None, None, None]
     backgrounds, _ = kept(data, 1)
