@@ -21,7 +21,7 @@ from pipeline.checkpoints.table import WEIGHTS_FOLDER
 from pipeline.common.devices import Threads, use_threads
 from pipeline.common.settings import Output, run_job
 from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
-from pipeline.generators.flow_steps import FlowSteps
+from pipeline.generators.generation_choices import FlowSteps
 from pipeline.generators.networks.blocks import Upsampling
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.recipes.personflow import PersonFlowSettings
@@ -55,6 +55,7 @@ class OfPersonFlow(PersonFlowSettings, Settings):
     itself_share: float = Field(
         default=1.0, ge=0, le=1, description="1: it learns to change images, not to pose people"
     )
+    backgrounds: int = Field(default=0, ge=0, le=10_000, description="0: people stay where they are")
     flow_steps: FlowSteps = Field(default=1, description="evaluations of the network an image")
     batch_size: int = Field(default=8, ge=1, description="images in a step")
     steps: int = Field(default=2500, ge=1, description="updates in all")

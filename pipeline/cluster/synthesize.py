@@ -47,6 +47,7 @@ from pipeline.synthesis.plan_kinds import (
     TranslationSettings,
     check_kind,
     kind_of,
+    pastes,
 )
 from pipeline.synthesis.recorded_inputs import described
 from pipeline.synthesis.row_inputs import check_draws
@@ -125,7 +126,11 @@ def prepare_synthesis(
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    from_annotations = AnnotatedImages(annotations) if annotations and isinstance(settings, PoseSettings) else None
+    cut_out = pastes(settings, generators)
+    if cut_out and annotations is None:
+        raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
+    read = cut_out or isinstance(settings, PoseSettings)
+    from_annotations = AnnotatedImages(annotations) if annotations and read else None
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
     settings = _with_convolutions(settings, generators, samples.count, inputs, source)
     terms = _terms(generators, settings, target, request.teacher_sha256)

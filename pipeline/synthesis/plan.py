@@ -28,14 +28,14 @@ from pipeline.common.precision import Precision
 from pipeline.common.progress import Progress
 from pipeline.common.settings import Advanced, Input, Output
 from pipeline.generators.convolutions import Convolutions
-from pipeline.generators.flow_steps import FlowSteps
+from pipeline.generators.generation_choices import Background, FlowSteps
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.sources.files import Split
 from pipeline.synthesis.gates import Conditions
 from pipeline.synthesis.labelling import LabelSettings
 from pipeline.synthesis.samples import AT_A_TIME, Naming, Samples, id_parts, nullable, sorted_numbers
 
-GENERATION = ("flow_steps", "flow_start")
+GENERATION = ("flow_steps", "flow_start", "background")
 """Settings by which a generator may be asked otherwise than it was trained to be (`Recipe.asked`)."""
 RECIPE_VERSION = "1.2"
 """Of the code that makes rows: raised where the same row of a plan gets other pixels than before."""
@@ -91,6 +91,12 @@ class SynthesisSettings(LabelSettings):
         lt=1,
         description="of a personflow generator: where between noise (0) and the source's own pixels (1) it begins; a "
         "multiple of 1 / --flow-steps",
+    )
+
+    background: Advanced[Background | None] = Field(
+        None,
+        description="of a personflow generator, for other cameras: asked puts people, cut out by their masks, before "
+        "real backgrounds of the camera; own leaves them where they are; by default as it was trained",
     )
 
     selecting: ClassVar[frozenset[str]] = frozenset({"shard_size", "reject_below"})

@@ -89,6 +89,11 @@ class PlanInputs:
         return Samples(listed, members, math.prod(grid), lambda numbers: columns(*np.unravel_index(numbers, grid)))
 
 
+def pastes(settings: SynthesisSettings, generators: GeneratorSet) -> bool:
+    """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
+    return isinstance(settings, CameraSettings) and generators.recipe.asked(settings.generation).pastes
+
+
 def translations(inputs: PlanInputs, settings: TranslationSettings) -> Samples:
     """Every image, ``per_image`` times."""
     people = inputs.people[: settings.limit]
@@ -108,7 +113,7 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Samples:
     if unknown:
         known = ", ".join(map(str, generators.cameras))
         raise UserError(f"{generators.name} was not trained for camera {unknown[0]}; it knows {known}: see --cameras")
-    people = _by_cameras(_read_by(generators, inputs.people, settings), settings)
+    people = _by_cameras(_cut_out(inputs, settings, _read_by(generators, inputs.people, settings)), settings)
     without = np.flatnonzero(people.cameras == NOBODY)
     if len(without):
         digest = people[int(without[0])].image_sha256
@@ -121,6 +126,13 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Samples:
         return asked(draw, content=person, target_camera=np.array(targets)[target], generator=member)
 
     return inputs.samples((len(people), len(targets), settings.per_image), columns, people)
+
+
+def _cut_out(inputs: PlanInputs, settings: CameraSettings, people: People) -> People:
+    """Those of ``people`` whose mask is known, where they are put before other backgrounds."""
+    if inputs.annotations is None or not pastes(settings, inputs.generators):
+        return people
+    return people.take(np.flatnonzero(inputs.annotations.holding(people.rows.column("image_sha256"), "mask")))
 
 
 def _read_by(generators: GeneratorSet, people: People, settings: CameraSettings) -> People:
@@ -259,7 +271,7 @@ CAMERAS = Kind(
     "synthesize_camera_styles.py",
     (
         *("camstyle", "camstyle_multidomain", "pix2pix_cameras", "personflow"),
-        *("reinhard_cameras", "colour_jitter_cameras"),
+        *("reinhard_cameras", "colour_jitter_cameras", "pasted_cameras"),
     ),
     CameraSettings,
     camera_styles,

@@ -23,6 +23,7 @@ from pipeline.common.environment import environment
 from pipeline.common.images import RgbImage
 from pipeline.common.row_images import PICTURE, decode_row, image_of
 from pipeline.synthesis.plan import PLAN_SCHEMA, RECIPE_VERSION, PlanHead
+from pipeline.synthesis.plan_kinds import pastes
 from pipeline.synthesis.recorded_inputs import Elsewhere, Place, RecordedInputs
 from pipeline.synthesis.worker import SynthesisInputs, SynthesisWorker
 
@@ -99,7 +100,9 @@ class _Maker:
         poses = {digest for row in rows if (digest := _digest(row, "pose"))}
         nothing: tuple[None, dict[str, Place]] = None, {}
         source, places = inputs.holding("source", content) if content else nothing
-        annotations, _ = inputs.holding("annotations", poses) if poses else nothing
+        settings = inputs.settings(generators)
+        annotated = poses | (content if pastes(settings, generators) else set())
+        annotations, _ = inputs.holding("annotations", annotated) if annotated else nothing
         self.lines = pa.Table.from_pylist([_plan_line(row, member, places) for row in rows], schema=PLAN_SCHEMA)
         synthesis = SynthesisInputs(
             source_uri=source.uri if source else "",
@@ -112,7 +115,7 @@ class _Maker:
         # Neither labels nor the plan's id are compared: somebody stands for the classes.
         plan = PlanHead(inputs.run.plan_id, "", ClassMap(("somebody",)))
         self.kept = _Kept()
-        self.worker = SynthesisWorker(synthesis, plan, inputs.settings(generators), self.kept)
+        self.worker = SynthesisWorker(synthesis, plan, settings, self.kept)
         here, ran_on = environment(inputs.device, inputs.threads), inputs.run.environment
         self.same_environment = here["fingerprint"] == ran_on.fingerprint
         self.libraries = tuple(

@@ -147,6 +147,8 @@ def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArr
         return draw_skeleton(pose.keypoints, *size)
     if name == "mask" and pose is not None:
         return pose.mask
+    if name == "person" and view.image is not None:
+        return np.zeros(size, np.bool_) if view.mask is None else view.mask
     if name == "camera":
         return np.array(generators.recipe.camera_number(plan), np.int64)
     if name == "pose_class":

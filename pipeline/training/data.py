@@ -128,10 +128,10 @@ def crop_together(data: DomainData, crops: list[Crop], height: int, width: int) 
 
     Keypoints that fall outside keep their coordinates and get score 0.
     """
-    images = np.stack([_cut(image, crop, height, width) for image, crop in zip(data.images, crops, strict=True)])
+    images = np.stack([cut(image, crop, height, width) for image, crop in zip(data.images, crops, strict=True)])
     masks = None
     if data.masks is not None:
-        masks = np.stack([_cut(mask, crop, height, width) for mask, crop in zip(data.masks, crops, strict=True)])
+        masks = np.stack([cut(mask, crop, height, width) for mask, crop in zip(data.masks, crops, strict=True)])
     keypoints = None
     if data.keypoints is not None:
         moved = [_move(points, crop, height, width) for points, crop in zip(data.keypoints, crops, strict=True)]
@@ -139,7 +139,8 @@ def crop_together(data: DomainData, crops: list[Crop], height: int, width: int) 
     return replace(data, images=images, masks=masks, keypoints=keypoints)
 
 
-def _cut(array: NDArray[Any], crop: Crop, height: int, width: int) -> NDArray[Any]:
+def cut(array: NDArray[Any], crop: Crop, height: int, width: int) -> NDArray[Any]:
+    """The crop of one image or mask (H, W, ...)."""
     part = array[crop.top : crop.top + height, crop.left : crop.left + width]
     return part[:, ::-1] if crop.flip else part
 

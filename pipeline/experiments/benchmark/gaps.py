@@ -100,6 +100,7 @@ _AROUND_CAMERAS = (
     Arm("personflow", "personflow", _SMOOTH, mix=_CAMSTYLE, makes="cameras"),
     Arm("reinhard", "reinhard_cameras", _SMOOTH, mix=_CAMSTYLE),
     Arm("colour-jitter", "colour_jitter_cameras", _SMOOTH, mix=_CAMSTYLE),
+    Arm("pasted", "pasted_cameras", _SMOOTH, mix=_CAMSTYLE),
     Arm("drawn-cameras", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="cameras"),
 )
 

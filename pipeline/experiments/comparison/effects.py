@@ -79,9 +79,11 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         rows = np.flatnonzero(data.cameras != target if source is None else data.cameras == source)
         if not len(rows):
             continue
-        columns = {"source": data.images[rows]}
+        columns: Columns = {"source": data.images[rows]}
         if column is not None:
             columns["camera"] = np.full(len(rows), column, np.int64)
+        if "person" in recipe.inputs:
+            columns["person"] = data.masks[rows]
         made.append(load_generator(path).generate(columns))
         sources.append(rows)
         asked.append(np.full(len(rows), target))

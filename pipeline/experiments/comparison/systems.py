@@ -22,7 +22,9 @@ _COLOURS_KEPT = {**_SMALL, "norm": "pixel", "pixel_weight": 100.0}
 _PLAIN = {"ngf": 32, "ndf": 32, "upsampling": "resize"}
 _FLOW = "rectified flow", "one loss, no discriminator; one network for every gap"
 _IN_PLACE = {"channels": 32, "itself_share": 1.0, "flow_steps": 1}
-_POSED = {"channels": 32, "itself_share": 0.0, "flow_steps": 1}
+_STAYING = {**_IN_PLACE, "backgrounds": 0}
+_BEFORE = {**_IN_PLACE, "background_share": 1.0}
+_POSED = {"channels": 32, "itself_share": 0.0, "flow_steps": 1, "backgrounds": 0}
 _NOISE = {**_PLAIN, "augmentation": "translation"}
 
 
@@ -60,13 +62,14 @@ SYSTEMS: dict[str, System] = {
         System("ptgan", "CycleGAN", "the person's pixels kept, by mask", "domains", 1400, 1, _DOMAINS, 0.995),
         # Its generators move in every second step: as often as CycleGAN's.
         System("spgan", "CycleGAN", "identity kept, by a siamese network", "domains", 2800, 1, _DOMAINS, 0.995),
-        System("personflow", *_FLOW, "domains", 1400, 16, _IN_PLACE, aim="domains"),
-        System("personflow", *_FLOW, "cameras", 1400, 16, _IN_PLACE, aim="cameras"),
+        System("personflow", *_FLOW, "domains", 1400, 16, _STAYING, aim="domains"),
+        System("personflow", *_FLOW, "cameras", 1400, 16, _BEFORE, aim="cameras"),
         System("personflow", *_FLOW, "poses", 3600, 16, _POSED, aim="poses"),
         System("reinhard", "nothing", "the colours of a random image of the other domain", "domains", 1, 1),
         System("colour_jitter", "nothing", "colours as far off in a random direction", "domains", 1, 1),
         System("reinhard_cameras", "nothing", "the colours of a random image by the other camera", "cameras", 1, 1),
         System("colour_jitter_cameras", "nothing", "colours as far off in a random direction", "cameras", 1, 1),
+        System("pasted_cameras", "nothing", "a real background of the other camera behind people", "cameras", 1, 1),
         System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _COLOURS_KEPT),
     )
 }

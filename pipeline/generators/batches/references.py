@@ -12,20 +12,24 @@ from pipeline.common.colours import Look, look_of, transfer_colours
 from pipeline.common.detail_transfer import Bands, bands_of, transfer_detail
 from pipeline.common.images import RgbImage
 from pipeline.common.skeletons import draw_skeleton
+from pipeline.generators.backgrounds import grown, without_person
 from pipeline.generators.batches.pairs import Partners
 from pipeline.generators.networks.flow import ANOTHER, ITSELF
-from pipeline.training.data import Columns, DomainData, crop_together, draw_crop, enlarged, evenly
+from pipeline.training.data import Columns, Crop, DomainData, crop_together, cut, draw_crop, enlarged, evenly
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
 
 class Referenced:
     """Columns ``target``, the image that should come out; ``source``, its reference, and ``reference``, which kind
     that is; ``camera``, the number of the target's condition; ``skeleton``, the target's pose, black beside a
-    reference that shows it; and ``mask``, the target's person, empty where that is not known.
+    reference that shows it; ``mask``, the target's person, empty where that is not known; ``background``, before which
+    the source's person is to be put by that mask; and ``known``, where the source says all of the target's detail.
 
     A reference in another look has the colours of a random image of another camera, and as much detail as that
     (`pipeline.common.colours`, `pipeline.common.detail_transfer`): what it takes to get back from there is what a
-    camera does to an image, and it is known pixel by pixel.
+    camera does to an image, and it is known pixel by pixel. Some keep the background that the camera sees, so that the
+    person alone has another look; nobody is left in it where they or a second person stood, as in the backgrounds that
+    people are put before later (`pipeline.generators.backgrounds`).
     """
 
     def __init__(
@@ -36,15 +40,18 @@ class Referenced:
         size: tuple[int, int],
         seed: int,
         itself: float,
+        background: float = 0.0,
     ) -> None:
         """``data`` by role, all of which is walked through as one set; ``cameras`` (N,) and ``partners`` (N) are of
-        that. ``itself``: share of the images that have partners whose reference is the image itself."""
-        self.size, self.seed, self.itself = size, seed, itself
+        that. ``itself``: share of the images that have partners whose reference is the image itself; ``background``:
+        of those that are, how many keep their background."""
+        self.size, self.seed, self.itself, self.background = size, seed, itself, background
         self._digests = {role: part.digest() for role, part in data.items()}
         self.data = _joined([part.resized(*enlarged(*size)) for part in data.values()])
         self.cameras, self.partners = cameras, partners
         self.looks: Look = np.stack([look_of(image) for image in self.data.images])
         self.bands: Bands = np.stack([bands_of(image) for image in self.data.images])
+        self._empty: dict[int, RgbImage] = {}
         self._of_camera = {int(one): np.flatnonzero(cameras == one) for one in np.unique(cameras)}
 
     def batch(self, step: int, size: int) -> Columns:
@@ -65,7 +72,11 @@ class Referenced:
             self._in_another_look(target.images[place], int(self.cameras[row]), rng) if alone[place] else other
             for place, (row, other) in enumerate(zip(rows, source.images, strict=True))
         ]
-        return self._columns(target, np.stack(images), rows, alone)
+        columns = self._columns(target, np.stack(images), rows, alone)
+        for place in np.flatnonzero(alone & columns["mask"].any(axis=(1, 2))):
+            if rng.random() < self.background:
+                self._before_its_own(columns, int(place), int(rows[place]), crops[0][place], rng)
+        return columns
 
     def preview(self, count: int) -> Columns:
         """``count`` images spread evenly over those with a partner, or over all, whole, each with its first one."""
@@ -86,6 +97,23 @@ class Referenced:
         other = found[rng.integers(len(found))]
         return transfer_detail(transfer_colours(image, self.looks[other]), self.bands[other])
 
+    def _before_its_own(self, columns: Columns, place: int, row: int, crop: Crop, rng: np.random.Generator) -> None:
+        """Let the person of ``place`` stand before their own background, in which nobody is left where they or the
+        person of some other image stand."""
+        assert self.data.masks is not None
+        other = self.data.masks[rng.integers(len(self.data))]
+        empty = cut(self._without_person(row), crop, *self.size)
+        person = columns["mask"][place]
+        hole = grown(person) | grown(cut(other, crop, *self.size))
+        columns["background"][place] = np.where(hole[:, :, None], empty, columns["target"][place])
+        columns["known"][place] = person | ~hole
+
+    def _without_person(self, row: int) -> RgbImage:
+        assert self.data.masks is not None
+        if row not in self._empty:
+            self._empty[row] = without_person(self.data.images[row], self.data.masks[row])
+        return self._empty[row]
+
     def _columns(
         self, target: DomainData, source: NDArray[np.uint8], rows: NDArray[np.int64], alone: NDArray[np.bool_]
     ) -> Columns:
@@ -101,6 +129,8 @@ class Referenced:
             "camera": self.cameras[rows],
             "skeleton": drawn,
             "mask": target.masks,
+            "background": source.copy(),
+            "known": np.repeat(alone, target.masks[0].size).reshape(target.masks.shape),
         }
 
 

@@ -8,6 +8,7 @@ denoised, where it is the image itself or the person stands alike; for all else 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.generators.backgrounds import Backgrounds
 from pipeline.generators.networks.blocks import InstanceNorm
 
 NOTHING, ANOTHER, ITSELF = range(3)
@@ -36,9 +38,11 @@ class FlowNetwork(nn.Module):
     Sides that are no multiple of what the halvings need are padded, and what comes out is cut.
     """
 
-    def __init__(self, size: tuple[int, int], cameras: int, width: int = 48) -> None:
-        """``cameras``: how many there are beside the one that is not said."""
+    def __init__(self, size: tuple[int, int], cameras: int, width: int = 48, backgrounds: Sequence[int] = ()) -> None:
+        """``cameras``: how many there are beside the one that is not said; ``backgrounds``: how many are kept of the
+        first of them, each, for whoever prepares what goes in."""
         super().__init__()
+        self.backgrounds = Backgrounds(backgrounds, size) if backgrounds else None
         widths = [width * min(2**level, _MOST_WIDE) for level in range(_halvings(size))]
         told = 4 * width
         self.divisor = 2 ** len(widths)

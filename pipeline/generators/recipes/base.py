@@ -148,6 +148,11 @@ class Recipe(ABC):
         sized.settings = self.settings.model_copy(update=open_settings)
         return sized
 
+    @property
+    def pastes(self) -> bool:
+        """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
+        return False
+
     def needs_of(self, role: str) -> frozenset[Need]:
         """What must be known of each image of the set of that role."""
         return self.needs

@@ -66,7 +66,7 @@ class Looks(nn.Module):
         return np.asarray(chosen.cpu().numpy() / _UNIT)
 
 
-class _Shown:
+class Shown:
     """Nothing to learn from, and some images to look at."""
 
     def __init__(self, data: Mapping[str, DomainData], size: Size) -> None:
@@ -79,7 +79,9 @@ class _Shown:
         source = self._data["source"]
         rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(np.int64)
         numbers = np.arange(len(rows))
-        return {"source": source.take(rows).resized(*self._size).images, "seed": numbers, "camera": numbers * 0}
+        shown = source.take(rows).resized(*self._size)
+        masks = {} if shown.masks is None else {"person": shown.masks}
+        return {"source": shown.images, "seed": numbers, "camera": numbers * 0, **masks}
 
     def digests(self) -> dict[str, str]:
         return {role: data.digest() for role, data in self._data.items()}
@@ -116,7 +118,7 @@ class _Humble(Recipe):
         return made
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        return _Shown(data, size)
+        return Shown(data, size)
 
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         made = Looks(self.settings.looks)

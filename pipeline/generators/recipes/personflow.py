@@ -10,13 +10,14 @@ to go there::
     x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
 
 D are differences between neighbours; b is 0 where only chance could say what they are, in another pose. t is the
-logistic of a normal number, or 0; the coefficients keep what goes in and out of F at unit variance (Karras et al.,
-"Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, section 5, for this path). Steps of
-d are those of the moving average of F, which is also what is kept.
+logistic of a normal number, or 0; the coefficients: `pipeline.generators.flow_path`. Steps of d are those of the moving
+average of F, which is also what is kept.
 
 Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
 person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes (cameras,
-another place): a step from there begins at s, and s keeps its detail. Without a reference somebody new comes out. A
+another place): a step from there begins at s, and s keeps its detail. In some of the latter the person alone looks
+otherwise, before a background by the right camera: so the network learns to make people fit in whom a synthesis cuts
+out and puts before one (`pipeline.generators.backgrounds`). Without a reference somebody new comes out. A
 place whose people nobody named is learned from by the second kind alone.
 """
 
@@ -35,9 +36,12 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
 from pipeline.common.settings import faults
+from pipeline.generators.backgrounds import Known, pasted
+from pipeline.generators.batches.cameras import camera_numbers, camera_places
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
-from pipeline.generators.flow_steps import FlowSteps
+from pipeline.generators.flow_path import FlowPath, mixed, wide
+from pipeline.generators.generation_choices import Background, FlowSteps
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, SPANS, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
@@ -94,6 +98,18 @@ class PersonFlowSettings(RecipeSettings):
     itself_share: float = Field(
         default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
     )
+    background: Background = Field(
+        default="asked",
+        description="as another camera shows somebody whose mask is known: asked: before a background of it; own",
+    )
+    backgrounds: int = Field(default=32, ge=0, le=10_000, description="most that are kept of each camera (ours)")
+    background_counts: tuple[int, ...] = Field(default=(), description="by camera; by default as many as are found")
+    background_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of the images that are their own reference, how many learn to fit into a background (ours)",
+    )
     teacher_decay: float = Field(
         default=0.999, ge=0, lt=1, description="of the moving average that teaches long steps and is kept"
     )
@@ -143,41 +159,66 @@ class PersonFlow(Recipe):
     settings: PersonFlowSettings
     roles = ("source",)
     optional_roles = ("target",)
-    inputs: ClassVar[tuple[str, ...]] = ("source", "reference", "skeleton", "camera", "noise")
+    inputs: ClassVar[tuple[str, ...]] = ("source", "reference", "skeleton", "camera", "noise", "person", "seed")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {"network": ("network",)}
     exports: ClassVar[Mapping[str, str]] = {"generator": "average"}
     label_rule = "lsr"
     needs: frozenset[Need] = frozenset({"keypoints", "identities", "cameras", "masks"})
+    before: ClassVar[Mapping[str, Any]] = {"backgrounds": 0, "background_share": 0.0}
+
+    def __init__(self, settings: RecipeSettings | None = None) -> None:
+        super().__init__(settings)
+        self._known: Known | None = None
+
+    @property
+    def pastes(self) -> bool:
+        return self.settings.background == "asked" and any(self.settings.background_counts)
 
     def needs_of(self, role: str) -> frozenset[Need]:
         return self.needs if role == "source" else frozenset()
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         source, target = data["source"], data.get("target")
-        known: dict[str, object] = {"cameras": _numbers(source)}
-        known["target_cameras"] = () if target is None else _numbers(target)
+        known: dict[str, object] = {"cameras": camera_numbers(source)}
+        known["target_cameras"] = () if target is None else camera_numbers(target)
         if not self.settings.canonical_poses:
             height, width = source.images.shape[1:3]
             points = needed(source.keypoints, "keypoints", self.name)
             known["canonical_poses"] = as_shares(fit_canonical_poses(points, height, width, self.settings.poses))
-        return type(self)(self.settings.model_copy(update=known))
+        of_cameras = Known.of(
+            source,
+            camera_places(source, camera_numbers(source)),
+            len(camera_numbers(source)),
+            self.settings.backgrounds,
+        )
+        known["background_counts"] = of_cameras.counts if any(of_cameras.counts) else ()
+        made = type(self)(self.settings.model_copy(update=known))
+        made._known = of_cameras
+        return made
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         settings, partners = self.settings, identity_partners(data["source"])
-        cameras = [_places(data["source"], settings.cameras)]
+        cameras = [camera_places(data["source"], settings.cameras)]
         if "target" in data:
-            cameras.append(len(settings.cameras) + _places(data["target"], settings.target_cameras))
+            cameras.append(len(settings.cameras) + camera_places(data["target"], settings.target_cameras))
             partners = partners + [np.empty(0, np.int64)] * len(data["target"])
-        return Referenced(data, np.concatenate(cameras), partners, size, seed, settings.itself_share)
+        shares = settings.itself_share, settings.background_share * any(settings.background_counts)
+        return Referenced(data, np.concatenate(cameras), partners, size, seed, *shares)
 
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         network, average = self.build_generator(size), self.build_generator(size)
         start(network, generator)
+        if self._known is not None and network.backgrounds is not None:
+            self._known.filled_in(network.backgrounds)
         average.load_state_dict(network.state_dict())
         return nn.ModuleDict({"network": network, "average": average.requires_grad_(False)})
 
     def build_generator(self, size: Size) -> FlowNetwork:
-        return FlowNetwork(size, self._conditions, self.settings.channels)
+        return FlowNetwork(size, self._conditions, self.settings.channels, self.settings.background_counts)
+
+    @property
+    def _path(self) -> FlowPath:
+        return FlowPath(self.settings.deviation)
 
     @property
     def _conditions(self) -> int:
@@ -196,8 +237,8 @@ class PersonFlow(Recipe):
         time, span = self._moments(rng, rows, learning, target)
         size = target.shape[2], target.shape[3]
         noise = torch.from_numpy(photographic_noise(rng, rows, size, settings.noise_slope)).to(target.device)
-        noisy = _mixed(time, image, noise)
-        wanted = self._wanted(time, image, noise)
+        noisy = mixed(time, image, noise)
+        wanted = self._path.wanted(time, image, noise)
         if learning:
             with torch.no_grad():
                 length = 2.0 ** (span[:learning] - 4)
@@ -205,7 +246,7 @@ class PersonFlow(Recipe):
                 wanted[:learning] = self._two_steps(_flow(networks["average"]), *parts)
         found = self._evaluate(_flow(networks["network"]), noisy, time, span, told)
         weight = 1 + settings.mask_weight * batch["mask"]
-        each = self._squared(found.float() - wanted, weight, batch["reference"] == ITSELF)
+        each = self._squared(found.float() - wanted, weight, batch["known"])
         shortcut = torch.arange(rows, device=target.device) < learning
         terms = {"flow": each[~shortcut].sum() / rows}
         yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
@@ -224,12 +265,13 @@ class PersonFlow(Recipe):
         return time, span
 
     def _squared(self, error: Tensor, weight: Tensor, sure: Tensor) -> Tensor:
-        """(N,): mean squares of ``error``; and of what neighbours differ by in it, where it is ``sure`` (N,) what the
-        finest detail should be."""
+        """(N,): mean squares of ``error``; and of what neighbours differ by in it, where it is ``sure`` (N, 1, H, W)
+        what the finest detail should be."""
         down, right = error.diff(dim=2), error.diff(dim=3)
-        detail = (weight[:, :, 1:] * down.square()).mean(dim=(1, 2, 3))
-        detail = detail + (weight[:, :, :, 1:] * right.square()).mean(dim=(1, 2, 3))
-        return (weight * error.square()).mean(dim=(1, 2, 3)) + self.settings.detail_weight * sure * detail
+        fine = weight * sure
+        detail = (fine[:, :, 1:] * down.square()).mean(dim=(1, 2, 3))
+        detail = detail + (fine[:, :, :, 1:] * right.square()).mean(dim=(1, 2, 3))
+        return (weight * error.square()).mean(dim=(1, 2, 3)) + self.settings.detail_weight * detail
 
     @torch.no_grad()
     def _follow(self, networks: nn.ModuleDict, step: int) -> None:
@@ -244,18 +286,14 @@ class PersonFlow(Recipe):
         half, shorter = length / 2, span - 1  # half of the shortest is told as 0: as fast as it goes now
         seen = _look(network, told.source)
         first = self._speed(network, noisy, time, shorter, told, seen)
-        second = self._speed(network, noisy + _wide(half) * first, time + half, shorter, told, seen)
-        image = noisy + _wide(1 - time) * (first + second) / 2
-        skip, out, _ = self._coefficients(time)
-        return (image - skip * noisy) / out
+        second = self._speed(network, noisy + wide(half) * first, time + half, shorter, told, seen)
+        return self._path.led_to(noisy, time, noisy + wide(1 - time) * (first + second) / 2)
 
     def _speed(
         self, network: FlowNetwork, noisy: Tensor, time: Tensor, span: Tensor, told: Told, seen: list[Tensor]
     ) -> Tensor:
         """v (N, 3, H, W)."""
-        found = self._evaluate(network, noisy, time, span, told, seen).float()
-        skip, out, _ = self._coefficients(time)
-        return (skip * noisy + out * found - noisy) / _wide(1 - time)
+        return self._path.speed(noisy, time, self._evaluate(network, noisy, time, span, told, seen).float())
 
     def _guided(
         self, network: FlowNetwork, noisy: Tensor, time: Tensor, span: Tensor, told: Told, seen: list[Tensor]
@@ -280,42 +318,30 @@ class PersonFlow(Recipe):
         seen: list[Tensor] | None = None,
     ) -> Tensor:
         """F (N, 3, H, W)."""
-        *_, inward = self._coefficients(time)
         dtype = next(network.parameters()).dtype
         seen = _look(network, told.source) if seen is None else seen
         source, skeleton = told.source.to(dtype), told.skeleton.to(dtype)
-        shown = (inward * noisy).to(dtype)
+        shown = self._path.shown(noisy, time).to(dtype)
         made: Tensor = network(shown, time, span, source, told.reference, skeleton, told.camera, seen)
         return made
 
-    def _coefficients(self, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """c_skip, c_out, c_in, each (N, 1, 1, 1)."""
-        t, deviation = _wide(time), self.settings.deviation
-        variance = (1 - t) ** 2 + (deviation * t) ** 2
-        return deviation**2 * t / variance, deviation * (1 - t) / variance.sqrt(), variance.rsqrt()
-
-    def _wanted(self, time: Tensor, image: Tensor, noise: Tensor) -> Tensor:
-        """F*: (y - c_skip x_t) / c_out, written so that nothing is divided by 0 at t = 1."""
-        t, deviation = _wide(time), self.settings.deviation
-        scale = deviation * ((1 - t) ** 2 + (deviation * t) ** 2).sqrt()
-        return ((1 - t) * image - deviation**2 * t * noise) / scale
-
     def _inner(self, image: Tensor, told: Told) -> Tensor:
         """y of images: they themselves, or what changes."""
-        return torch.where(_wide(told.reference) == ITSELF, image - told.source, image)
+        return torch.where(wide(told.reference) == ITSELF, image - told.source, image)
 
     def _outer(self, inner: Tensor, told: Told) -> Tensor:
         """Images of y."""
-        return torch.where(_wide(told.reference) == ITSELF, told.source + inner, inner)
+        return torch.where(wide(told.reference) == ITSELF, told.source + inner, inner)
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
-        settings, source, network = self.settings, batch["source"].float(), _flow(generator)
+        settings, network = self.settings, _flow(generator)
+        source = self._placed(network, batch)
         told = Told(source, batch["reference"], batch["skeleton"].float(), batch["camera"])
         noise = batch["noise"].float().view_as(source)
-        noise = torch.where(_wide(told.reference) == ITSELF, settings.place_noise * noise, noise)
+        noise = torch.where(wide(told.reference) == ITSELF, settings.place_noise * noise, noise)
         rows, steps = len(source), settings.flow_steps
         moment = torch.full((rows,), settings.flow_start, device=source.device)
-        noisy = _mixed(moment, self._inner(source, told), noise) if settings.flow_start else noise
+        noisy = mixed(moment, self._inner(source, told), noise) if settings.flow_start else noise
         span = torch.full((rows,), _SPAN[steps], device=source.device)
         seen = _look(network, source)
         for at in range(round(settings.flow_start * steps), steps):
@@ -323,12 +349,21 @@ class PersonFlow(Recipe):
             noisy = noisy + self._guided(network, noisy, moment, span, told, seen) / steps
         return self._outer(noisy, told)
 
+    def _placed(self, network: FlowNetwork, batch: Batch) -> Tensor:
+        """The sources; people who are to be as another camera shows them before its background."""
+        source = batch["source"].float()
+        if self.settings.background == "own" or network.backgrounds is None:
+            return source
+        person = batch["person"].float() * wide(batch["reference"] == ITSELF)
+        return network.backgrounds.behind(source, person, batch["camera"], batch["seed"])
+
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
         noise = torch.from_numpy(
             self.draw_noise((batch["target"].shape[2], batch["target"].shape[3]), random_generator(_PREVIEW_SEED))
         )
         noise = noise.to(batch["target"].device).expand(len(batch["target"]), -1)
-        made = self.generate(networks["average"], {**batch, "noise": noise})
+        rows = torch.arange(len(noise), device=noise.device)
+        made = self.generate(networks["average"], {**batch, "noise": noise, "person": batch["mask"], "seed": rows})
         return {"source": batch["source"], "pose": batch["skeleton"], "generated": made, "real": batch["target"]}
 
     def completed(self, columns: Columns, rows: int, size: Size) -> Columns:
@@ -342,6 +377,7 @@ class PersonFlow(Recipe):
             "source": lambda: np.full((rows, *size, 3), 127, np.uint8),
             "skeleton": lambda: np.zeros((rows, *size, 3), np.uint8),
             "reference": lambda: np.full(rows, kind, np.int64),
+            "person": lambda: np.zeros((rows, *size), np.bool_),
             "camera": lambda: self._elsewhere(given["seed"]) if moved else np.full(rows, self._conditions, np.int64),
             "noise": lambda: np.stack([self.draw_noise(size, random_generator(int(one))) for one in given["seed"]]),
         }
@@ -383,17 +419,8 @@ def _look(network: FlowNetwork, source: Tensor) -> list[Tensor]:
 
 
 def _told(batch: Batch) -> Told:
-    return Told(batch["source"], batch["reference"], batch["skeleton"], batch["camera"])
-
-
-def _mixed(time: Tensor, image: Tensor, noise: Tensor) -> Tensor:
-    """x_t."""
-    return _wide(time) * image + _wide(1 - time) * noise
-
-
-def _wide(numbers: Tensor) -> Tensor:
-    """(N,) -> (N, 1, 1, 1)."""
-    return numbers.view(-1, 1, 1, 1)
+    source = pasted(batch["source"], batch["mask"], batch["background"])
+    return Told(source, batch["reference"], batch["skeleton"], batch["camera"])
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -402,20 +429,3 @@ def _normal(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> T
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.from_numpy(rng.random(shape, dtype=np.float32)).to(like.device)
-
-
-def _numbers(data: DomainData) -> tuple[int, ...]:
-    """The cameras of the images."""
-    return tuple(int(one) for one in np.unique(_cameras(data)))
-
-
-def _places(data: DomainData, cameras: tuple[int, ...]) -> NDArray[np.int64]:
-    """(N,): the place of each image's camera among ``cameras``."""
-    return np.searchsorted(cameras, _cameras(data))
-
-
-def _cameras(data: DomainData) -> NDArray[np.int64]:
-    """(N,): numbers; images whose camera is not known stand together, under a number that is free."""
-    known = np.full(len(data), -1) if data.cameras is None else data.cameras
-    free = min(set(range(len(known) + 1)) - set(known.tolist()))
-    return np.where(known < 0, free, known)

@@ -30,11 +30,11 @@ def unnamed(count: int = 6) -> DomainData:
     return DomainData(rng.integers(100, 256, (count, 36, 18, 3)).astype(np.uint8))
 
 
-def batches(itself: float = 0.5, target: bool = True) -> Referenced:
+def batches(itself: float = 0.5, target: bool = True, background: float = 0.0) -> Referenced:
     data = {"source": named()} | ({"target": unnamed()} if target else {})
     cameras = np.concatenate([np.arange(12) % 3, *([np.full(6, 3)] if target else [])])
     partners = identity_partners(named()) + [np.empty(0, np.int64)] * (6 if target else 0)
-    return Referenced(data, cameras, partners, SIZE, 4, itself)
+    return Referenced(data, cameras, partners, SIZE, 4, itself, background)
 
 
 def seen(source: Referenced, steps: int = 20) -> Columns:
@@ -80,8 +80,32 @@ def test_masks_are_the_targets_where_they_are_known() -> None:
     assert not columns["mask"][~of_source].any()
 
 
+def test_some_people_alone_look_otherwise() -> None:
+    plain, columns = seen(batches(1.0)), seen(batches(1.0, background=1.0))
+    of_source = columns["camera"] < 3
+    for name in ("target", "source", "mask", "reference", "camera"):
+        np.testing.assert_array_equal(plain[name][0], columns[name][0], err_msg="nothing else is drawn otherwise")
+    np.testing.assert_array_equal(plain["background"], plain["source"])
+    np.testing.assert_array_equal(columns["background"][~of_source], columns["source"][~of_source])
+    assert plain["known"].all()
+    assert columns["known"][~of_source].all()
+    background, target, person = (columns[name][of_source] for name in ("background", "target", "mask"))
+    there = columns["known"][of_source]
+    assert there[person].all()
+    around = there & ~person
+    assert (background[around] == target[around]).all(), "beside people it is the camera's own"
+    assert 0 < around.mean() < (~person).mean(), "but where somebody was taken out of it"
+
+
+def test_known_is_nothing_of_another_image() -> None:
+    columns = seen(batches(0.0, background=1.0))
+    another = columns["reference"] == ANOTHER
+    assert not columns["known"][another].any()
+    np.testing.assert_array_equal(columns["background"][another], columns["source"][another])
+
+
 def test_a_batch_can_be_made_again() -> None:
-    first, second = (batches().batch(7, 6) for _ in range(2))
+    first, second = (batches(background=0.5).batch(7, 6) for _ in range(2))
     for name, column in first.items():
         np.testing.assert_array_equal(column, second[name])
     assert set(batches().digests()) == {"source", "target"}

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.common.tensors import to_batch
+from pipeline.generators.backgrounds import pasted
+from pipeline.generators.flow_path import mixed, wide
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes import RECIPES
@@ -43,7 +46,7 @@ def people(count: int = 12, named: bool = True) -> DomainData:
 
 def recipe(target: bool = False, **changed: Any) -> PersonFlow:
     data = {"source": people()} | ({"target": people(6, named=False)} if target else {})
-    return PersonFlow(PersonFlowSettings(channels=8, **changed)).fitted(data)
+    return PersonFlow(PersonFlowSettings(**{"channels": 8, "backgrounds": 0, **changed})).fitted(data)
 
 
 def networks(one: PersonFlow) -> nn.ModuleDict:
@@ -91,22 +94,6 @@ def test_images_of_unknown_cameras_stand_together(tmp_path: Path) -> None:
     assert load_generator(saved(one, tmp_path), precision="float32").settings["target_cameras"] == [0]
 
 
-def test_what_a_network_says_becomes_a_speed() -> None:
-    """With the F that is wanted, a step of any length leads straight to the image."""
-    one = recipe()
-    random = torch.Generator().manual_seed(0)
-    image, noise = torch.rand(4, 3, *SIZE, generator=random), torch.randn(4, 3, *SIZE, generator=random)
-    time = torch.tensor([0.0, 0.25, 0.5, 0.9])
-    wide = time.view(-1, 1, 1, 1)
-    noisy = wide * image + (1 - wide) * noise
-    skip, out, inward = one._coefficients(time)
-    wanted = one._wanted(time, image, noise)
-    torch.testing.assert_close(skip * noisy + out * wanted, image)
-    # c_in: unit variance of what goes in, for images of the settings' deviation.
-    deviation = one.settings.deviation
-    torch.testing.assert_close(inward, ((1 - wide) ** 2 + (deviation * wide) ** 2) ** -0.5)
-
-
 class _Straight(FlowNetwork):
     """Knows the image: all its speeds lead there."""
 
@@ -115,8 +102,8 @@ class _Straight(FlowNetwork):
         self.one, self.image = one, image
 
     def forward(self, noisy: Tensor, time: Tensor, *_: Any) -> Tensor:  # type: ignore[override]
-        skip, out, inward = self.one._coefficients(time)
-        return (self.image - skip * noisy / inward) / out
+        path = self.one._path
+        return path.led_to(noisy / path.shown(wide(torch.ones_like(time)), time), time, self.image)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
@@ -132,8 +119,10 @@ def test_straight_paths_end_at_the_image_in_any_number_of_steps(steps: int, refe
     torch.testing.assert_close(made, image, atol=1e-4, rtol=0)
 
 
-def test_the_loss_is_that_of_the_formula() -> None:
-    one = recipe(drop=0.0, shortcut_share=0.0, noise_share=0.0, mask_weight=2.0, detail_weight=3.0)
+@pytest.mark.parametrize("backgrounds", [0, 4])
+def test_the_loss_is_that_of_the_formula(backgrounds: int) -> None:
+    settings = {"drop": 0.0, "shortcut_share": 0.0, "noise_share": 0.0, "mask_weight": 2.0, "detail_weight": 3.0}
+    one = recipe(**settings, backgrounds=backgrounds, background_share=1.0)
     both, images = networks(one), batch(one)
     [(player, terms)] = one.step(both, images, context())
     assert player == "network"
@@ -146,20 +135,21 @@ def test_the_loss_is_that_of_the_formula() -> None:
     itself = (images["reference"] == ITSELF).view(-1, 1, 1, 1)
     assert itself.any()
     assert not itself.all()
-    image = torch.where(itself, images["target"] - images["source"], images["target"])
-    wide = time.view(-1, 1, 1, 1)
-    noisy = wide * image + (1 - wide) * noise
-    skip, out, inward = one._coefficients(time)
+    source, known = pasted(images["source"], images["mask"], images["background"]), images["known"]
+    assert bool((source != images["source"]).any()) == bool((known != itself).any()) == bool(backgrounds)
+    image = torch.where(itself, images["target"] - source, images["target"])
+    noisy = mixed(time, image, noise)
     network = both["network"]
     assert isinstance(network, FlowNetwork)
-    numbers = torch.zeros(8, dtype=torch.int64), images["source"], images["reference"], images["skeleton"]
-    found = network(inward * noisy, time, *numbers, images["camera"], network.look(images["source"]))
-    wanted = (image - skip * noisy) / out
+    numbers = torch.zeros(8, dtype=torch.int64), source, images["reference"], images["skeleton"]
+    found = network(one._path.shown(noisy, time), time, *numbers, images["camera"], network.look(source))
+    wanted = one._path.wanted(time, image, noise)
     error, weight = found - wanted, 1 + 2 * images["mask"]
     down, right = error[:, :, 1:] - error[:, :, :-1], error[..., 1:] - error[..., :-1]
     expected = (weight * error.square()).mean()
-    for part, around in ((down, weight[:, :, 1:]), (right, weight[..., 1:])):
-        expected = expected + 3 * (itself * around * part.square()).mean()
+    sure = weight * known
+    for part, around in ((down, sure[:, :, 1:]), (right, sure[..., 1:])):
+        expected = expected + 3 * (around * part.square()).mean()
     torch.testing.assert_close(terms["flow"], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -177,8 +167,7 @@ def test_a_long_step_learns_to_go_as_far_as_two_of_its_halves() -> None:
         half = length.view(-1, 1, 1, 1) / 2
         middle = noisy + half * one._speed(average, noisy, time, span - 1, told, seen)
         end = middle + half * one._speed(average, middle, time + length / 2, span - 1, told, seen)
-        skip, out, _ = one._coefficients(time)
-        speed = (skip * noisy + out * wanted - noisy) / (1 - time.view(-1, 1, 1, 1))
+        speed = one._path.speed(noisy, time, wanted)
     torch.testing.assert_close(noisy + 2 * half * speed, end, atol=1e-4, rtol=1e-4)
 
 
@@ -368,3 +357,46 @@ def test_no_setting_of_a_recipe_has_the_name_of_one_of_the_trainings() -> None:
     """Both are flags of one command line."""
     for name, model in RECIPES.items():
         assert not set(model.settings_model.model_fields) & set(TrainingSettings.model_fields), name
+
+
+def changed_by(generator: Generator, person: bool, **asked: Any) -> NDArray[np.float64]:
+    """(H, W): by how much what is made differs when another background is drawn."""
+    data = people(2)
+    whole = columns(2) | {"source": data.images[:, 2:34, 1:17], "reference": np.full(2, ITSELF)} | asked
+    whole["noise"] = np.zeros((2, 3 * SIZE[0] * SIZE[1]), np.float32)
+    if person:
+        whole["person"] = np.broadcast_to(np.arange(16) >= 8, (2, *SIZE)).copy()
+    first, second = (generator.generate({**whole, "seed": whole["seed"] + turn}) for turn in (0, 1))
+    return np.abs(first.astype(float) - second).mean(axis=(0, 3))
+
+
+def test_people_whose_mask_is_known_stand_before_a_background_of_the_camera(tmp_path: Path) -> None:
+    one = recipe(target=True, backgrounds=4, flow_steps=1)
+    assert one.pastes
+    assert one.settings.background_counts == (4, 4, 4)
+    with torch.no_grad():
+        silent = one.build(torch.Generator().manual_seed(1), SIZE)["average"]  # says that nothing changes
+    save_generator(tmp_path / "generator.safetensors", silent, one, *SIZE)
+
+    def loaded(**generation: Any) -> Generator:
+        return load_generator(tmp_path, precision="float32", generation=generation)
+
+    differs = changed_by(loaded(), person=True)
+    assert differs[:, :7].mean() > 5, "beside the person the seed says what is seen"
+    assert differs[:, 9:].max() == 0
+    for nothing in (
+        changed_by(loaded(), person=False),
+        changed_by(loaded(background="own"), person=True),
+        changed_by(loaded(), person=True, reference=np.full(2, ANOTHER)),
+        changed_by(loaded(), person=True, camera=np.array([4, 4])),  # of the other place none are known
+    ):
+        assert nothing.max() == 0
+    assert not loaded(background="own")._recipe.pastes
+
+
+def test_weights_without_backgrounds_are_as_they_were() -> None:
+    names = set(networks(recipe())["average"].state_dict())
+    assert names == {
+        name for name in networks(recipe(backgrounds=4))["average"].state_dict() if "background" not in name
+    }
+    assert not recipe().pastes

@@ -1,0 +1,110 @@
+"""People pasted before backgrounds of other cameras, through a training, a weights file, a plan and rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from manifests.errors import UserError
+from pipeline.cluster.synthesize import prepare_synthesis
+from pipeline.generators.recipes.pasted import PastedCameras, PastedSettings
+from pipeline.generators.trained import load_generator
+from pipeline.generators.trained_set import open_generators
+from pipeline.generators.training.loop import TrainingSettings
+from pipeline.generators.training.run import TrainingRun
+from pipeline.synthesis.plan_kinds import CameraSettings
+from pipeline.synthesis.remaking import remake
+from tests.conftest import ToySources
+from tests.pipeline.edited_sets import Rows, edited
+from tests.pipeline.generators.test_backgrounds import SIZE, of_cameras
+from tests.pipeline.tiny_synthesis import CUT, made, pixels
+
+
+@pytest.fixture(scope="module")
+def pasting(toy_sources: ToySources, toy_annotations: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator of the market-like cameras."""
+    folder = tmp_path_factory.mktemp("pasted")
+    settings = TrainingSettings(steps=1, height=64, width=32)
+    manifests = {"source": (toy_sources.market, toy_annotations)}
+    TrainingRun(PastedCameras(PastedSettings(backgrounds=4)), settings, folder, manifests).train()
+    return folder
+
+
+def test_every_camera_needs_a_background() -> None:
+    with pytest.raises(UserError, match="pasted_cameras needs images by two cameras or more; found 1"):
+        PastedCameras().fitted({"source": of_cameras(10)})
+    data = of_cameras(10, 20)
+    assert data.masks is not None
+    dark = replace(data, masks=data.masks & (data.cameras == 0)[:, None, None])  # type: ignore[index]
+    with pytest.raises(UserError, match="an image with a mask by each camera; found none by camera 1"):
+        PastedCameras().fitted({"source": dark})
+
+
+def test_weights_hold_the_backgrounds_and_no_precision_moves_a_pixel(pasting: Path) -> None:
+    assert len(open_generators(str(pasting)).cameras) > 1
+    data = of_cameras(70, rows=5)
+    assert data.masks is not None
+    columns = {"source": data.images, "person": data.masks, "camera": np.arange(5) % 2, "seed": np.arange(5)}
+    first, second = (
+        load_generator(pasting, precision=precision, batch_size=size).generate(columns)
+        for precision, size in (("float32", 5), ("float32", 2))
+    )
+    assert (first == second).all()
+    inside = np.s_[:, 12:24, 7:9]
+    assert (first[inside] == 255).all()
+    assert first.shape[1:3] == SIZE
+    assert (load_generator(pasting, precision="bfloat16").generate(columns)[inside] == 255).all()
+
+
+def test_rows_keep_people_and_change_what_is_around(
+    pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
+    settings = CameraSettings.model_validate({**CUT, "limit": 3, "per_image": 2})
+    sets = [
+        made(
+            prepare_synthesis(
+                toy_sources.market,
+                None,
+                str(pasting),
+                settings.model_copy(update={"shard_size": size}),
+                annotations_uri=toy_annotations,
+            ),
+            tmp_path / str(size),
+        )
+        for size in (5, 3)
+    ]
+    assert pixels(sets[0]) == pixels(sets[1])
+    assert len(set(pixels(sets[0]).values())) == sets[0].snapshot.rows
+    quality = sets[0].scan().select(pl.col("quality").struct.unnest()).collect()
+    assert quality["foreground_fidelity"].mean() > 0.8  # type: ignore[operator]
+    assert quality["background_change"].mean() > 2 * quality["foreground_change"].mean()  # type: ignore[operator]
+    names = sorted(pixels(sets[0]))[::-3]
+    assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
+
+
+def test_masks_are_asked_for(pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    settings = CameraSettings.model_validate({**CUT, "limit": 2})
+    with pytest.raises(UserError, match=r"puts people before other backgrounds: name their masks with --annotations$"):
+        prepare_synthesis(toy_sources.market, None, str(pasting), settings, annotations_uri=None)
+
+
+def test_who_has_no_mask_is_left_out(
+    pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
+    """Their image would pass for another camera's."""
+    settings = CameraSettings.model_validate(CUT)
+    every = prepare_synthesis(toy_sources.market, None, str(pasting), settings, annotations_uri=toy_annotations)
+    unseen = every.plan.shards[0].table().column("image_sha256")[0].as_py()
+
+    def forget(rows: Rows) -> None:
+        next(row for row in rows if row["image_sha256"] == unseen)["mask"] = None
+
+    partly = edited(toy_annotations, tmp_path / "annotations", forget)
+    fewer = prepare_synthesis(toy_sources.market, None, str(pasting), settings, annotations_uri=partly)
+    assert every.plan.num_rows - fewer.plan.num_rows == len(every.inputs.generators.cameras) - 1
+    planned = [part.table().column("image_sha256").to_pylist() for part in fewer.plan.shards.values()]
+    assert unseen not in {digest for part in planned for digest in part}
