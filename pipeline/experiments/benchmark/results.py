@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.experiments.benchmark.gaps import Part
-from pipeline.experiments.benchmark.power import Effect, Paired, paired_effect
+from pipeline.experiments.benchmark.power import Effect, Paired, paired_effect, worlds_needed
 from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement, Norm
 
 FIGURES = ("rank1", "rank5", "rank10", "mean_ap", "mean_inp")
@@ -33,6 +33,8 @@ class Line(NamedTuple):
     """Empty for the plain baseline as it was trained."""
     images: Mapping[str, int]
     """Trained on, by kind; of the first seed."""
+    generates: bool
+    """As in `ArmRecord`."""
     recognised: float | None
     moved: float | None
     both: float | None
@@ -98,8 +100,16 @@ def gains_table(lines: Mapping[str, Sequence[Line]], part: Part) -> pl.DataFrame
 
 def detectable(lines: Iterable[Line], figure: str) -> float | None:
     """The smallest gain that can be told of every arm with generated images; None without any."""
-    found = [line.gains[figure].detectable for line in lines if line.images.get("synthetic") and figure in line.gains]
-    return max(found, default=None)
+    return max((effect.detectable for effect in _of_generated(lines, figure)), default=None)
+
+
+def hardest(lines: Iterable[Line], figure: str) -> Effect | None:
+    """Of all arms with generated images the gain that takes most worlds to tell; None without any."""
+    return max(_of_generated(lines, figure), key=worlds_needed, default=None)
+
+
+def _of_generated(lines: Iterable[Line], figure: str) -> list[Effect]:
+    return [line.gains[figure] for line in lines if line.generates and figure in line.gains]
 
 
 def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Line:
@@ -113,6 +123,7 @@ def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Lin
         _gains(runs, _runs(records, against, part)) if against else {},
         ", ".join(against or ()),
         own[0].images,
+        own[0].generates,
         _mean([record.recognised for record in own]),
         _mean([record.moved for record in own]),
         _mean([record.both for record in own]),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.experiments.benchmark.gaps import MARKET, Gap
-from pipeline.experiments.benchmark.power import Effect
+from pipeline.experiments.benchmark.power import TOLD, Effect, worlds_needed
 from pipeline.experiments.benchmark.records import ArmRecord
-from pipeline.experiments.benchmark.results import Line, detectable
+from pipeline.experiments.benchmark.results import Line, detectable, hardest
 from pipeline.experiments.benchmark.settings import BenchmarkSettings
 
 RECOGNISED = (
@@ -80,13 +80,26 @@ def describe(gap: Gap) -> str:
 
 
 def told(lines: Sequence[Line]) -> str:
-    """The smallest gain that can be told in a gap."""
-    least = [detectable(lines, figure) for figure in ("rank1", "mean_ap")]
-    if None in least:
+    """The smallest gain that can be told in a gap, and how many worlds it would take to tell `TOLD`."""
+    least, effect = [detectable(lines, figure) for figure in ("rank1", "mean_ap")], hardest(lines, "rank1")
+    if effect is None:
         return "Nothing generated was measured beside a baseline of the same seeds."
     rank1, mean_ap = (f"{100 * (value or 0):.1f}" for value in least)
     least_gain = f"{rank1} points in rank-1, {mean_ap} in mAP"
-    return f"Smallest gain that can be told of every arm with generated images: {least_gain}."
+    return f"Smallest gain that can be told of every arm with generated images: {least_gain}. {worlds_asked(effect)}"
+
+
+def worlds_asked(effect: Effect) -> str:
+    """How many worlds it takes to tell `TOLD` in rank-1, and how many more these are."""
+    points, needed, measured = f"{100 * TOLD:g} points in rank-1", worlds_needed(effect), len(effect.worlds)
+    if measured == 1:
+        needed = max(needed, 2)  # one does not say how they differ
+        return f"To tell {points} takes at least {needed} worlds (seeds), {needed - 1} more."
+    if needed <= measured:
+        return f"Its {measured} worlds (seeds) tell {points}."
+    return (
+        f"To tell {points} takes {needed} worlds (seeds) that differ as these {measured} do, {needed - measured} more."
+    )
 
 
 def share(value: float | None) -> str:
