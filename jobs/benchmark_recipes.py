@@ -111,8 +111,8 @@ def _about(settings: Settings, seeds: Sequence[int]) -> str:
     used = f", at most {settings.train_people} of them used" if settings.train_people else ""
     each = f", {settings.trainings} trainings each" if settings.trainings > 1 else ""
     return (
-        f"Toy world of {settings.identities} people a domain, half of them for training{used} and a quarter measured on; "
-        f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}{each}; "
+        f"Toy world of {settings.identities} people a domain, half of them for training{used} and a quarter "
+        f"measured on; {settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}{each}; "
         f"{settings.budget:.0%} of each generator's full steps; the baseline sees its real "
         f"images {settings.reid_epochs:g} times. {date.today()}, {machine}, commit {str(on['git_commit'])[:9]}."
     )

@@ -91,7 +91,7 @@ def told(lines: Sequence[Line]) -> str:
 
 def worlds_asked(effect: Effect) -> str:
     """How many worlds it takes to tell `TOLD` in rank-1, and how many more these are."""
-    points, needed, measured = f"{100 * TOLD:g} points in rank-1", worlds_needed(effect), len(effect.worlds)
+    points, needed, measured = f"{100 * TOLD:g} points in rank-1 of each", worlds_needed(effect), len(effect.worlds)
     if measured == 1:
         needed = max(needed, 2)  # one does not say how they differ
         return f"To tell {points} takes at least {needed} worlds (seeds), {needed - 1} more."

@@ -8,8 +8,8 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.experiments.benchmark.gaps import DOMAINS
-from pipeline.experiments.benchmark.records import find_record, records_below, write_record
-from pipeline.experiments.benchmark.results import Line, detectable, gains_table, measurements, summarize
+from pipeline.experiments.benchmark.records import NORMS, find_record, records_below, write_record
+from pipeline.experiments.benchmark.results import Line, detectable, gains_table, hardest, measurements, summarize
 from tests.pipeline.experiments.benchmark.planted import BASELINE, planted, record
 
 
@@ -53,6 +53,13 @@ def test_the_error_is_that_of_paired_queries() -> None:
         (1.96 + 0.8416) * max(lines_of()[arm, "as trained"].gains["rank1"].error for arm in ("ptgan", "spgan")),
         rel=1e-3,
     )
+
+
+def test_the_hardest_gain_is_that_of_an_arm_with_images() -> None:
+    lines = lines_of()
+    worst = hardest(lines.values(), "rank1")
+    assert worst in [lines[arm, norm].gains["rank1"] for arm in ("ptgan", "spgan") for norm in NORMS]
+    assert hardest([line for line in lines.values() if line.arm == BASELINE], "rank1") is None
 
 
 def test_validation_people_do_not_enter_the_tables() -> None:
