@@ -26,6 +26,7 @@ from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
 from pipeline.reid.model import load_reid
 from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
+from pipeline.scoring.set_scores import doubts_of_scores
 from pipeline.sources.files import Split
 from pipeline.synthesis.plan_kinds import PEOPLE, POSES, Kind
 
@@ -70,7 +71,8 @@ def score_images(bench: Bench, arm: Arm) -> str:
     job = open_scoring(str(folder / "train"), [bench.uri("train")], model, baseline, asked)
     scores = score(job, str(folder / _SCORED)).run["run"]["scores"]
     told = scores["reliability"], scores["reliability_auroc_generated"]
-    return "reliability {:.2f}, AUROC on planted wrong names {:.2f}".format(*told)
+    means = "reliability {:.2f}, AUROC on planted wrong names {:.2f}".format(*told)
+    return "; ".join([means, *doubts_of_scores(scores)])
 
 
 def training_images(bench: Bench, arm: Arm) -> str:
