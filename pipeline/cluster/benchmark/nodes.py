@@ -151,9 +151,9 @@ class _Parts:
         if arm.fuses_images:
             needs += [self._images(arm, part) for part in MEASURED]
         for training in range(trainings):
-            pair = [self.training(BASELINE, training)] if arm.paired or not arm.trains else []
+            first = [self.training(BASELINE, training)] if arm.fuses else []
             work = partial(try_arm, self.bench, arm, training)
-            yield self._node(self.training(arm, training), work, *needs, *pair)
+            yield self._node(self.training(arm, training), work, *needs, *first)
 
     def _node(self, name: str, work: partial[str], *needs: str) -> Node:
         return Node(name, work, self._log(name), tuple(dict.fromkeys(needs)))

@@ -108,10 +108,7 @@ def _measured(bench: Bench, arm: Arm, training: int, network: ReidModel, norm: N
     first = _in_norm(bench, _baseline(bench, training), norm) if arm.paired else network
     found = []
     for part in MEASURED:
-        if arm.paired or not arm.trains:
-            people = _fused(bench, arm, part, first, network)
-        else:
-            people = embed_people(bench.uri(part), network)
+        people = _fused(bench, arm, part, first, network) if arm.fuses else embed_people(bench.uri(part), network)
         found.append(Measurement.of(part, norm, _scores(people)))
     return found
 

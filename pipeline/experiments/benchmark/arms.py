@@ -87,6 +87,11 @@ class Arm:
         return self.train_on not in ("one network", "one real network")
 
     @property
+    def fuses(self) -> bool:
+        """Whether features are fused, the first of them by the baseline's network."""
+        return self.paired or not self.trains
+
+    @property
     def fuses_images(self) -> bool:
         """Whether queries and gallery are compared with what was generated of them."""
         return self.train_on in ("one network", "two networks")

@@ -74,7 +74,7 @@ class Gap:
         place = ImageSet(self.measured_on, "train", cameras=self.cameras)
         sets = {"train": train, "unlabelled": place}
         sets |= {part: place._replace(part=part) for part in ("validation", "test")}
-        # As many people as in training, or the target's own labels would be worth more than the world is.
+        # As many people as are trained on: else the ceiling, the target's own labels, would stand on more.
         return sets | ({"target": place._replace(people=self.people)} if self.measured_on != MARKET else {})
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.experiments.benchmark.gaps import Part
-from pipeline.experiments.benchmark.power import Effect, Paired, paired_effect, worlds_needed
+from pipeline.experiments.benchmark.power import Effect, Paired, paired_effect
 from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement, Norm
 
 FIGURES = ("rank1", "rank5", "rank10", "mean_ap", "mean_inp")
@@ -100,15 +100,11 @@ def gains_table(lines: Mapping[str, Sequence[Line]], part: Part) -> pl.DataFrame
 
 def detectable(lines: Iterable[Line], figure: str) -> float | None:
     """The smallest gain that can be told of every arm with generated images; None without any."""
-    return max((effect.detectable for effect in _of_generated(lines, figure)), default=None)
+    return max((effect.detectable for effect in gains_of_generated(lines, figure)), default=None)
 
 
-def hardest(lines: Iterable[Line], figure: str) -> Effect | None:
-    """Of all arms with generated images the gain that takes most worlds to tell; None without any."""
-    return max(_of_generated(lines, figure), key=worlds_needed, default=None)
-
-
-def _of_generated(lines: Iterable[Line], figure: str) -> list[Effect]:
+def gains_of_generated(lines: Iterable[Line], figure: str) -> list[Effect]:
+    """The gains of all arms with generated images."""
     return [line.gains[figure] for line in lines if line.generates and figure in line.gains]
 
 
