@@ -28,7 +28,7 @@ from pipeline.cluster.session import ray_session
 from pipeline.common.devices import check_device
 from pipeline.common.environment import environment
 from pipeline.common.settings import Advanced, Cluster, Input, Output, run_job
-from pipeline.experiments.benchmark.gaps import GAPS, find_gaps
+from pipeline.experiments.benchmark.gaps import GAPS, Gap, find_gaps
 from pipeline.experiments.benchmark.page import write_results
 from pipeline.experiments.benchmark.records import records_below
 from pipeline.experiments.benchmark.settings import BenchmarkSettings, Storage
@@ -47,6 +47,12 @@ class Settings(BenchmarkSettings):
     variants: list[str] = Field(
         [], description="each arm also with other settings of its mix, e.g. synthetic_weight=1 or real_from=0.3+mix="
     )
+    train_people: int | None = Field(
+        None,
+        ge=8,
+        description="at most so many people of a place are trained on, by default half of --identities; with more of "
+        "those, more people are left to measure on",
+    )
     seeds: int = Field(3, ge=1, description="how many seeds; each has its own world, generators and networks")
     first_seed: Advanced[int] = Field(0, ge=0, description="the first of them")
     trainings: int = Field(1, ge=1, le=100, description="ReID trainings of each arm and seed, on the same images")
@@ -57,9 +63,7 @@ class Settings(BenchmarkSettings):
 
 
 def main(settings: Settings) -> None:
-    chosen, gaps = settings.part(BenchmarkSettings), find_gaps(settings.gaps, settings.arms, settings.variants)
-    if settings.variants and not any(arm.train_on == "both" for gap in gaps for arm in gap.arms):
-        raise UserError("--variants are of a mix, and none of these arms trains on real and generated images")
+    chosen, gaps = settings.part(BenchmarkSettings), _gaps(settings)
     seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
     storage = Storage(output, (settings.generators or output / "generators").resolve())
@@ -74,8 +78,20 @@ def main(settings: Settings) -> None:
         check_device(settings.device)
         run_graph(nodes, settings.device, on_ray=False)
     records, tried = benchmark_records(benches, settings.trainings), records_below(output, chosen.deciding())
-    for path in write_results(output, records, tried, benches, _about(settings, seeds)):
-        print(path)
+    written = write_results(output, records, tried, benches, _about(settings, seeds))
+    for line in (*written.told, *written.paths):
+        print(line)
+
+
+def _gaps(settings: Settings) -> list[Gap]:
+    """Raises UserError where nothing, or less than is asked for, would come of the settings."""
+    people = settings.train_people
+    if people is not None and people > settings.identities // 2:
+        raise UserError(f"--train-people {people}: of --identities {settings.identities} half are there to train on")
+    gaps = find_gaps(settings.gaps, settings.arms, settings.variants, people)
+    if settings.variants and not any(arm.train_on == "both" for gap in gaps for arm in gap.arms):
+        raise UserError("--variants are of a mix, and none of these arms trains on real and generated images")
+    return gaps
 
 
 def _make_folder(flag: str, folder: Path) -> None:
@@ -92,10 +108,11 @@ def _about(settings: Settings, seeds: Sequence[int]) -> str:
     """Settings, date and machine in a paragraph."""
     on = environment(settings.device)
     machine = on["device"] if settings.device == "cuda" else f"{len(os.sched_getaffinity(0))} CPU cores"
+    used = f", at most {settings.train_people} of them used" if settings.train_people else ""
     each = f", {settings.trainings} trainings each" if settings.trainings > 1 else ""
     return (
-        f"Toy world of {settings.identities} people a domain, half of them for training and a quarter measured on; "
-        f"{settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}{each}; "
+        f"Toy world of {settings.identities} people a domain, half of them for training{used} and a quarter "
+        f"measured on; {settings.height} x {settings.width} pixels; seeds {', '.join(map(str, seeds))}{each}; "
         f"{settings.budget:.0%} of each generator's full steps; the baseline sees its real "
         f"images {settings.reid_epochs:g} times. {date.today()}, {machine}, commit {str(on['git_commit'])[:9]}."
     )

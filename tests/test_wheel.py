@@ -33,9 +33,9 @@ from pipeline.experiments.benchmark.results import FIGURES
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 figures = {**dict.fromkeys(FIGURES, 0.5), "queries": 1.0}
 measured = [Measurement(part, norm, figures, [1], [1], [0.5]) for part in ("validation", "test") for norm in NORMS]
-record = ArmRecord(DOMAINS.name, "baseline", 0, 0, None, {"arm": {}}, measured, {"real": 9})
+record = ArmRecord(DOMAINS.name, "baseline", 0, 0, None, {"arm": {"recipe": None}}, measured, {"real": 9})
 benches = [Bench(BenchmarkSettings(), Storage(Path("."), Path(".")), 0, DOMAINS)]
-print(write_results(Path("."), [record], [record], benches, "One world.")[-1])
+print(write_results(Path("."), [record], [record], benches, "One world.").paths[-1])
 """
 CHECKPOINTS = """
 from pipeline.annotation.masks import load_segmenter

@@ -47,6 +47,11 @@ class PoseFeatures:
     names: tuple[str, ...]
 
 
+def fused_features(how: Fusion) -> FeatureKind:
+    """Which features are fused so: the largest is taken of pooled ones, which are never negative."""
+    return "pooled" if how == "max" else "neck"
+
+
 def embed_people(uri: str, model: ReidModel, kind: FeatureKind = "neck") -> dict[str, Embedded]:
     """The query and gallery splits of the source manifest at ``uri``.
 

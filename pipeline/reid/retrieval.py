@@ -21,6 +21,7 @@ from pipeline.reid.features import (
     check_alike,
     embed_people,
     embed_poses,
+    fused_features,
     with_poses,
 )
 from pipeline.reid.fusion import Fusion
@@ -94,7 +95,7 @@ class RetrievalSettings(JobSettings):
         """What is compared of an image."""
         if self.lmp:
             return "parts"
-        return "pooled" if self.poses is not None and self.fusion == "max" else "neck"
+        return "neck" if self.poses is None else fused_features(self.fusion)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.jobs.in_process import run
 
@@ -40,6 +41,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_figures(forkserver: ForkServ
     unbroken = run(JOB, *TINY, *ONE, "--output", tmp_path / "unbroken")
     assert unbroken.returncode == 0, unbroken.stderr
     assert "seed 0, few-images: gan-mprl: rank-1 " in unbroken.stdout
+    assert "\nfew-images: Smallest gain that can be told " in unbroken.stdout
     # Drawing takes longest, and how it goes on is shown elsewhere.
     shutil.copytree(tmp_path / "unbroken" / "seed-0" / "worlds", tmp_path / "broken" / "seed-0" / "worlds")
     broken = [*TINY, *ONE, "--output", str(tmp_path / "broken")]
@@ -63,6 +65,25 @@ def test_killed_in_the_middle_it_ends_with_the_same_figures(forkserver: ForkServ
     assert set(tables[0]["arm"]) == {"baseline", "gan-mprl"}
     for name in ("benchmark.md", "settings.md", "benchmark.html"):
         assert "gan-mprl" in (tmp_path / "broken" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--train-people", "8"), "--train-people 8: of --identities 8 half are there to train on"),
+        ((*ONE, "--variants", "weigh_by=reliability"), "of gan-mprl: its images show nobody in particular"),
+        (
+            ("--gaps", "poses", "--arms", "pngan-mean", "--variants", "weigh_by=reliability"),
+            "none of these arms trains on",
+        ),
+    ],
+)
+def test_what_says_nothing_is_one_line(tmp_path: Path, asked: tuple[str, ...], told: str) -> None:
+    done = run(JOB, *TINY, "--output", tmp_path, *asked)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_gap_is_one_line(tmp_path: Path) -> None:

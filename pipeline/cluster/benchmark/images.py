@@ -24,10 +24,14 @@ from pipeline.experiments.benchmark.arms import BASELINE, Arm
 from pipeline.experiments.benchmark.drawn import draw_rows
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
+from pipeline.reid.model import load_reid
+from pipeline.scoring.dataset import ScoreSettings, open_scoring, score
+from pipeline.scoring.set_scores import doubts_of_scores
 from pipeline.sources.files import Split
 from pipeline.synthesis.plan_kinds import PEOPLE, POSES, Kind
 
 MADE = "made.json"
+_SCORED = "train-scored"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,24 @@ def make_images(bench: Bench, arm: Arm, part: str = "train") -> str:
     shares = {"recognised": made.recognised, "moved": made.moved, "both": made.both}
     told = [f"{share:.1%} {name}" for name, share in shares.items() if share is not None]
     return ", ".join([f"{made.images} images", *told])
+
+
+def score_images(bench: Bench, arm: Arm) -> str:
+    """Give the arm's training images their reliability, by the gap's baseline; found scored if they are."""
+    folder, baseline = bench.images_folder(arm), str(bench.training_folder(BASELINE, 0) / "reid")
+    model = load_reid(baseline, bench.settings.device)
+    # Of all scores the mix reads this one: targets are judged elsewhere, and nobody looks for likenesses.
+    asked = ScoreSettings(target_steps=0, likeness=False, map_images=0, seed=bench.seed)
+    job = open_scoring(str(folder / "train"), [bench.uri("train")], model, baseline, asked)
+    scores = score(job, str(folder / _SCORED)).run["run"]["scores"]
+    told = scores["reliability"], scores["reliability_auroc_generated"]
+    means = "reliability {:.2f}, AUROC on planted wrong names {:.2f}".format(*told)
+    return "; ".join([means, *doubts_of_scores(scores)])
+
+
+def training_images(bench: Bench, arm: Arm) -> str:
+    """Where the data set of the arm's training images lies."""
+    return str(bench.images_folder(arm) / (_SCORED if arm.weighs_rows else "train"))
 
 
 def find_made(bench: Bench, arm: Arm) -> Made | None:

@@ -16,7 +16,7 @@ from pipeline.cluster.benchmark.generators import (
     train_generator,
     train_pair,
 )
-from pipeline.cluster.benchmark.images import make_images
+from pipeline.cluster.benchmark.images import make_images, score_images
 from pipeline.cluster.benchmark.trials import arm_identity, try_arm
 from pipeline.cluster.graph import Node
 from pipeline.experiments.benchmark.arms import BASELINE, Arm
@@ -108,6 +108,9 @@ class _Parts:
     def _images(self, arm: Arm, part: str = "train") -> str:
         return f"{self.gap}: images {arm.images}" + ("" if part == "train" else f" for {part}")
 
+    def _scores(self, arm: Arm) -> str:
+        return f"{self._images(arm)}, scored"
+
     def training(self, arm: Arm, training: int) -> str:
         return f"{self.gap}: {arm.name}" + (f", training {training}" if training else "")
 
@@ -134,7 +137,9 @@ class _Parts:
         needs = [self._set("train")] if arm.drawn else [self._generator(arm.recipe)]
         needs += [self.training(BASELINE, 0)] if arm.taught or arm.shows_people else []
         yield self._node(self._images(arm), partial(make_images, self.bench, arm), *needs)
-        if arm.train_on == "two networks":
+        if arm.weighs_rows:
+            yield self._node(self._scores(arm), partial(score_images, self.bench, arm), self._images(arm))
+        if arm.fuses_images:
             for part in MEASURED:
                 work = partial(make_images, self.bench, arm, part)
                 yield self._node(self._images(arm, part), work, *needs, self._set(part))
@@ -142,12 +147,13 @@ class _Parts:
     def _training_nodes(self, arm: Arm, trainings: int) -> Iterator[Node]:
         needs = [self._set(name) for name in ("train", "unlabelled", *MEASURED)]
         needs += [self._images(arm)] if arm.recipe else []
-        if arm.train_on == "two networks":
+        needs += [self._scores(arm)] if arm.weighs_rows else []
+        if arm.fuses_images:
             needs += [self._images(arm, part) for part in MEASURED]
         for training in range(trainings):
-            pair = [self.training(BASELINE, training)] if arm.paired else []
+            first = [self.training(BASELINE, training)] if arm.fuses else []
             work = partial(try_arm, self.bench, arm, training)
-            yield self._node(self.training(arm, training), work, *needs, *pair)
+            yield self._node(self.training(arm, training), work, *needs, *first)
 
     def _node(self, name: str, work: partial[str], *needs: str) -> Node:
         return Node(name, work, self._log(name), tuple(dict.fromkeys(needs)))

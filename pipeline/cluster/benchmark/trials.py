@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manifests.reading.dataset import open_dataset
-from pipeline.cluster.benchmark.images import find_made, images_identity
+from pipeline.cluster.benchmark.images import find_made, images_identity, training_images
 from pipeline.experiments.benchmark.arms import BASELINE, Arm
+from pipeline.experiments.benchmark.gaps import Part
 from pipeline.experiments.benchmark.records import NORMS, ArmRecord, Measurement, Norm, find_record, write_record
 from pipeline.experiments.benchmark.settings import Bench
 from pipeline.experiments.benchmark.worlds import MEASURED
 from pipeline.reid.batches import AugmentationSettings
 from pipeline.reid.evaluation import QueryScores, score_queries, similarities
-from pipeline.reid.features import Embedded, PoseFeatures, embed_people, embed_poses, with_poses
+from pipeline.reid.features import Embedded, PoseFeatures, embed_people, embed_poses, fused_features, with_poses
 from pipeline.reid.mixing import MixSettings
 from pipeline.reid.model import ReidModel, load_reid
 from pipeline.reid.norm import adapt_to
@@ -43,7 +44,8 @@ def try_arm(bench: Bench, arm: Arm, training: int) -> str:
 def arm_identity(bench: Bench, arm: Arm, training: int) -> dict[str, Any]:
     """What a record must have been made with to stand for this training of the arm."""
     sets = {name: images.name for name, images in bench.gap.sets.items()}
-    asked = {"label": dict(arm.label), "mix": dict(arm.mix), "train_on": arm.train_on}
+    asked: dict[str, Any] = {"label": dict(arm.label), "mix": dict(arm.mix), "train_on": arm.train_on}
+    asked |= {"fusion": arm.fusion} if arm.fusion != "max" else {}
     return {
         "settings": bench.settings.deciding(),
         "gap": {"sets": sets, "reid": dict(bench.gap.reid), "longer": bench.gap.longer},
@@ -62,13 +64,15 @@ def reid_steps(bench: Bench) -> int:
 
 def _tried(bench: Bench, arm: Arm, training: int, identity: dict[str, Any]) -> ArmRecord:
     made = find_made(bench, arm) if arm.recipe else None
-    trained_on = {"real": "train", "both": "train", "two real networks": "train", "target": "target"}
-    sets = [bench.uri(trained_on[arm.train_on])] if arm.train_on in trained_on else []
-    real = sum(open_dataset(uri).snapshot.rows for uri in sets)
-    sets += [str(bench.images_folder(arm) / "train")] if arm.recipe else []
-    network = _trained(bench, arm, training, sets)
+    trained_on = {"synthetic": None, "two networks": None, "target": "target"}
+    part = trained_on.get(arm.train_on, "train")
+    sets = [bench.uri(part)] if part else []
+    images = {"real": sum(open_dataset(uri).snapshot.rows for uri in sets), "synthetic": 0}
+    if made and arm.trains:
+        sets.append(training_images(bench, arm))
+        images["synthetic"] = made.images
+    network = _trained(bench, arm, training, sets) if arm.trains else _baseline(bench, training)
     measured = [one for norm in NORMS for one in _measured(bench, arm, training, network, norm)]
-    images = {"real": real, "synthetic": made.images if made else 0}
     against = arm.against.name if arm.against else None
     judged = (made.recognised, made.moved, made.both) if made else ()
     return ArmRecord(bench.gap.name, arm.name, bench.seed, training, against, identity, measured, images, *judged)
@@ -94,19 +98,17 @@ def _trained(bench: Bench, arm: Arm, training: int, uris: Sequence[str]) -> Reid
     return load_reid(output, settings.device)
 
 
+def _baseline(bench: Bench, training: int) -> ReidModel:
+    return load_reid(bench.training_folder(BASELINE, training) / "reid", bench.settings.device)
+
+
 def _measured(bench: Bench, arm: Arm, training: int, network: ReidModel, norm: Norm) -> list[Measurement]:
     """``network``, with that of the baseline where the arm has two, on both parts of the people."""
-    network, first = _in_norm(bench, network, norm), None
-    if arm.paired:
-        trained = load_reid(bench.training_folder(BASELINE, training) / "reid", bench.settings.device)
-        first = _in_norm(bench, trained, norm)
+    network = _in_norm(bench, network, norm)
+    first = _in_norm(bench, _baseline(bench, training), norm) if arm.paired else network
     found = []
     for part in MEASURED:
-        if first is None:
-            people: People = embed_people(bench.uri(part), network)
-        else:
-            made = str(bench.images_folder(arm) / part) if arm.recipe else None
-            people = _fused(bench.uri(part), first, network, made)
+        people = _fused(bench, arm, part, first, network) if arm.fuses else embed_people(bench.uri(part), network)
         found.append(Measurement.of(part, norm, _scores(people)))
     return found
 
@@ -115,12 +117,16 @@ def _in_norm(bench: Bench, network: ReidModel, norm: Norm) -> ReidModel:
     return network if norm == "as trained" else adapt_to(network, bench.uri("unlabelled")).model
 
 
-def _fused(uri: str, first: ReidModel, second: ReidModel, made: str | None) -> People:
-    """Pooled features, which are never negative: of each image by the first network and of its generated poses by the
-    second, the largest of each element (PN-GAN); without a generated one the image itself stands for its poses."""
-    people, unposed = (embed_people(uri, model, "pooled") for model in (first, second))
-    poses = embed_poses(made, people, second, "pooled") if made else PoseFeatures({}, ("itself",))
-    return {split: with_poses(some, unposed[split], poses, "max")[0] for split, some in people.items()}
+def _fused(bench: Bench, arm: Arm, part: Part, first: ReidModel, second: ReidModel) -> People:
+    """Features of each image by the first network and of its generated poses by the second, fused as the arm says and
+    `jobs/evaluate_reid.py` does; without a generated one the image itself stands for its poses."""
+    uri, kind = bench.uri(part), fused_features(arm.fusion)
+    people = embed_people(uri, first, kind)
+    unposed = people if second is first else embed_people(uri, second, kind)
+    poses = PoseFeatures({}, ("itself",))
+    if arm.fuses_images:
+        poses = embed_poses(str(bench.images_folder(arm) / part), people, second, kind)
+    return {split: with_poses(some, unposed[split], poses, arm.fusion)[0] for split, some in people.items()}
 
 
 def _scores(people: People) -> QueryScores:

@@ -12,10 +12,13 @@ from manifests.errors import UserError
 from manifests.format.schema import NEEDS_TEACHER
 from pipeline.common.digests import settings_sha256
 from pipeline.common.settings import faults
+from pipeline.reid.fusion import Fusion
 from pipeline.reid.mixing import MixSettings
 from pipeline.synthesis.plan_kinds import KINDS, PEOPLE, Kind
 
-TrainOn = Literal["real", "both", "synthetic", "two networks", "two real networks", "target"]
+TrainOn = Literal[
+    "real", "both", "synthetic", "two networks", "two real networks", "one network", "one real network", "target"
+]
 Drawn = Literal["cameras", "place", "poses", "newcomers"]
 
 
@@ -38,7 +41,11 @@ class Arm:
     """Label settings of the synthesis; by default the recipe's own rule."""
     train_on: TrainOn = "both"
     """``two networks``: one on real images, one on generated ones, their features fused (PN-GAN); ``two real
-    networks``: the same without a generated image, an ensemble; ``target``: on what is unlabelled for all others."""
+    networks``: the same without a generated image, an ensemble; ``one network``: nothing is trained, the baseline's
+    sees the images and what was generated of them; ``one real network``: the images twice; ``target``: on what is
+    unlabelled for all others."""
+    fusion: Fusion = "max"
+    """Of the features of an image and its generated poses (`pipeline.reid.fusion`), where any are fused."""
     mix: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
     makes: str | None = None
@@ -75,6 +82,26 @@ class Arm:
         return self.train_on in ("two networks", "two real networks")
 
     @property
+    def trains(self) -> bool:
+        """Whether it adds a network, and does not make do with the baseline's."""
+        return self.train_on not in ("one network", "one real network")
+
+    @property
+    def fuses(self) -> bool:
+        """Whether features are fused, the first of them by the baseline's network."""
+        return self.paired or not self.trains
+
+    @property
+    def fuses_images(self) -> bool:
+        """Whether queries and gallery are compared with what was generated of them."""
+        return self.train_on in ("one network", "two networks")
+
+    @property
+    def weighs_rows(self) -> bool:
+        """Whether its generated images are weighed by a score, so that they must have it."""
+        return self.mix.get("weigh_by") is not None
+
+    @property
     def synthetic_per_real(self) -> float:
         """How many images of nobody are made for each real one."""
         return float(self.mix.get("synthetic_per_real", 1.0))
@@ -99,22 +126,27 @@ class Arm:
             name for name, value in pairs.items() if not value and name not in MixSettings.model_fields
         ):
             raise UserError(f"{of_variant}: a mix has no setting {unknown[0]!r}")
-        if pairs.get("weigh_by"):
-            raise UserError(f"{of_variant}: rows of the benchmark are not scored, so they have no reliability")
         asked = {**self.mix, **pairs}
         try:
             mix = MixSettings.model_validate({name: value for name, value in asked.items() if value != ""})
         except ValidationError as error:
             raise UserError(f"{of_variant}: {faults(error)}") from None
-        return replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
+        varied = replace(self, name=f"{self.name}+{variant}", mix=mix.model_dump(mode="json", exclude_unset=True))
+        if varied.weighs_rows and not self.shows_people:
+            raise UserError(f"{of_variant}: its images show nobody in particular, so they have no reliability")
+        return varied
 
     @property
     def against(self) -> Arm | None:
         """What it has to beat, with as many steps and no generated image; None for the baseline itself."""
         if self.name == BASELINE.name:
             return None
-        return TWO_REAL if self.train_on == "two networks" else BASELINE
+        if self.train_on == "two networks":
+            return TWO_REAL
+        # An image's own feature beside itself has the same mean, so that the mean's is the plain baseline.
+        return ONE_REAL if self.train_on == "one network" and self.fusion == "max" else BASELINE
 
 
 BASELINE = Arm("baseline", train_on="real")
+ONE_REAL = Arm("one-real-network", train_on="one real network")
 TWO_REAL = Arm("two-real-networks", train_on="two real networks")

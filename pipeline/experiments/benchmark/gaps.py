@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from pipeline.common.known import check_known
-from pipeline.experiments.benchmark.arms import BASELINE, Arm, Gain
+from pipeline.experiments.benchmark.arms import BASELINE, ONE_REAL, TWO_REAL, Arm, Gain
 from pipeline.sources.toyworld import DomainName
 
 MARKET: DomainName = "market-like"
@@ -74,7 +74,8 @@ class Gap:
         place = ImageSet(self.measured_on, "train", cameras=self.cameras)
         sets = {"train": train, "unlabelled": place}
         sets |= {part: place._replace(part=part) for part in ("validation", "test")}
-        return sets | ({"target": place} if self.measured_on != MARKET else {})
+        # As many people as are trained on: else the ceiling, the target's own labels, would stand on more.
+        return sets | ({"target": place._replace(people=self.people)} if self.measured_on != MARKET else {})
 
     @property
     def aim(self) -> str:
@@ -84,7 +85,11 @@ class Gap:
     @property
     def baselines(self) -> tuple[Arm, ...]:
         """What the arms are held against; the first also recognises people, and teaches."""
-        found = [BASELINE, *(arm.against for arm in self.arms if arm.against is not None)]
+        found = [BASELINE]
+        # Beside every fusion stand one network and two of them without a generated image: a gain over one alone may be
+        # that of an ensemble.
+        found += [ONE_REAL, TWO_REAL] if any(arm.fuses_images for arm in self.arms) else []
+        found += [arm.against for arm in self.arms if arm.against is not None]
         return tuple({arm.name: arm for arm in found}.values())
 
 
@@ -188,10 +193,16 @@ POSES = Gap(
     "the same people in other poses",
     (
         Arm("pngan", "pngan", train_on="two networks"),
+        Arm("pngan-one-network", "pngan", train_on="one network"),
+        Arm("pngan-mean", "pngan", train_on="one network", fusion="mean"),
         Arm("pngan-mixed", "pngan", mix=_CAMSTYLE),
         Arm("personflow", "personflow", train_on="two networks", makes="poses"),
+        Arm("personflow-one-network", "personflow", train_on="one network", makes="poses"),
+        Arm("personflow-mean", "personflow", train_on="one network", makes="poses", fusion="mean"),
         Arm("personflow-mixed", "personflow", mix=_CAMSTYLE, makes="poses"),
         Arm("drawn-poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
+        Arm("drawn-poses-one-network", "toyworld", _SMOOTH, train_on="one network", drawn="poses"),
+        Arm("drawn-poses-mean", "toyworld", _SMOOTH, train_on="one network", drawn="poses", fusion="mean"),
         Arm("drawn-poses-mixed", "toyworld", _SMOOTH, mix=_CAMSTYLE, drawn="poses"),
     ),
     longer=2.0,  # eight generated images stand for each real one
@@ -199,9 +210,11 @@ POSES = Gap(
 GAPS: dict[str, Gap] = {gap.name: gap for gap in (FEW_IMAGES, TWO_CAMERAS, FOUR_CAMERAS, DOMAINS, POSES)}
 
 
-def find_gaps(names: Sequence[str], arms: Sequence[str] = (), variants: Sequence[str] = ()) -> list[Gap]:
+def find_gaps(
+    names: Sequence[str], arms: Sequence[str] = (), variants: Sequence[str] = (), people: int | None = None
+) -> list[Gap]:
     """The gaps of these names, in the table's order, with the arms of these names (all for no names), each also in
-    these ``variants`` (`Arm.varied`).
+    these ``variants`` (`Arm.varied`), and trained on at most so many ``people``.
 
     Raises:
         UserError: there is no such gap, no such arm in these gaps, or no such setting.
@@ -210,7 +223,10 @@ def find_gaps(names: Sequence[str], arms: Sequence[str] = (), variants: Sequence
     gaps = [gap for name, gap in GAPS.items() if not names or name in names]
     check_known("arm", arms, dict.fromkeys(arm.name for gap in gaps for arm in gap.arms))
     chosen = [replace(gap, arms=tuple(arm for arm in gap.arms if not arms or arm.name in arms)) for gap in gaps]
-    return [replace(gap, arms=_with_variants(gap.arms, variants)) for gap in chosen if gap.arms]
+    limits = {gap.name: min(filter(None, (gap.people, people)), default=None) for gap in chosen}
+    return [
+        replace(gap, arms=_with_variants(gap.arms, variants), people=limits[gap.name]) for gap in chosen if gap.arms
+    ]
 
 
 def _with_variants(arms: Sequence[Arm], variants: Sequence[str]) -> tuple[Arm, ...]:

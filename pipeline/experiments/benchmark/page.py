@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -39,12 +39,18 @@ from pipeline.experiments.benchmark.text import (
 _TEMPLATE = resources.files("pipeline.experiments.benchmark") / "benchmark.html"
 
 
+class Written(NamedTuple):
+    """Where the results lie, and of each gap what they can tell."""
+
+    paths: list[str]
+    told: list[str]
+
+
 def write_results(
     output: Path, records: Sequence[ArmRecord], tried: Sequence[ArmRecord], benches: Sequence[Bench], about: str
-) -> list[str]:
+) -> Written:
     """``benchmark.html``, ``.md`` and ``.parquet`` (every measurement of ``records``), ``gains.parquet``, and
-    ``settings.md``: all ``tried`` on the validation people. ``benches`` are the gaps by seed. Returns where they lie.
-    """
+    ``settings.md``: all ``tried`` on the validation people. ``benches`` are the gaps by seed."""
     gaps = list({bench.gap.name: bench.gap for bench in benches}.values())
     lines = {gap.name: summarize(records, gap.name) for gap in gaps}
     measured = [gap for gap in gaps if lines[gap.name]]
@@ -66,7 +72,8 @@ def write_results(
         "benchmark.html": page,
     }
     written = [write_page(str(output / name), text) for name, text in texts.items()]
-    return [*map(storage.locate, tables), *written]
+    words = [f"{gap.name}: {told(lines[gap.name])}" for gap in measured]
+    return Written([*map(storage.locate, tables), *written], words)
 
 
 def _pictures(benches: Sequence[Bench], gap: Gap) -> dict[str, Picture]:

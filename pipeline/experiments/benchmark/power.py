@@ -6,10 +6,16 @@ the worlds' deviations are shrunk first, until both levels together vary as the 
 
 Where worlds differ, their deviation is known from as few values as there are worlds: the interval and the least gain
 come from Student's t with one degree of freedom less. Where the noise within worlds explains all, from the normal one.
+
+How many worlds it takes follows the sites of multisite trials, each of which compares both arms: the variance of the
+mean over J of them is (that between + that within) / J, and the least gain that is told a multiple of its root, which
+hangs on J by Student's t too (Dong and Maynard, "PowerUp!", Journal of Research on Educational Effectiveness 6, 2013).
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +29,8 @@ from pipeline.training.randomness import random_generator
 LEVEL, POWER = 0.05, 0.8
 """Of a two-sided test, and of telling a gain with it. The gain that is told so is a multiple of the standard error:
 1.96 + 0.84 where that is well known (Bloom, "Minimum Detectable Effects", Evaluation Review 19, 1995)."""
+TOLD = 0.02
+"""The gain in a share that a benchmark should be large enough to tell: two points."""
 DRAWS = 2000
 
 
@@ -43,7 +51,7 @@ class Paired:
 
 class Effect(NamedTuple):
     """A mean difference, its standard error, the 95% interval, the smallest true difference that a run like this tells
-    in four of five cases, and the mean of each world.
+    in four of five cases, the mean of each world, and how much more these vary than the noise within them explains.
 
     Of one world the error holds the noise of its queries and trainings alone.
     """
@@ -53,6 +61,8 @@ class Effect(NamedTuple):
     interval: tuple[float, float]
     detectable: float
     worlds: tuple[float, ...]
+    between: float = 0.0
+    """A variance."""
 
 
 def paired_effect(worlds: Sequence[Paired], draws: int = DRAWS) -> Effect:
@@ -72,9 +82,30 @@ def paired_effect(worlds: Sequence[Paired], draws: int = DRAWS) -> Effect:
     places = np.arange(draws * count).reshape(draws, count)
     drawn = (levels[picked] + noise[picked, places]).mean(axis=1)
     mean, error = float(means.mean()), float(drawn.std())
-    known = count - 1 if shrinkage else np.inf
-    reach, power = (float(student.ppf(share, known)) * error for share in (1 - LEVEL / 2, POWER))
-    return Effect(mean, error, (mean - reach, mean + reach), reach + power, tuple(means.tolist()))
+    between = float(shrinkage**2 * means.var())
+    reach, power = (multiple * error for multiple in _multiples(count, between))
+    return Effect(mean, error, (mean - reach, mean + reach), reach + power, tuple(means.tolist()), between)
+
+
+def worlds_needed(effect: Effect, least: float = TOLD) -> int:
+    """The smallest number of worlds, of people and trainings like those of ``effect``, by which a true gain of
+    ``least`` would be told in four of five cases.
+
+    Of one world the worlds' own deviation is not known: it takes at least as many.
+    """
+    variance = effect.error**2 * len(effect.worlds)
+    # By the normal distribution, below which Student's t never falls.
+    start = max(1, math.ceil(variance * (sum(_multiples(1, 0.0)) / least) ** 2))
+    if not effect.between:
+        return start
+    tried = itertools.count(max(start, 2))
+    return next(count for count in tried if sum(_multiples(count, effect.between)) * (variance / count) ** 0.5 <= least)
+
+
+def _multiples(worlds: int, between: float) -> tuple[float, float]:
+    """Of the standard error: for the level, and for the power."""
+    known = worlds - 1 if between else np.inf
+    return float(student.ppf(1 - LEVEL / 2, known)), float(student.ppf(POWER, known))
 
 
 def _resampled(world: Paired, rng: np.random.Generator, draws: int) -> NDArray[np.float64]:

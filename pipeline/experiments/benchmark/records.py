@@ -68,6 +68,11 @@ class ArmRecord:
     both: float | None = None
     """Share of those with a target in which the person is recognised and that have moved; None where either is."""
 
+    @property
+    def generates(self) -> bool:
+        """Whether images were generated for it, be it to train on or to be fused."""
+        return self.identity["arm"]["recipe"] is not None
+
 
 def write_record(folder: Path, record: ArmRecord) -> None:
     """Leave the record in the training's folder, whole or not at all."""
@@ -95,7 +100,7 @@ def records_below(output: Path, settings: Mapping[str, Any]) -> list[ArmRecord]:
     baselines first."""
     found = [read_record(path) for path in sorted(output.glob(f"seed-*/*/arms/*/*/{RECORD}"))]
     kept = [record for record in found if record.identity["settings"] == settings]
-    return sorted(kept, key=lambda record: (record.gap, record.images.get("synthetic", 0) > 0, record.arm, record.seed))
+    return sorted(kept, key=lambda record: (record.gap, record.generates, record.arm, record.seed))
 
 
 def read_record(path: Path) -> ArmRecord:

@@ -33,6 +33,8 @@ class Line(NamedTuple):
     """Empty for the plain baseline as it was trained."""
     images: Mapping[str, int]
     """Trained on, by kind; of the first seed."""
+    generates: bool
+    """As in `ArmRecord`."""
     recognised: float | None
     moved: float | None
     both: float | None
@@ -98,8 +100,12 @@ def gains_table(lines: Mapping[str, Sequence[Line]], part: Part) -> pl.DataFrame
 
 def detectable(lines: Iterable[Line], figure: str) -> float | None:
     """The smallest gain that can be told of every arm with generated images; None without any."""
-    found = [line.gains[figure].detectable for line in lines if line.images.get("synthetic") and figure in line.gains]
-    return max(found, default=None)
+    return max((effect.detectable for effect in gains_of_generated(lines, figure)), default=None)
+
+
+def gains_of_generated(lines: Iterable[Line], figure: str) -> list[Effect]:
+    """The gains of all arms with generated images."""
+    return [line.gains[figure] for line in lines if line.generates and figure in line.gains]
 
 
 def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Line:
@@ -113,6 +119,7 @@ def _line(records: Sequence[ArmRecord], arm: str, norm: Norm, part: Part) -> Lin
         _gains(runs, _runs(records, against, part)) if against else {},
         ", ".join(against or ()),
         own[0].images,
+        own[0].generates,
         _mean([record.recognised for record in own]),
         _mean([record.moved for record in own]),
         _mean([record.both for record in own]),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.experiments.benchmark.gaps import MARKET, Gap
-from pipeline.experiments.benchmark.power import Effect
+from pipeline.experiments.benchmark.power import TOLD, Effect, worlds_needed
 from pipeline.experiments.benchmark.records import ArmRecord
-from pipeline.experiments.benchmark.results import Line, detectable
+from pipeline.experiments.benchmark.results import Line, detectable, gains_of_generated
 from pipeline.experiments.benchmark.settings import BenchmarkSettings
 
 RECOGNISED = (
@@ -80,13 +80,29 @@ def describe(gap: Gap) -> str:
 
 
 def told(lines: Sequence[Line]) -> str:
-    """The smallest gain that can be told in a gap."""
-    least = [detectable(lines, figure) for figure in ("rank1", "mean_ap")]
-    if None in least:
+    """The smallest gain that can be told in a gap, and how many worlds it would take to tell `TOLD`."""
+    effects = gains_of_generated(lines, "rank1")
+    if not effects:
         return "Nothing generated was measured beside a baseline of the same seeds."
-    rank1, mean_ap = (f"{100 * (value or 0):.1f}" for value in least)
+    rank1, mean_ap = (f"{100 * (detectable(lines, figure) or 0):.1f}" for figure in ("rank1", "mean_ap"))
     least_gain = f"{rank1} points in rank-1, {mean_ap} in mAP"
-    return f"Smallest gain that can be told of every arm with generated images: {least_gain}."
+    return f"Smallest gain that can be told of every arm with generated images: {least_gain}. {worlds_asked(effects)}"
+
+
+def worlds_asked(effects: Sequence[Effect]) -> str:
+    """How many worlds it takes to tell `TOLD` of each arm's effect, and how many more these are; also of half of them,
+    for the most of many estimates is often too high."""
+    points, hardest = f"{100 * TOLD:g} points in rank-1", max(effects, key=worlds_needed)
+    needed, measured = worlds_needed(hardest), len(hardest.worlds)
+    if measured > 1 and needed <= measured:
+        return f"Its {measured} worlds (seeds) tell {points} of each."
+    half = sorted(map(worlds_needed, effects))[(len(effects) - 1) // 2]
+    of_half = f"; for half of the arms {half} do" if half < needed else ""
+    if measured == 1:
+        needed = max(needed, 2)  # one does not say how they differ
+        return f"To tell {points} of each takes at least {needed} worlds (seeds), {needed - 1} more{of_half}."
+    more = f"{needed} worlds (seeds) that differ as these {measured} do, {needed - measured} more"
+    return f"To tell {points} of each takes {more}{of_half}."
 
 
 def share(value: float | None) -> str:

@@ -49,6 +49,22 @@ def test_gaps_share_data_and_arms_share_images() -> None:
     assert len(made) == 1, "fused and mixed, from the same images"
 
 
+def test_poses_fused_by_one_network_ask_for_no_other_of_their_own() -> None:
+    names = [node.name for node in nodes_of(["poses"], ["pngan-one-network", "pngan-mean"])]
+    fused = next(node for node in nodes_of(["poses"], ["pngan-mean"]) if node.name.endswith(": pngan-mean"))
+    assert "seed 0, poses: baseline" in fused.needs
+    assert len([need for need in fused.needs if " images pngan" in need]) == 3, "to be judged, of validation and test"
+    assert {"seed 0, poses: one-real-network", "seed 0, poses: two-real-networks"} <= set(names)
+
+
+def test_images_are_scored_once_for_the_arms_that_are_weighed() -> None:
+    gaps = find_gaps(["two-cameras"], ["camstyle"], ["weigh_by=reliability", "weigh_by=reliability+synthetic_weight=1"])
+    nodes = benchmark_nodes(make_benches(BenchmarkSettings(), STORAGE, [0], gaps), 2)
+    (scored,) = [node.name for node in nodes if node.name.endswith(", scored")]
+    assert len([node for node in nodes if scored in node.needs]) == 4, "two arms, two trainings"
+    assert not [node for node in nodes_of(["two-cameras"], ["camstyle"]) if node.name.endswith(", scored")]
+
+
 def test_further_trainings_add_only_networks() -> None:
     once, twice = nodes_of(["domains"], ["ptgan"]), nodes_of(["domains"], ["ptgan"], trainings=2)
     added = {node.name for node in twice} - {node.name for node in once}

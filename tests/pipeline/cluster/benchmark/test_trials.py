@@ -7,24 +7,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
-from pipeline.cluster.benchmark.images import MADE, make_images
+from pipeline.cluster.benchmark.images import MADE, make_images, score_images, training_images
 from pipeline.cluster.benchmark.nodes import benchmark_records
 from pipeline.cluster.benchmark.trials import reid_steps, try_arm
-from pipeline.experiments.benchmark.arms import BASELINE, TWO_REAL
-from pipeline.experiments.benchmark.gaps import DOMAINS
+from pipeline.experiments.benchmark.arms import BASELINE, ONE_REAL, TWO_REAL
+from pipeline.experiments.benchmark.gaps import DOMAINS, POSES
 from pipeline.experiments.benchmark.records import NORMS, ArmRecord
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
 from pipeline.reid.features import embed_people
 from pipeline.reid.fusion import unit_rows
 from pipeline.reid.model import load_reid
+from pipeline.reid.retrieval import RetrievalSettings, measure_on
+from pipeline.reid.sets import load_sets
 from tests.conftest import ToySources
 
 DRAWN = next(arm for arm in DOMAINS.arms if arm.drawn)
-GAP = replace(DOMAINS, arms=(DRAWN, TWO_REAL))
+BY_MAX, BY_MEAN = (arm for arm in POSES.arms if arm.drawn and not arm.trains)
+WEIGHED = replace(DRAWN, train_on="both").varied("weigh_by=reliability")
+GAP = replace(DOMAINS, arms=(DRAWN, ONE_REAL, TWO_REAL, BY_MAX, BY_MEAN, WEIGHED))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,14 @@ def bench(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> 
     try_arm(bench, BASELINE, 0)
     make_images(bench, DRAWN)
     try_arm(bench, DRAWN, 0)
-    try_arm(bench, TWO_REAL, 0)
+    for arm in (ONE_REAL, TWO_REAL):
+        try_arm(bench, arm, 0)
+    make_images(bench, BY_MAX, "validation")
+    shutil.copytree(bench.images_folder(BY_MAX) / "validation", bench.images_folder(BY_MAX) / "test")
+    for arm in (BY_MAX, BY_MEAN):
+        try_arm(bench, arm, 0)
+    score_images(bench, WEIGHED)
+    try_arm(bench, WEIGHED, 0)
     return bench
 
 
@@ -67,7 +79,12 @@ def test_what_was_trained_on_and_held_against(bench: Bench, records: dict[str, A
     assert records["baseline"].images == {"real": real, "synthetic": 0}
     assert records[DRAWN.name].images == {"real": 0, "synthetic": people}
     assert records["two-real-networks"].images == {"real": real, "synthetic": 0}
-    assert [record.against for record in records.values()] == [None, "baseline", "baseline"]
+    against = {name: record.against for name, record in records.items()}
+    assert against["baseline"] is None
+    assert against["two-real-networks"] == against[DRAWN.name] == against[BY_MEAN.name] == "baseline"
+    assert against[BY_MAX.name] == "one-real-network"
+    assert records[BY_MAX.name].images == records["baseline"].images, "nothing else was trained"
+    assert records[BY_MAX.name].generates
     drawn = records[DRAWN.name]
     assert drawn.recognised is not None
     assert drawn.moved is not None
@@ -89,6 +106,34 @@ def test_two_real_networks_are_fused_by_the_largest(bench: Bench, records: dict[
     hits = same_person[np.arange(len(query)), likeness.argmax(axis=1)]
     answered = (same_person & ~same_camera).any(axis=1)
     assert records["two-real-networks"].measured[1].rank1 == hits[answered].astype(int).tolist()
+
+
+def test_one_network_sees_an_image_and_what_was_generated_of_it(bench: Bench, records: dict[str, ArmRecord]) -> None:
+    uri, poses = (bench.uri("test"), str(bench.images_folder(BY_MAX) / "test"))
+    model = load_reid(bench.training_folder(BASELINE, 0) / "reid")
+    for arm in (BY_MAX, BY_MEAN):
+        found = measure_on(uri, model, RetrievalSettings(poses=poses, fusion=arm.fusion))
+        assert found.without_poses == 0
+        assert records[arm.name].measured[1].figures == found.retrieval.as_dict()
+        control = records[records[arm.name].against or ""]
+        assert control.measured[1].figures == found.controls["one_network"].as_dict()
+        assert not (bench.training_folder(arm, 0) / "reid").exists(), "no network of its own"
+
+
+def test_rows_are_weighed_by_their_reliability(bench: Bench, records: dict[str, ArmRecord]) -> None:
+    scored = open_dataset(training_images(bench, WEIGHED))
+    reliability = scored.scan().select(pl.col("quality").struct.field("reliability")).collect().to_series()
+    assert not reliability.has_nulls()
+    assert reliability.n_unique() > 1
+    weights = load_sets([bench.uri("train"), scored.uri], 64, 32, weigh_by="reliability").images.weights
+    assert weights is not None
+    assert weights[-scored.snapshot.rows :] == pytest.approx(reliability / reliability.mean(), rel=1e-4)
+    record = records[WEIGHED.name]
+    assert record.images["synthetic"] == scored.snapshot.rows
+    assert record.identity["arm"]["mix"]["weigh_by"] == "reliability"
+    written = {path: path.stat().st_mtime_ns for path in Path(scored.uri).rglob("*") if path.is_file()}
+    assert score_images(bench, WEIGHED).startswith("reliability 0.")
+    assert {path: path.stat().st_mtime_ns for path in Path(scored.uri).rglob("*") if path.is_file()} == written
 
 
 def test_what_is_recorded_is_not_done_again(bench: Bench, records: dict[str, ArmRecord]) -> None:

@@ -35,7 +35,7 @@ def record(
     against = None if arm == BASELINE else BASELINE
     identity = {
         "settings": {"size": 1},
-        "arm": {"recipe": arm, "mix": {"real_to_synthetic": 3.0}},
+        "arm": {"recipe": None if arm == BASELINE else arm, "mix": {"real_to_synthetic": 3.0}},
         "training": training,
     }
     share = 0.8 + seed / 100 if made else None

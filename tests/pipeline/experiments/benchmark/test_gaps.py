@@ -7,7 +7,7 @@ import re
 import pytest
 
 from manifests.errors import UserError
-from pipeline.experiments.benchmark.arms import BASELINE, TWO_REAL
+from pipeline.experiments.benchmark.arms import BASELINE, ONE_REAL, TWO_REAL
 from pipeline.experiments.benchmark.gaps import DOMAINS, GAPS, POSES, TWO_CAMERAS, find_gaps
 
 
@@ -25,8 +25,17 @@ def test_two_networks_are_held_against_two_real_ones_and_these_against_one() -> 
     against = {arm.name: arm.against for arm in POSES.arms}
     assert against["pngan"] == TWO_REAL
     assert against["pngan-mixed"] == BASELINE == TWO_REAL.against
-    assert POSES.baselines == (BASELINE, TWO_REAL)
     assert DOMAINS.baselines == (BASELINE,)
+
+
+def test_beside_every_fusion_stand_one_network_and_two_without_images() -> None:
+    assert POSES.baselines == (BASELINE, ONE_REAL, TWO_REAL)
+    for name in ("pngan", "pngan-one-network", "pngan-mean"):
+        assert find_gaps(["poses"], [name])[0].baselines == (BASELINE, ONE_REAL, TWO_REAL)
+    assert find_gaps(["poses"], ["pngan-mixed"])[0].baselines == (BASELINE,)
+    against = {arm.name: arm.against for arm in POSES.arms}
+    assert against["pngan-one-network"] == ONE_REAL
+    assert against["pngan-mean"] == BASELINE == ONE_REAL.against, "the mean of a feature and itself is that feature"
 
 
 def test_every_gap_has_a_ceiling_beside_its_generators() -> None:
@@ -34,8 +43,7 @@ def test_every_gap_has_a_ceiling_beside_its_generators() -> None:
 
 
 def test_arms_that_differ_in_the_mix_share_their_images() -> None:
-    fused, mixed = POSES.arms[:2]
-    assert fused.images == mixed.images
+    assert len({arm.images for arm in POSES.arms if arm.recipe == "pngan"}) == 1
     smoothed, hard = TWO_CAMERAS.arms[:2]
     assert smoothed.images != hard.images
 
@@ -65,8 +73,18 @@ def test_a_variant_without_sense_is_told() -> None:
         find_gaps(["two-cameras"], ["camstyle"], ["synthetic_per_real=1"])
     with pytest.raises(UserError, match="of camstyle: a mix has no setting 'nonsense'"):
         find_gaps(["two-cameras"], ["camstyle"], ["nonsense"])
-    with pytest.raises(UserError, match="rows of the benchmark are not scored"):
-        find_gaps(["two-cameras"], ["camstyle"], ["weigh_by=reliability"])
+    with pytest.raises(UserError, match="of cgan: its images show nobody in particular, so they have no reliability"):
+        find_gaps(["few-images"], ["cgan"], ["weigh_by=reliability"])
+
+
+def test_fewer_people_to_train_on_are_no_more_than_the_gap_has() -> None:
+    gaps = {gap.name: gap for gap in find_gaps([], people=100)}
+    assert (gaps["few-images"].people, gaps["poses"].people) == (60, 100)
+    sets = gaps["domains"].sets
+    assert sets["train"].people == sets["target"].people == 100
+    assert sets["unlabelled"] == DOMAINS.sets["unlabelled"]
+    assert sets["test"] == DOMAINS.sets["test"]
+    assert find_gaps([]) == list(GAPS.values())
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pipeline.experiments.benchmark.page import write_results
 from pipeline.experiments.benchmark.pictures import Picture
 from pipeline.experiments.benchmark.power import Effect
 from pipeline.experiments.benchmark.settings import Bench, BenchmarkSettings, Storage
-from pipeline.experiments.benchmark.text import doubts_about, gain, interval, share
+from pipeline.experiments.benchmark.text import doubts_about, gain, interval, share, worlds_asked
 from tests.browser import DESKTOP, PHONE, page_faults
 from tests.pipeline.experiments.benchmark.planted import planted
 
@@ -30,6 +31,18 @@ def test_figures_as_people_read_them() -> None:
     assert interval(effect) == "−5.0 to +1.0"
     assert gain(effect._replace(interval=(-0.05, -0.001))) == "−2.0 ± 1.5"
     assert (gain(None), share(None), share(0.35)) == ("–", "–", "35.0")
+
+
+def test_how_many_worlds_it_takes() -> None:
+    one = Effect(0.0, 0.02, (-0.05, 0.05), 0.056, (0.0,))
+    assert worlds_asked([one]) == "To tell 2 points in rank-1 of each takes at least 8 worlds (seeds), 7 more."
+    assert worlds_asked([one._replace(error=0.001)]).endswith(" takes at least 2 worlds (seeds), 1 more.")
+    four = Effect(0.0, 0.02, (-0.1, 0.1), 0.1, (0.0,) * 4, 0.04**2)
+    surer, sure = four._replace(error=0.01), four._replace(error=0.002)
+    assert worlds_asked([surer, four, sure]).endswith(
+        " takes 34 worlds (seeds) that differ as these 4 do, 30 more; for half of the arms 10 do."
+    )
+    assert worlds_asked([sure, sure]) == "Its 4 worlds (seeds) tell 2 points in rank-1 of each."
 
 
 @pytest.fixture
@@ -49,6 +62,9 @@ def test_tables_for_people_and_programs(written: Path) -> None:
     assert "| baseline, as trained | +8.0 (33.1 to 41.1; Market to Duke, table 2) |" in text
     assert "| baseline | as trained | 100 real | – | – | – | 40.0 | 20.0 | – | – | – | – |" in text
     assert "Smallest gain that can be told of every arm with generated images: " in text
+    assert re.search(
+        r"in mAP\. To tell 2 points in rank-1 of each takes \d+ worlds .* differ as these 3 do, \d+ more[.;]", text
+    )
     assert "other poses" not in text, "nothing of it was measured"
     assert pl.read_parquet(written / "benchmark.parquet").height == 4 * len(planted())
     parts = pl.read_parquet(written / "gains.parquet")["part"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
-from pipeline.experiments.benchmark.power import Paired, paired_effect
+from pipeline.experiments.benchmark.power import POWER, Effect, Paired, paired_effect, worlds_needed
 
 
 def world(*differences: float, people: list[int] | None = None) -> Paired:
@@ -67,6 +68,40 @@ def test_the_interval_of_three_worlds_holds_the_truth_as_often_as_it_says() -> N
         found = paired_effect([Paired(rng.normal(one, 0.3, (1, 150)), np.arange(150)) for one in shifts], draws=200)
         held += found.interval[0] < 0.03 < found.interval[1]
     assert held / 150 > 0.88, "normal quantiles would hold it in 79%"
+
+
+def test_worlds_that_do_not_differ_are_counted_by_the_normal_distribution() -> None:
+    effect = paired_effect([world(*[0.1] * 20, *[-0.1] * 20)])
+    assert effect.between == 0
+    # (1.960 + 0.842)^2 times the variance of a world's mean, 0.1^2 / 40, over 0.01^2.
+    assert worlds_needed(effect, 0.01) == pytest.approx(7.849 * 0.1**2 / 40 / 0.01**2, rel=0.1)
+    assert worlds_needed(effect, 0.2) == 1
+
+
+def test_worlds_that_differ_are_counted_by_students_t() -> None:
+    effect = Effect(0.0, 0.02, (-0.1, 0.1), 0.1, (0.0,) * 4, between=0.04**2)
+    # With 33 degrees of freedom 2.035 + 0.853, with 32 2.037 + 0.853: times 0.04 over the root of the worlds.
+    assert worlds_needed(effect, 0.02) == 34
+    assert worlds_needed(effect, 1.0) == 2, "one world has no deviation"
+
+
+def test_so_many_worlds_tell_the_gain_in_four_of_five_cases() -> None:
+    rng = np.random.default_rng(2)
+
+    def drawn(count: int, gain: float) -> list[Paired]:
+        shifts = rng.normal(gain, 0.02, count)
+        return [Paired(rng.normal(shift, 0.1, (1, 50)), np.arange(50)) for shift in shifts]
+
+    deviation = (0.02**2 + 0.1**2 / 50) ** 0.5  # of a world's mean
+    needed = worlds_needed(Effect(0.0, deviation / 2, (-0.1, 0.1), 0.1, (0.0,) * 4, between=0.02**2))
+    told = [
+        np.mean(ttest_1samp(rng.normal(0.02, deviation, (20000, count)), 0, axis=1).pvalue < 0.05)
+        for count in (needed - 1, needed)
+    ]
+    assert told[0] < POWER < told[1] < POWER + 0.02
+    assert abs(worlds_needed(paired_effect(drawn(100, 0.0), draws=50)) - needed) <= 3, "as the worlds say themselves"
+    found = [paired_effect(drawn(needed, 0.02), draws=100).interval[0] > 0 for _ in range(150)]
+    assert np.mean(found) == pytest.approx(POWER, abs=0.08)
 
 
 def test_the_same_differences_give_the_same_figures() -> None:

@@ -8,8 +8,15 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.experiments.benchmark.gaps import DOMAINS
-from pipeline.experiments.benchmark.records import find_record, records_below, write_record
-from pipeline.experiments.benchmark.results import Line, detectable, gains_table, measurements, summarize
+from pipeline.experiments.benchmark.records import NORMS, find_record, records_below, write_record
+from pipeline.experiments.benchmark.results import (
+    Line,
+    detectable,
+    gains_of_generated,
+    gains_table,
+    measurements,
+    summarize,
+)
 from tests.pipeline.experiments.benchmark.planted import BASELINE, planted, record
 
 
@@ -53,6 +60,12 @@ def test_the_error_is_that_of_paired_queries() -> None:
         (1.96 + 0.8416) * max(lines_of()[arm, "as trained"].gains["rank1"].error for arm in ("ptgan", "spgan")),
         rel=1e-3,
     )
+
+
+def test_gains_of_generated_images_are_those_of_arms_with_a_recipe() -> None:
+    lines = lines_of()
+    effects = gains_of_generated(lines.values(), "rank1")
+    assert effects == [lines[arm, norm].gains["rank1"] for arm in ("ptgan", "spgan") for norm in NORMS]
 
 
 def test_validation_people_do_not_enter_the_tables() -> None:
