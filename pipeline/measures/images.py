@@ -81,7 +81,7 @@ def _share(difference: float, pixels: int) -> float | None:
 
 def _correlation(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float | None:
     """Out of sums of integers, by |a + b|^2 = |a|^2 + |b|^2 + 2ab: the same whatever adds them up, as BLAS's products
-    are not. OpenCV's norm of a difference would do, but is wrong for 16 bits (5.0.0)."""
+    are not. OpenCV's norm of a difference of int16 arrays is not: with Intel's IPP it is too large."""
     inside = mask[part].astype(np.int16)
     first, second = (_gradients(image[part], inside) for image in (source, generated))
     squares = [round(cv2.norm(one, cv2.NORM_L2SQR)) for one in (first, second, first + second)]
