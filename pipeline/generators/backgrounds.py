@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from manifests.errors import UserError
 from pipeline.common.images import BoolMask, RgbImage, resize
+from pipeline.generators.batches.cameras import camera_numbers, camera_places
 from pipeline.training.data import DomainData, evenly
 
 _RADIUS = 3.0
@@ -52,6 +52,18 @@ class Known(NamedTuple):
 
     images: NDArray[np.uint8]
     counts: tuple[int, ...]
+
+    @classmethod
+    def of_cameras(cls, data: DomainData, most: int) -> Self:
+        """As `of`, of all cameras that there are; images of no known camera are of one more."""
+        cameras = camera_numbers(data)
+        return cls.of(data, camera_places(data, cameras), len(cameras), most)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Known]) -> Self:
+        """Those of several places, all of one size."""
+        counts = tuple(count for part in parts for count in part.counts)
+        return cls(np.concatenate([part.images for part in parts]), counts)
 
     @classmethod
     def of(cls, data: DomainData, places: NDArray[np.int64], cameras: int, most: int) -> Self:
@@ -98,14 +110,3 @@ class Backgrounds(nn.Module):
             images = functional.interpolate(images, size=source.shape[2:], mode="area")
         some = torch.from_numpy(counts > 0).to(source.device)[:, None, None, None]
         return pasted(source, mask * some, images.to(source.dtype))
-
-
-def check_cameras(known: Known, cameras: Sequence[int], recipe: str) -> None:
-    """Refuse backgrounds that are missing for one of ``cameras``.
-
-    Raises:
-        UserError: there is none.
-    """
-    missing = [name for name, count in zip(cameras, known.counts, strict=True) if not count]
-    if missing:
-        raise UserError(f"{recipe} needs an image with a mask by each camera; found none by camera {missing[0]}")

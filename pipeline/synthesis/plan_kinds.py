@@ -90,13 +90,14 @@ class PlanInputs:
 
 
 def pastes(settings: SynthesisSettings, generators: GeneratorSet) -> bool:
-    """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
-    return isinstance(settings, CameraSettings) and generators.recipe.asked(settings.generation).pastes
+    """Whether people are put before other backgrounds, for which their masks have to be known."""
+    elsewhere = not isinstance(settings, CameraSettings)
+    return isinstance(settings, TranslationSettings) and generators.recipe.asked(settings.generation).pastes(elsewhere)
 
 
 def translations(inputs: PlanInputs, settings: TranslationSettings) -> Samples:
     """Every image, ``per_image`` times."""
-    people = inputs.people[: settings.limit]
+    people = _cut_out(inputs, settings, inputs.people)[: settings.limit]
     return inputs.samples((len(people), settings.per_image), lambda person, draw: asked(draw, content=person), people)
 
 
@@ -128,7 +129,7 @@ def camera_styles(inputs: PlanInputs, settings: CameraSettings) -> Samples:
     return inputs.samples((len(people), len(targets), settings.per_image), columns, people)
 
 
-def _cut_out(inputs: PlanInputs, settings: CameraSettings, people: People) -> People:
+def _cut_out(inputs: PlanInputs, settings: TranslationSettings, people: People) -> People:
     """Those of ``people`` whose mask is known, where they are put before other backgrounds."""
     if inputs.annotations is None or not pastes(settings, inputs.generators):
         return people
@@ -260,7 +261,7 @@ class Kind:
 TRANSLATION = Kind(
     "domains",
     "synthesize_duke_style.py",
-    ("cyclegan", "ptgan", "spgan", "personflow", "reinhard", "colour_jitter"),
+    ("cyclegan", "ptgan", "spgan", "personflow", "reinhard", "colour_jitter", "pasted"),
     TranslationSettings,
     translations,
     annotated=lambda people, settings, _: people[: settings.limit],

@@ -105,7 +105,8 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into the other domain: change inside and outside the true mask, is the person still found."""
     source, target = lab.tested(TESTED), lab.tested(TESTED, "target")
-    made = load_generator(trained).translate(source.images)
+    columns: Columns = {"source": source.images, **({"person": source.masks} if "person" in recipe.inputs else {})}
+    made = load_generator(trained).generate(columns)
     quality = measure_transfer(source, made, target, lab.judge).as_dict()
     figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
     figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}

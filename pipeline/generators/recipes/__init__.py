@@ -10,7 +10,7 @@ from pipeline.generators.recipes.cgan import CGAN
 from pipeline.generators.recipes.cyclegan import CycleGAN
 from pipeline.generators.recipes.gan_lsro import GanLsro
 from pipeline.generators.recipes.humble import ColourJitter, ColourJitterCameras, Reinhard, ReinhardCameras
-from pipeline.generators.recipes.pasted import PastedCameras
+from pipeline.generators.recipes.pasted import Pasted, PastedCameras
 from pipeline.generators.recipes.personflow import PersonFlow
 from pipeline.generators.recipes.pix2pix import Pix2Pix, Pix2PixCameras
 from pipeline.generators.recipes.pngan import PNGAN
@@ -22,7 +22,7 @@ RECIPES: dict[str, type[Recipe]] = {
     for recipe in (
         *(GanLsro, CGAN, Pix2Pix, Pix2PixCameras, CycleGAN),
         *(CamStyle, CamStyleMultidomain, PTGAN, SPGAN, PNGAN, PersonFlow),
-        *(Reinhard, ReinhardCameras, ColourJitter, ColourJitterCameras, PastedCameras),
+        *(Reinhard, ReinhardCameras, ColourJitter, ColourJitterCameras, Pasted, PastedCameras),
     )
 }
 

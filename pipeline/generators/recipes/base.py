@@ -148,13 +148,14 @@ class Recipe(ABC):
         sized.settings = self.settings.model_copy(update=open_settings)
         return sized
 
-    @property
-    def pastes(self) -> bool:
-        """Whether people are put before backgrounds of other cameras, for which their masks have to be known."""
+    def pastes(self, elsewhere: bool) -> bool:
+        """Whether people are put before other backgrounds, for which their masks have to be known: those of other
+        cameras, or of another place (``elsewhere``)."""
         return False
 
-    def needs_of(self, role: str) -> frozenset[Need]:
-        """What must be known of each image of the set of that role."""
+    def needs_of(self, role: str, annotated: bool) -> frozenset[Need]:
+        """What must be known of each image of the set of that role, of which masks and poses are given, or not
+        (``annotated``)."""
         return self.needs
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

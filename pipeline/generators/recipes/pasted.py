@@ -1,13 +1,14 @@
-"""pasted_cameras: each person as they are, before a real background of the camera asked for. Nothing is trained.
+"""pasted, pasted_cameras: people as they are, before real backgrounds of another place or camera. Nothing is trained.
 
-What a generator of camera styles has to beat where a camera shows by what stands around people: a person is cut out by
-their mask and put before a training image of the other camera that somebody was taken out of
+What a generator has to beat where a place shows by what stands around people: a person is cut out by their mask and put
+before a training image of the other place, or of the camera asked for, that somebody was taken out of
 (`pipeline.generators.backgrounds`). Those images are kept in the place of weights; a training takes one step that does
-nothing. An image without a mask stays as it is.
+nothing.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Self
 
@@ -17,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.generators.backgrounds import Backgrounds, Known, check_cameras
+from pipeline.generators.backgrounds import Backgrounds, Known
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.generators.recipes.humble import Shown
 from pipeline.training.data import BatchSource, Camera, DomainData, needed
@@ -26,19 +27,25 @@ from pipeline.training.data import BatchSource, Camera, DomainData, needed
 class PastedSettings(RecipeSettings):
     """None of the numbers of a training means anything here."""
 
+    backgrounds: int = Field(default=1000, ge=1, le=10_000, description="most that are kept of the other place (ours)")
+    background_counts: tuple[int, ...] = Field(default=(), description="how many there are; by default all found")
+
+
+class PastedCameraSettings(PastedSettings):
+    """The same by camera."""
+
     backgrounds: int = Field(default=64, ge=1, le=10_000, description="most that are kept of each camera (ours)")
     cameras: tuple[Camera, ...] = Field(default=(), description="by default all there are")
-    background_counts: tuple[int, ...] = Field(default=(), description="by camera; by default as many as are found")
 
 
-class PastedCameras(Recipe):
-    name = "pasted_cameras"
+class _Pasting(Recipe):
+    """Keeps images that people were taken out of, and puts others before them."""
+
     paper = "random backgrounds: Tian et al., CVPR 2018"
     settings_model: ClassVar[type[PastedSettings]] = PastedSettings
     settings: PastedSettings
-    roles = ("source",)
-    needs: frozenset[Need] = frozenset({"cameras", "masks"})
-    inputs: ClassVar[tuple[str, ...]] = ("source", "person", "camera", "seed")
+    needs: frozenset[Need] = frozenset({"masks"})
+    inputs: ClassVar[tuple[str, ...]] = ("source", "person", "seed")
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "lsr"
@@ -47,20 +54,16 @@ class PastedCameras(Recipe):
         super().__init__(settings)
         self._known: Known | None = None
 
-    @property
-    def pastes(self) -> bool:
+    @abstractmethod
+    def keep(self, data: Mapping[str, DomainData]) -> tuple[Known, dict[str, object]]:
+        """What is kept of the training sets, and the settings that follow from it beside how many there are."""
+
+    def pastes(self, elsewhere: bool) -> bool:
         return True
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
-        source = data["source"]
-        cameras = needed(source.cameras, "camera", self.name)
-        names = self.settings.cameras or tuple(np.unique(cameras[cameras >= 0]).tolist())
-        if len(names) < 2:
-            raise UserError(f"{self.name} needs images by two cameras or more; found {len(names)}")
-        places = np.array([names.index(one) if one in names else -1 for one in cameras.tolist()], np.int64)
-        known = Known.of(source, places, len(names), self.settings.backgrounds)
-        check_cameras(known, names, self.name)
-        made = type(self)(self.settings.model_copy(update={"cameras": names, "background_counts": known.counts}))
+        known, settings = self.keep(data)
+        made = type(self)(self.settings.model_copy(update={**settings, "background_counts": known.counts}))
         made._known = known
         return made
 
@@ -81,7 +84,42 @@ class PastedCameras(Recipe):
 
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(generator, Backgrounds)
-        return generator.behind(batch["source"], batch["person"], batch["camera"], batch["seed"])
+        cameras = batch["camera"] if "camera" in self.inputs else torch.zeros_like(batch["seed"])
+        return generator.behind(batch["source"], batch["person"], cameras, batch["seed"])
 
     def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
         return {"source": batch["source"], "generated": self.generate(networks["generator"], batch)}
+
+
+class Pasted(_Pasting):
+    """Before backgrounds of the target domain."""
+
+    name = "pasted"
+
+    def keep(self, data: Mapping[str, DomainData]) -> tuple[Known, dict[str, object]]:
+        target = data["target"]
+        return Known.of(target, np.zeros(len(target), np.int64), 1, self.settings.backgrounds), {}
+
+
+class PastedCameras(_Pasting):
+    """Before backgrounds of the camera asked for."""
+
+    name = "pasted_cameras"
+    settings_model: ClassVar[type[PastedSettings]] = PastedCameraSettings
+    settings: PastedCameraSettings
+    roles = ("source",)
+    needs: frozenset[Need] = frozenset({"cameras", "masks"})
+    inputs: ClassVar[tuple[str, ...]] = ("source", "person", "camera", "seed")
+
+    def keep(self, data: Mapping[str, DomainData]) -> tuple[Known, dict[str, object]]:
+        source = data["source"]
+        cameras = needed(source.cameras, "camera", self.name)
+        names = self.settings.cameras or tuple(np.unique(cameras[cameras >= 0]).tolist())
+        if len(names) < 2:
+            raise UserError(f"{self.name} needs images by two cameras or more; found {len(names)}")
+        places = np.array([names.index(one) if one in names else -1 for one in cameras.tolist()], np.int64)
+        known = Known.of(source, places, len(names), self.settings.backgrounds)
+        missing = [name for name, count in zip(names, known.counts, strict=True) if not count]
+        if missing:
+            raise UserError(f"{self.name} needs an image with a mask by each camera; found none by {missing[0]}")
+        return known, {"cameras": names}

@@ -170,12 +170,14 @@ class PersonFlow(Recipe):
         super().__init__(settings)
         self._known: Known | None = None
 
-    @property
-    def pastes(self) -> bool:
-        return self.settings.background == "asked" and any(self.settings.background_counts)
+    def pastes(self, elsewhere: bool) -> bool:
+        own = len(self.settings.cameras)
+        counts = self.settings.background_counts[own:] if elsewhere else self.settings.background_counts[:own]
+        return self.settings.background == "asked" and any(counts)
 
-    def needs_of(self, role: str) -> frozenset[Need]:
-        return self.needs if role == "source" else frozenset()
+    def needs_of(self, role: str, annotated: bool) -> frozenset[Need]:
+        masks: frozenset[Need] = frozenset({"masks"} if annotated else ())
+        return self.needs if role == "source" else masks
 
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         source, target = data["source"], data.get("target")
@@ -185,15 +187,10 @@ class PersonFlow(Recipe):
             height, width = source.images.shape[1:3]
             points = needed(source.keypoints, "keypoints", self.name)
             known["canonical_poses"] = as_shares(fit_canonical_poses(points, height, width, self.settings.poses))
-        of_cameras = Known.of(
-            source,
-            camera_places(source, camera_numbers(source)),
-            len(camera_numbers(source)),
-            self.settings.backgrounds,
-        )
-        known["background_counts"] = of_cameras.counts if any(of_cameras.counts) else ()
+        backgrounds = Known.joined([Known.of_cameras(part, self.settings.backgrounds) for part in data.values()])
+        known["background_counts"] = backgrounds.counts if any(backgrounds.counts) else ()
         made = type(self)(self.settings.model_copy(update=known))
-        made._known = of_cameras
+        made._known = backgrounds
         return made
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

@@ -74,6 +74,5 @@ class TrainingRun:
         if role not in self.manifests:
             raise UserError(f"{self.recipe.name} learns from two domains: give --{role} URI")
         uri, annotations = self.manifests[role]
-        return load_domain(
-            uri, annotations, self.settings.height, self.settings.width, self.recipe.needs_of(role), self.images
-        )
+        needs = self.recipe.needs_of(role, annotated=annotations is not None)
+        return load_domain(uri, annotations, self.settings.height, self.settings.width, needs, self.images)

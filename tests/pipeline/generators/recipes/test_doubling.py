@@ -36,6 +36,7 @@ def test_every_generator_that_doubles_asks_how() -> None:
         "colour_jitter",
         "reinhard_cameras",
         "colour_jitter_cameras",
+        "pasted",
         "pasted_cameras",
     }
 

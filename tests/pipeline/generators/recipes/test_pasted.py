@@ -11,12 +11,12 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.cluster.synthesize import prepare_synthesis
-from pipeline.generators.recipes.pasted import PastedCameras, PastedSettings
+from pipeline.generators.recipes.pasted import Pasted, PastedCameras, PastedCameraSettings
 from pipeline.generators.trained import load_generator
 from pipeline.generators.trained_set import open_generators
 from pipeline.generators.training.loop import TrainingSettings
 from pipeline.generators.training.run import TrainingRun
-from pipeline.synthesis.plan_kinds import CameraSettings
+from pipeline.synthesis.plan_kinds import CameraSettings, TranslationSettings
 from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
 from tests.pipeline.edited_sets import Rows, edited
@@ -30,7 +30,7 @@ def pasting(toy_sources: ToySources, toy_annotations: str, tmp_path_factory: pyt
     folder = tmp_path_factory.mktemp("pasted")
     settings = TrainingSettings(steps=1, height=64, width=32)
     manifests = {"source": (toy_sources.market, toy_annotations)}
-    TrainingRun(PastedCameras(PastedSettings(backgrounds=4)), settings, folder, manifests).train()
+    TrainingRun(PastedCameras(PastedCameraSettings(backgrounds=4)), settings, folder, manifests).train()
     return folder
 
 
@@ -40,7 +40,7 @@ def test_every_camera_needs_a_background() -> None:
     data = of_cameras(10, 20)
     assert data.masks is not None
     dark = replace(data, masks=data.masks & (data.cameras == 0)[:, None, None])  # type: ignore[index]
-    with pytest.raises(UserError, match="an image with a mask by each camera; found none by camera 1"):
+    with pytest.raises(UserError, match="an image with a mask by each camera; found none by 1"):
         PastedCameras().fitted({"source": dark})
 
 
@@ -108,3 +108,21 @@ def test_who_has_no_mask_is_left_out(
     assert every.plan.num_rows - fewer.plan.num_rows == len(every.inputs.generators.cameras) - 1
     planned = [part.table().column("image_sha256").to_pylist() for part in fewer.plan.shards.values()]
     assert unseen not in {digest for part in planned for digest in part}
+
+
+def test_before_another_place(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    """Whose people must be annotated too; here the same people's market stands for it."""
+    folder = tmp_path / "trained"
+    both = dict.fromkeys(("source", "target"), (toy_sources.market, toy_annotations))
+    TrainingRun(Pasted(), TrainingSettings(steps=1, height=64, width=32), folder, both).train()
+    settings = TranslationSettings.model_validate({**CUT, "limit": 4, "per_image": 2})
+    job = prepare_synthesis(
+        toy_sources.market, toy_sources.duke, str(folder), settings, annotations_uri=toy_annotations
+    )
+    dataset = made(job, tmp_path / "set")
+    rows = dataset.scan().select("recipe", pl.col("target").struct.field("domain"), "quality").collect()
+    assert set(rows["recipe"]) == {"pasted"}
+    assert set(rows["domain"]) == {"duke-like"}
+    assert {one.outcome for one in remake(dataset, sorted(pixels(dataset))[:3])} == {"identical"}
+    with pytest.raises(UserError, match="name their masks with --annotations"):
+        prepare_synthesis(toy_sources.market, toy_sources.duke, str(folder), settings, annotations_uri=None)

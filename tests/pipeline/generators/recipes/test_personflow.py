@@ -372,8 +372,9 @@ def changed_by(generator: Generator, person: bool, **asked: Any) -> NDArray[np.f
 
 def test_people_whose_mask_is_known_stand_before_a_background_of_the_camera(tmp_path: Path) -> None:
     one = recipe(target=True, backgrounds=4, flow_steps=1)
-    assert one.pastes
-    assert one.settings.background_counts == (4, 4, 4)
+    assert one.pastes(elsewhere=False)
+    assert not one.pastes(elsewhere=True)
+    assert one.settings.background_counts == (4, 4, 4, 0, 0, 0)
     with torch.no_grad():
         silent = one.build(torch.Generator().manual_seed(1), SIZE)["average"]  # says that nothing changes
     save_generator(tmp_path / "generator.safetensors", silent, one, *SIZE)
@@ -391,7 +392,7 @@ def test_people_whose_mask_is_known_stand_before_a_background_of_the_camera(tmp_
         changed_by(loaded(), person=True, camera=np.array([4, 4])),  # of the other place none are known
     ):
         assert nothing.max() == 0
-    assert not loaded(background="own")._recipe.pastes
+    assert not loaded(background="own")._recipe.pastes(elsewhere=False)
 
 
 def test_weights_without_backgrounds_are_as_they_were() -> None:
@@ -399,4 +400,18 @@ def test_weights_without_backgrounds_are_as_they_were() -> None:
     assert names == {
         name for name in networks(recipe(backgrounds=4))["average"].state_dict() if "background" not in name
     }
-    assert not recipe().pastes
+    assert not recipe().pastes(elsewhere=False)
+
+
+def test_of_another_place_masks_are_used_where_they_are_given() -> None:
+    one = PersonFlow(PersonFlowSettings(channels=8, backgrounds=2))
+    assert one.needs_of("target", annotated=False) == frozenset()
+    assert one.needs_of("target", annotated=True) == {"masks"}
+    fitted = one.fitted({"source": people(), "target": people(6)})
+    assert fitted.settings.background_counts == (2, 2, 2, 2, 2, 2)
+    assert fitted.pastes(elsewhere=True)
+    network = fitted.build(torch.Generator().manual_seed(1), SIZE)["average"]
+    assert isinstance(network, FlowNetwork)
+    assert network.backgrounds is not None
+    brightness = network.backgrounds.images.float().mean(dim=(1, 2, 3)).view(2, 3, 2)
+    assert (brightness.diff(dim=1) > 50).all(), "each camera's own, place by place"
