@@ -7,8 +7,9 @@ every commit with its record, and the close of a run on a slice of the plan. Sim
 as long as its rows would take; the rows, one for each shard, so that bytes cost nothing; the workers, threads of this
 process: their commits share its cores, and Ray's own work is left out.
 
-With ``--in-a-row`` instead: so many commits of one row, as synthesis writes them, one after another by one process; then
-the run is taken up again, closed, opened and validated, each in a process of its own, whose memory is nobody else's.
+With ``--in-a-row`` instead: so many commits of one row, as synthesis writes them, one after another by one process;
+then the run is taken up again, closed, opened and validated, each in a process of its own, whose memory is nobody
+else's.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from manifest_speed import random_rows
 from plan_size import planned  # type: ignore[import-not-found]  # a script finds what lies beside it
 from pydantic import Field
 
-from manifests.common.json_text import json_text, write_json
 from manifests.checking.validate import validate
+from manifests.common.json_text import json_text, write_json
 from manifests.format.schema import ANNOTATION_SCHEMA, IMAGE
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
