@@ -12,14 +12,14 @@ import pyarrow as pa
 from manifests.describing.attestation import STATEMENT, statement
 from manifests.describing.croissant import CROISSANT, croissant
 from manifests.describing.markdown import quoted
-from manifests.describing.statements import INTENDED_USE, STATEMENTS, terms
+from manifests.describing.statements import INTENDED_USE, STATEMENTS, TermsOnRows, terms
 from manifests.disk import parquet, tables
-from manifests.disk.snapshots import dump
-from manifests.format.schema import SCHEMAS, SPLITS
+from manifests.disk.snapshots import FileEntry, dump
+from manifests.format.schema import SCHEMAS, SPLITS, Kind
 from manifests.reading.dataset import Dataset
 from manifests.reading.erasure_log import write_log
 from manifests.reading.files import products
-from manifests.reading.summary import count_rows
+from manifests.reading.summary import RowCounter
 
 SAMPLES_META = f"samples_meta{tables.SUFFIX}"
 DATASET_CARD = "README.md"
@@ -37,14 +37,16 @@ def write_inspection_files(dataset: Dataset, card: bool = True) -> None:
     ``card``) is for people, ``croissant.json`` and ``provenance.intoto.json`` are for other tools; ``erasures.table``
     is there where rows were erased. Tables that an earlier version wrote go.
     """
-    _write_samples_meta(dataset)
+    found = _Found(dataset.kind)
+    for entry, table in _indexed(dataset):
+        found.add(entry, table)
     dataset.storage.delete(tables.earlier_path(SAMPLES_META))
     if dataset.snapshot.erasures:
         write_log(dataset)
     if card:
-        dataset.storage.write(DATASET_CARD, _sealed(_card(dataset)).encode())
+        dataset.storage.write(DATASET_CARD, _sealed(_card(dataset, found)).encode())
     files = products(dataset, [SAMPLES_META])
-    dataset.storage.write(CROISSANT, dump(croissant(dataset, files)))
+    dataset.storage.write(CROISSANT, dump(croissant(dataset, files, found.terms)))
     dataset.storage.write(STATEMENT, dump(statement(dataset, files)))
 
 
@@ -65,7 +67,36 @@ def _sealed(text: str) -> str:
     return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()} -->\n"
 
 
-def _write_samples_meta(dataset: Dataset) -> None:
+class _Found:
+    """What is said of the rows, found while every file is read once."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.rows, self.terms = RowCounter(kind), TermsOnRows(kind)
+        self._splits: dict[str, list[str]] | None = None
+        if "split" in SCHEMAS[kind].names:
+            self._splits = {split: [] for split in SPLITS}
+
+    @property
+    def files_by_split(self) -> dict[str, list[str]] | None:
+        """The files that hold the rows of each split; None where one holds rows of two, or rows have no split."""
+        return None if self._splits is None else {split: files for split, files in self._splits.items() if files}
+
+    def add(self, entry: FileEntry, table: pa.Table) -> None:
+        """Look at the rows of one file, too."""
+        self.rows.add(table)
+        self.terms.add(table)
+        if self._splits is None:
+            return
+        held = table.column("split").unique().to_pylist()
+        if len(held) > 1 or not self._splits.keys() >= set(held):
+            self._splits = None
+            return
+        for split in held:
+            self._splits[split].append(entry.path)
+
+
+def _indexed(dataset: Dataset) -> Iterator[tuple[FileEntry, pa.Table]]:
+    """The files and their rows without pictures, which on the way are written to `SAMPLES_META`."""
     schema = SCHEMAS[dataset.kind]
     columns = [name for name in schema.names if name not in _PICTURES]
     place: list[pa.Field[Any]] = [pa.field("file", pa.string()), pa.field("row", pa.int32())]
@@ -84,6 +115,7 @@ def _write_samples_meta(dataset: Dataset) -> None:
             if full or entry is dataset.snapshot.files[-1]:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting.clear()
+            yield entry, table
 
 
 _FRONT_MATTER = """---
@@ -102,9 +134,9 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 """Categories of the Hub by the number of rows that they end before."""
 
 
-def _card(dataset: Dataset) -> str:
+def _card(dataset: Dataset, about: _Found) -> str:
     """A Hugging Face data set card: what it is, how much of it, on what terms, how to open it."""
-    snapshot, found, splits = dataset.snapshot, count_rows(dataset), _files_by_split(dataset)
+    snapshot, found, splits = dataset.snapshot, about.rows.counts(), about.files_by_split
     size = sum(entry.bytes for entry in snapshot.files)
     title = f"Person re-identification, {dataset.kind} rows"
     tag = ", synthetic" if dataset.kind == "synthetic" else ""
@@ -120,7 +152,7 @@ def _card(dataset: Dataset) -> str:
         *(f"| {name} | {value} | {rows} |" for name, value, rows in _table(found.counts)),
         f"\n## Intended use\n\n{INTENDED_USE}\n",
         "## Licence and consent\n\nNo licence of its own: the terms of everything that it was made from hold.\n",
-        *terms(dataset),
+        *terms(dataset, on_rows=about.terms),
         f"\n## How to open it\n\n```python\n{_HOW_TO_OPEN}```\n",
         *_unsplit(dataset, splits),
         "## Provenance\n\nSettings, models, inputs and counts are in `run.json`; the rows without pictures in "
@@ -135,20 +167,6 @@ rows = pl.scan_parquet("data/*.parquet")  # columns that a query does not name a
 from datasets import load_dataset  # 4.0 or newer
 rows = load_dataset(".")
 """
-
-
-def _files_by_split(dataset: Dataset) -> dict[str, list[str]] | None:
-    """The files that hold the rows of each split; None where one holds rows of two, or rows have no split."""
-    if "split" not in SCHEMAS[dataset.kind].names:
-        return None
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for entry, table in zip(dataset.snapshot.files, dataset.shards(["split"]), strict=True):
-        held = table.column("split").unique().to_pylist()
-        if len(held) > 1 or not found.keys() >= set(held):
-            return None
-        for split in held:
-            found[split].append(entry.path)
-    return {split: files for split, files in found.items() if files}
 
 
 def _data_files(splits: Mapping[str, Sequence[str]] | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.describing.statements import INTENDED_USE, STATEMENTS
+from manifests.describing.statements import INTENDED_USE, STATEMENTS, TermsOnRows
 from manifests.format.columns import MEANINGS
 from manifests.format.schema import IMAGE, ROW_ID, SCHEMAS, Kind
 from manifests.format.terms import UNSTATED, apart
@@ -73,8 +73,8 @@ _CONTEXT: Json = {
 }
 
 
-def croissant(dataset: Dataset, files: Sequence[Product]) -> Json:
-    """The metadata of ``dataset``, which consists of ``files``."""
+def croissant(dataset: Dataset, files: Sequence[Product], on_rows: TermsOnRows | None = None) -> Json:
+    """The metadata of ``dataset``, which consists of ``files``; ``on_rows`` are its terms, if they are counted."""
     snapshot, history = dataset.snapshot, runs(dataset)
     title = f"Person re-identification, {dataset.kind} rows"
     return {
@@ -90,7 +90,7 @@ def croissant(dataset: Dataset, files: Sequence[Product]) -> Json:
         "dateModified": snapshot.created,
         "datePublished": snapshot.created,
         "creator": {"@type": "sc:Organization", "name": "not recorded"},
-        "license": _licences(dataset, history),
+        "license": _licences(dataset.kind, on_rows or TermsOnRows.of(dataset), history),
         "citeAs": f"{title}, {SOFTWARE}, {snapshot.created[:10]}, {dataset_urn(dataset.digest())}",
         "keywords": ["person re-identification", dataset.kind],
         "isLiveDataset": False,
@@ -173,14 +173,12 @@ def _field(path: str, column: str, type_: pa.DataType, inside: tuple[str, ...]) 
     return {**described, "dataType": types[0] if len(types) == 1 else types, "source": source}
 
 
-def _licences(dataset: Dataset, history: Iterable[Run]) -> list[Any]:
+def _licences(kind: Kind, on_rows: TermsOnRows, history: Iterable[Run]) -> list[Any]:
     """The terms of everything that went in, each as the SPDX URL where it is an SPDX identifier."""
     stated: set[str | None] = {one.licence for run in history for one in run.inputs if one.role != "annotations"}
-    if dataset.kind != "annotation":
-        on_rows = {one for part in dataset.shards(["licence"]) for one in part.column("licence").unique().to_pylist()}
-        # Nobody stated the null of a source row; that of a synthetic one is of an older version.
-        known = on_rows if dataset.kind == "source" else on_rows - {None}
-        stated |= {one for licence in known for one in apart(licence or UNSTATED)}
+    # Nobody stated the null of a source row; that of a synthetic one is of an older version.
+    known = on_rows.licences if kind == "source" else on_rows.licences - {None}
+    stated |= {one for licence in known for one in apart(licence or UNSTATED)}
     stated = {None if one == UNSTATED else one for one in stated}
     if not stated:
         stated.add(None)

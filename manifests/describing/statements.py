@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from manifests.describing.markdown import quoted
 from manifests.format.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
 from manifests.reading.dataset import Dataset
-from manifests.reading.query import RowNumbers, metadata
+from manifests.reading.query import RowNumbers
 from manifests.reading.rows import parts
 from manifests.reading.runs import SOFTWARE, runs
 
@@ -36,15 +38,52 @@ INTENDED_USE = (
 )
 
 
-def terms(dataset: Dataset, chosen: RowNumbers | None = None) -> Iterator[str]:
+class TermsOnRows:
+    """How many rows say which terms, counted some at a time; nothing is said by rows of annotations."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.columns = _TERMS[kind]
+        self.rows = Counter[tuple[str | None, ...]]()
+        """By the values of `columns`."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, chosen: RowNumbers | None = None) -> TermsOnRows:
+        """Those of the rows, or of the ``chosen`` ones."""
+        found = cls(dataset.kind)
+        for part in parts(dataset, found.columns, chosen) if found.columns else ():
+            found.add(part)
+        return found
+
+    def add(self, part: pa.Table) -> None:
+        """Count these rows too; they may have other columns."""
+        if self.columns:
+            for row in part.group_by(list(self.columns)).aggregate([([], "count_all")]).to_pylist():
+                self.rows[tuple(row[name] for name in self.columns)] += row["count_all"]
+
+    @property
+    def licences(self) -> set[str | None]:
+        """Every licence that a row names, None where one names none."""
+        place = self.columns.index("licence") if self.columns else 0
+        return {row[place] for row in self.rows}
+
+
+_TERMS: dict[Kind, tuple[str, ...]] = {
+    "source": ("dataset_id", "licence", "consent_basis"),
+    "annotation": (),
+    "synthetic": ("licence", "consent_basis"),
+}
+
+
+def terms(dataset: Dataset, chosen: RowNumbers | None = None, on_rows: TermsOnRows | None = None) -> Iterator[str]:
     """A line for each input with its licence and consent, and for what comes of them on synthetic rows (the ``chosen``
-    ones, or all).
+    ones, or all), which may have been counted already: ``on_rows``.
 
     What is not known is said to be unknown. Annotations say something of images that stand here themselves.
     """
+    synthetic = dataset.kind == "synthetic"
+    on_rows = on_rows or TermsOnRows.of(dataset, chosen if synthetic else None)
     if dataset.kind == "source":
-        columns = ("dataset_id", "licence", "consent_basis")
-        found = metadata(dataset).select(columns).unique().sort(columns).collect().rows()
+        found = sorted(on_rows.rows, key=lambda row: [(value is not None, value) for value in row])
     else:
         given = [
             (one.name, one.licence, one.consent)
@@ -58,16 +97,8 @@ def terms(dataset: Dataset, chosen: RowNumbers | None = None) -> Iterator[str]:
         yield f"- {name}: licence {licence}, consent {consent}"
     if not found:
         yield "- What it was made from was not recorded."
-    if dataset.kind == "synthetic":
-        yield from _of_rows(dataset, chosen)
-
-
-def _of_rows(dataset: Dataset, chosen: RowNumbers | None) -> Iterator[str]:
-    """The strictest licence and the weakest consent of all that went into a row, the generator's own data included."""
-    columns = ["licence", "consent_basis"]
-    counted = Counter[tuple[str, str]]()
-    for part in parts(dataset, columns, chosen):
-        for found in part.drop_null().group_by(columns).aggregate([([], "count_all")]).to_pylist():
-            counted[found["licence"], found["consent_basis"]] += found["count_all"]
-    for (licence, consent), rows in sorted(counted.items()):
-        yield f"- {rows} rows, by their own columns: licence {quoted(licence)}, consent {quoted(consent)}"
+    if synthetic:
+        # The strictest licence and the weakest consent of all that went in, the generator's own data included.
+        for row in sorted(row for row in on_rows.rows if None not in row):
+            licence, consent = (quoted(one or "") for one in row)
+            yield f"- {on_rows.rows[row]} rows, by their own columns: licence {licence}, consent {consent}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import IO, cast
 
 import pyarrow as pa
@@ -57,9 +58,11 @@ def footer_of(schema: pa.Schema) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
 
 
-def _leaves(schema: pa.Schema) -> list[str]:
-    """Parquet's own paths of the leaf columns (``soft_label.list.element.idx``)."""
+@lru_cache(maxsize=32)
+def _leaves(schema: pa.Schema) -> tuple[str, ...]:
+    """Parquet's own paths of the leaf columns (``soft_label.list.element.idx``); an empty file is written to learn
+    them."""
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
-    return [parquet.column(index).path for index in range(len(parquet))]
+    return tuple(parquet.column(index).path for index in range(len(parquet)))

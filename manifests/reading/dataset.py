@@ -100,10 +100,14 @@ class Dataset:
         """
         schema = SCHEMAS[self.kind]
         empty = schema.empty_table().select(list(columns) if columns is not None else schema.names)
-        parts = (self.read_file(entry, columns) for entry in self.snapshot.files)
-        kept = [table if filter is None else table.filter(filter) for table in parts]
-        metadata = (kept or [empty])[0].schema.metadata
-        return pa.concat_tables(table.replace_schema_metadata(metadata) for table in kept or [empty])
+        parts: list[pa.Table] = []
+        metadata = empty.schema.metadata
+        for table in self.shards(columns):
+            metadata = metadata if parts else table.schema.metadata
+            # Each file's names its classes: of many small files that would be most of the memory.
+            parts.append((table if filter is None else table.filter(filter)).replace_schema_metadata(None))
+        whole = pa.concat_tables(parts or [empty])
+        return whole.replace_schema_metadata(metadata)
 
     def where(self, condition: str) -> Selection:
         """The rows for which the SQL expression ``condition`` holds, as `manifests.rows_where` takes it.

@@ -93,27 +93,44 @@ class RowCounts:
     sizes: Mapping[str, int]
 
 
-def count_rows(dataset: Dataset, chosen: RowNumbers | None = None) -> RowCounts:
-    """The rows, or the ``chosen`` ones, by value; never more than one file is in memory."""
-    names, schema = COUNTED[dataset.kind], SCHEMAS[dataset.kind].names
-    read = [*names, *(name for name in ("identity", "target", "width", "height") if name in schema)]
-    found: dict[str, Counter[Any]] = defaultdict(Counter)
-    rows = 0
-    for part in parts(dataset, read, chosen):
-        rows += part.num_rows
-        columns = {name: part.column(name) for name in (*names, "identity") if name in read}
-        if "target" in read:
+class RowCounter:
+    """Counts rows by value, some at a time: `add` takes tables that have `columns`, and may have others."""
+
+    def __init__(self, kind: Kind) -> None:
+        schema = SCHEMAS[kind].names
+        self._named = COUNTED[kind]
+        self.columns = (*self._named, *(name for name in ("identity", "target", "width", "height") if name in schema))
+        self._found: dict[str, Counter[Any]] = defaultdict(Counter)
+        self._rows = 0
+
+    def add(self, part: pa.Table) -> None:
+        """Count these rows too."""
+        self._rows += part.num_rows
+        columns = {name: part.column(name) for name in (*self._named, "identity") if name in self.columns}
+        if "target" in self.columns:
             columns |= {f"target_{name}": pc.struct_field(part.column("target"), name) for name in ("camera", "domain")}
         width, height = (part.column(name).cast(pa.int64()) for name in ("width", "height"))
         columns["size"] = pc.add(pc.multiply(width, 2**32), height)
         for name, column in columns.items():
             counted = pc.value_counts(column)
-            found[name].update(dict(zip(*(counted.field(place).to_pylist() for place in (0, 1)), strict=True)))
-    sizes = Counter({f"{size >> 32}x{size % 2**32}": many for size, many in found.pop("size", Counter()).items()})
-    identities = found.pop("identity", Counter())
-    identities.pop(None, None)
-    known = [*names, *(("target_camera", "target_domain") if "target" in read else ())]
-    return RowCounts(rows, {name: _sorted(found[name]) for name in known}, _sorted(identities), _sorted(sizes))
+            self._found[name].update(dict(zip(*(counted.field(place).to_pylist() for place in (0, 1)), strict=True)))
+
+    def counts(self) -> RowCounts:
+        """Of all rows so far."""
+        found = self._found
+        sizes = Counter({f"{size >> 32}x{size % 2**32}": many for size, many in found["size"].items()})
+        identities = {name: many for name, many in found["identity"].items() if name is not None}
+        known = [*self._named, *(("target_camera", "target_domain") if "target" in self.columns else ())]
+        counts = {name: _sorted(found[name]) for name in known}
+        return RowCounts(self._rows, counts, _sorted(Counter(identities)), _sorted(sizes))
+
+
+def count_rows(dataset: Dataset, chosen: RowNumbers | None = None) -> RowCounts:
+    """The rows, or the ``chosen`` ones, by value; never more than one file is in memory."""
+    counter = RowCounter(dataset.kind)
+    for part in parts(dataset, counter.columns, chosen):
+        counter.add(part)
+    return counter.counts()
 
 
 def _sorted(counted: Counter[Any]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -189,5 +190,9 @@ def _footer_for(rows: pa.Table, footer: Iterable[tuple[str, str]]) -> dict[str, 
     own = dict(footer)
     if ClassMap.FOOTER_KEY in own:
         people = set(rows.column("identity").unique().to_pylist())
-        own[ClassMap.FOOTER_KEY] = ClassMap.from_json(own[ClassMap.FOOTER_KEY]).only(people).to_json()
+        own[ClassMap.FOOTER_KEY] = _classes(own[ClassMap.FOOTER_KEY]).only(people).to_json()
     return own
+
+
+_classes = lru_cache(maxsize=4)(ClassMap.from_json)
+"""The same for all shards of a run."""

@@ -13,6 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -26,6 +28,8 @@ from pipeline.cluster.stop_bell import LOOK_SECONDS
 from pipeline.common.progress import Progress
 
 RESTARTS = 3
+IN_HAND = 2
+"""Shards that an actor has at most: one whose rows it makes, and the one before, which it commits."""
 AWAY_SECONDS = 40.0
 """How long an actor may be away: Ray takes up to half a minute to find that a node is lost, and where the head is lost
 it ends the process after a minute, before we could say a word."""
@@ -35,10 +39,14 @@ IDLE_SECONDS = 5.0
 
 
 class ShardWorker(Protocol):
-    """Holds a stage's models; computes and commits one shard at a time."""
+    """Holds a stage's models; computes one shard at a time, and commits it."""
 
     def run(self, shard: int, plan: pa.Table) -> Iterator[int]:
-        """Compute the shard of these plan rows, commit it, and yield how many rows each step finished."""
+        """Compute the shard of these plan rows, commit it, and yield how many rows each step finished.
+
+        What it does after it told of the last row, an actor does beside the first steps of the next shard: nothing but
+        the commit, which looks at nothing that those change.
+        """
         ...
 
 
@@ -73,7 +81,7 @@ def run_shards_here(work: StageWork, where: ClusterSettings | None = None, progr
         for shard in sorted(work.shards):
             plan = work.rows_of(work.shards[shard])
             left = plan.num_rows
-            for count in _run_patiently(worker, shard, plan):
+            for count in _patiently(shard, partial(worker.run, shard, plan)):
                 done = min(left, count)
                 left -= done
                 if progress is not None:
@@ -157,7 +165,8 @@ class _Actors:
         self.let_go(keep=count if self._hold.covers(needs) and len(self._there) >= count else 0)
         if not self._there:
             options = needs.as_options()
-            actor_class: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **options)(_Actor)
+            options |= {"max_restarts": RESTARTS, "max_task_retries": RESTARTS, "max_concurrency": IN_HAND}
+            actor_class: Any = ray.remote(**options)(_Actor)
             self._there, self._hold = [actor_class.remote() for _ in range(count)], needs
 
 
@@ -188,13 +197,31 @@ class _Actor:
         gc.disable()  # while all is imported: a sixth of the time
         self.worker: ShardWorker | None = None
         self.stage = 0
+        self._making = Lock()
+        """Of whoever makes rows, or the worker."""
 
     def ready(self, orders: _Orders) -> bool:
-        self._made(orders)
+        with self._making:
+            self._made(orders)
         return True
 
     def run(self, orders: _Orders, shard: int, plan: Any) -> Iterator[int]:
-        yield from _run_patiently(self._made(orders), shard, orders.rows_of(plan))
+        yield from _patiently(shard, partial(self._once, orders, shard, orders.rows_of(plan)))
+
+    def _once(self, orders: _Orders, shard: int, plan: pa.Table) -> Iterator[int]:
+        """Rows of one shard at a time; once all are made the next may begin, and this one is committed."""
+        left = plan.num_rows
+        with self._making:
+            steps = self._made(orders).run(shard, plan)
+            for count in steps:
+                left -= count
+                if left <= 0:
+                    break
+                yield count
+            else:
+                return
+        yield count
+        yield from steps
 
     def _made(self, orders: _Orders) -> ShardWorker:
         """The stage's worker; made anew where the actor died and came back, or comes from another stage."""
@@ -207,17 +234,19 @@ class _Actor:
         return self.worker
 
 
-def _run_patiently(worker: ShardWorker, shard: int, plan: pa.Table) -> Iterator[int]:
+def _patiently(shard: int, run: Callable[[], Iterator[int]]) -> Iterator[int]:
     """The shard; once more, its rows told anew, where a fault that passes ended it."""
     try:
-        yield from worker.run(shard, plan)
+        yield from run()
     except PassingError as error:
         print(f"shard {shard} is tried once more: {error}", file=sys.stderr, flush=True)
-        yield from worker.run(shard, plan)
+        yield from run()
 
 
 class _Feed:
-    """Keeps one shard on each actor that is up until all are done, and tells ``progress`` what they yield.
+    """Keeps a shard on each actor that is up until all are done, and tells ``progress`` what they yield.
+
+    An actor that told of the last row of its shard gets the next, which it begins while it commits the one before.
 
     An actor that is not placed yet gets no shard (it only tells an autoscaler what is wanted). A retried
     shard yields its rows anew, so what one shard reports is capped at its number of rows.
@@ -279,6 +308,8 @@ class _Feed:
 
     def _wait_for(self, actor: Any, error: Exception) -> None:
         """Ask an actor that is away once more, in a moment; raises the ``error`` that said so if that goes on."""
+        if actor in self._coming_up.values():
+            return  # two shards of it ended by this
         if time.monotonic() - self._away_since.setdefault(actor, time.monotonic()) > AWAY_SECONDS:
             raise error
         time.sleep(1.0)
@@ -297,8 +328,14 @@ class _Feed:
             ray.kill(actor)
 
     def _start_next(self, actor: Any) -> None:
+        """Give it a shard, unless it is away, still makes rows of one, or commits as many as it may have."""
+        has = [shard for one, shard in self._running.values() if one is actor]
+        busy = len(has) >= IN_HAND or any(self._left[shard] for shard in has)
+        if busy or actor in self._coming_up.values():
+            return
         if not self._queue:
-            self._idle_since[actor] = time.monotonic()
+            if not has:
+                self._idle_since[actor] = time.monotonic()
             return
         shard = self._queue.popleft()
         plan = self._plans[shard]
@@ -330,3 +367,5 @@ class _Feed:
         self._left[shard] -= done
         if self._progress is not None:
             self._progress.advance(done)
+        if not self._left[shard]:
+            self._start_next(actor)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
-from manifests.describing.card import DATASET_CARD, card_is_ours
+from manifests.describing.card import DATASET_CARD, card_is_ours, write_inspection_files
+from manifests.disk.shard_reading import Shard
+from manifests.disk.snapshots import FileEntry
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import FOOTER, sha, synthetic_rows
@@ -75,3 +78,17 @@ def test_a_run_that_adds_rows_keeps_the_card_true(dataset: Dataset, card: Path) 
     run.close()
     assert "14 rows in 4 files" in card.read_text()
     assert card_is_ours(open_dataset(dataset.uri))
+
+
+def test_every_file_is_opened_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening one costs more than reading the columns of a small one: a hundred thousand add up."""
+    opened = list[str]()
+    open_one = Dataset.open
+
+    def noted(self: Dataset, entry: FileEntry) -> AbstractContextManager[Shard]:
+        opened.append(entry.path)
+        return open_one(self, entry)
+
+    monkeypatch.setattr(Dataset, "open", noted)
+    write_inspection_files(dataset)
+    assert opened == [entry.path for entry in dataset.snapshot.files]

@@ -46,6 +46,26 @@ class Actor:
         return iter([rows])
 
 
+class AwayInCommits(Actor):
+    """Is away when it has told of all rows of its first two shards, and is back when it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(2, away_in_run=True)
+        self.asked = 0
+
+    def _ready(self) -> bool:
+        self.asked += 1
+        return True
+
+    def _run(self, orders: None, shard: int, plan: pa.Table) -> Iterator[Any]:
+        def committed() -> int:
+            self._absent()
+            self.done.append(shard)
+            return 0
+
+        return iter([lambda: plan.num_rows, committed])
+
+
 class Seen:
     """Counts rows as the progress line does."""
 
@@ -72,6 +92,23 @@ def test_what_an_actor_had_in_hand_is_done_once(away_in_run: bool) -> None:
     _Feed(actors, None, PLANS, seen).run(StopRequest())
     assert sorted([*actors[0].done, *actors[1].done]) == [0, 1, 2]
     assert seen.rows == 6
+
+
+def test_two_shards_of_an_actor_that_goes_away_are_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an actor that is asked once whether it is back, and has no more than two in hand."""
+    at_once = list[int]()
+
+    def all_tell_in_turn(events: list[Any], **_: object) -> tuple[list[Any], list[Any]]:
+        at_once.append(len(events))
+        return events, []
+
+    monkeypatch.setattr(ray, "wait", all_tell_in_turn)
+    actor, seen = AwayInCommits(), Seen()
+    _Feed([actor], None, PLANS, seen).run(StopRequest())  # type: ignore[arg-type]  # all of it that is asked
+    assert sorted(actor.done) == [0, 1, 2]
+    assert seen.rows == 6
+    assert actor.asked == 2
+    assert max(at_once) == 2
 
 
 def test_a_shard_whose_actor_goes_away_each_time_ends_the_run() -> None:
