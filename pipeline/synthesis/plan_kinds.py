@@ -205,17 +205,41 @@ def _drawn_poses(inputs: PlanInputs, people: People, settings: PoseSettings) -> 
     image's draws depend on the seed and itself, and the first N of N + 1 draws are the N draws.
     """
     donors = _donors(inputs, inputs.people)
-    ranks, wanted = inputs.people.ranks[donors], settings.poses_per_image
+    ranks, wanted = inputs.people.ranks, settings.poses_per_image
+    by_person = np.argsort(ranks[donors], kind="stable")
+    ends = np.searchsorted(ranks[donors][by_person], np.arange(len(inputs.people.identities) + 1))
     drawn = np.empty((len(people), wanted), np.int32)
     for place, image_id in enumerate(people.rows.column("image_id").to_pylist()):
         rng = random_generator(content_seed("poses", settings.seed, image_id))
-        own = ranks == inputs.people.ranks[place]
-        others = rng.permutation(np.flatnonzero(~own))
-        same = rng.permutation(np.flatnonzero(own & (donors != place)))
-        found = donors[np.concatenate([others, same])[:wanted]]
+        own = by_person[slice(*ends[ranks[place] : ranks[place] + 2])]
+        others = _drawn(rng, len(donors) - len(own), wanted)
+        others += np.searchsorted(own - np.arange(len(own)), others, side="right")  # counted past the own ones
+        found = donors[others]
+        if len(found) < wanted:
+            same = donors[own]
+            found = np.append(found, rng.permutation(same[same != place]))[:wanted]
         if len(found) < wanted:
             raise UserError(f"{inputs.source} has {len(found)} other poses for an image: lower --poses-per-image")
         drawn[place] = found
+    return drawn
+
+
+SHUFFLED = 1 << 15
+"""Poses that are put in a random order for each image, which takes as long as they are many: up to here plans are what
+they always were, and above a hundred thousand images would wait for minutes."""
+
+
+def _drawn(rng: np.random.Generator, count: int, wanted: int) -> Numbers:
+    """The first ``wanted`` of the numbers below ``count`` in a random order; of more than `SHUFFLED` only those are put
+    in theirs (Fisher and Yates)."""
+    if count <= SHUFFLED:
+        return rng.permutation(count)[:wanted]
+    moved: dict[int, int] = {}
+    drawn = np.empty(min(wanted, count), np.int64)
+    for place in range(len(drawn)):
+        other = int(rng.integers(place, count))
+        drawn[place] = moved.get(other, other)
+        moved[other] = moved.get(place, place)
     return drawn
 
 

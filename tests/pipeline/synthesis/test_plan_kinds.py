@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import product
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from manifests.format.schema import ANY_RECIPES
 from manifests.reading.dataset import open_dataset
 from pipeline.annotation.annotated_images import AnnotatedImages
+from pipeline.common.digests import content_seed
 from pipeline.generators.recipes import RECIPES, find_recipe
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member, pair_name
+from pipeline.synthesis import plan_kinds
 from pipeline.synthesis.people import People, Person, select_people
 from pipeline.synthesis.plan_kinds import (
     CAMERAS,
@@ -24,12 +29,14 @@ from pipeline.synthesis.plan_kinds import (
     PlanInputs,
     PoseSettings,
     TranslationSettings,
+    _drawn,
     camera_styles,
     check_kind,
     kind_of,
     other_poses,
     random_people,
 )
+from pipeline.training.randomness import random_generator
 from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import standing_poses
 
@@ -47,6 +54,13 @@ def people(count: int, cameras: int = 3) -> People:
     return People.of(
         [Person(f"{n:032x}", f"{n:064x}", f"{n % 4:04d}", n % cameras + 1, "train", "set", 0, n) for n in range(count)]
     )
+
+
+class NoSevenths:
+    """Annotations of all images but each seventh."""
+
+    def holding(self, digests: Any, *_: str) -> NDArray[np.bool_]:
+        return np.arange(len(digests)) % 7 > 0
 
 
 def pairs(*cameras: int) -> dict[str, Member]:
@@ -126,6 +140,34 @@ def test_own_poses_come_last_and_too_many_are_refused(posed: PlanInputs) -> None
     assert own == sorted(own)
     with pytest.raises(UserError, match=f"{whole} other poses"):
         list(other_poses(posed, PoseSettings(poses="data", poses_per_image=whole + 1)))
+
+
+@pytest.mark.parametrize("wanted", [1, 5, 95, 99])
+def test_drawn_poses_are_those_of_a_whole_random_order(wanted: int) -> None:
+    """As plans have always had them."""
+    inputs = PlanInputs("a", people(100), generators("pngan"), cast(AnnotatedImages, NoSevenths()))
+    donors, ranks = np.flatnonzero(NoSevenths().holding(np.arange(100))), inputs.people.ranks
+    wanted = min(wanted, len(donors) - 1)
+    settings = PoseSettings(poses="data", poses_per_image=wanted)
+    expected = []
+    for place, person in enumerate(inputs.people):
+        rng = random_generator(content_seed("poses", 0, person.image_id))
+        own = ranks[donors] == ranks[place]
+        others = rng.permutation(np.flatnonzero(~own))
+        order = np.concatenate([others, rng.permutation(np.flatnonzero(own & (donors != place)))])
+        expected += [inputs.people[int(one)] for one in donors[order[:wanted]]]
+    assert [one.pose_of for one in other_poses(inputs, settings)] == expected
+
+
+def test_poses_of_many_are_drawn_alike(posed: PlanInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an order of all of them: others first, none twice, each as often, and one more changes none before."""
+    monkeypatch.setattr(plan_kinds, "SHUFFLED", 0)
+    test_poses_are_drawn_from_other_people(posed)
+    test_own_poses_come_last_and_too_many_are_refused(posed)
+    rng = np.random.default_rng(0)
+    times = Counter(tuple(_drawn(rng, 5, 3).tolist()) for _ in range(6000))
+    assert len(times) == 60
+    assert min(times.values()) > 60  # 100 are expected, with a deviation of 10
 
 
 def test_conditions_are_dealt_evenly() -> None:
