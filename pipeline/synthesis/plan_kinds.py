@@ -224,16 +224,9 @@ def _drawn_poses(inputs: PlanInputs, people: People, settings: PoseSettings) -> 
     return drawn
 
 
-SHUFFLED = 1 << 15
-"""Poses that are put in a random order for each image, which takes as long as they are many: up to here plans are what
-they always were, and above a hundred thousand images would wait for minutes."""
-
-
 def _drawn(rng: np.random.Generator, count: int, wanted: int) -> Numbers:
-    """The first ``wanted`` of the numbers below ``count`` in a random order; of more than `SHUFFLED` only those are put
-    in theirs (Fisher and Yates)."""
-    if count <= SHUFFLED:
-        return rng.permutation(count)[:wanted]
+    """The first ``wanted`` of the numbers below ``count`` in a random order (Fisher and Yates), of which no more is
+    made: it is for each image."""
     moved: dict[int, int] = {}
     drawn = np.empty(min(wanted, count), np.int64)
     for place in range(len(drawn)):
