@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.experiments.toyworld_data import load_toyworld
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.experiments.toyworld_data import WorldData, load_toyworld
 from pipeline.experiments.transfer_quality import (
     PlaceJudge,
     TransferQuality,
@@ -15,10 +18,10 @@ from pipeline.experiments.transfer_quality import (
     train_judge,
 )
 from pipeline.generators.recipes.base import Recipe
-from pipeline.generators.trained import load_generator
+from pipeline.generators.trained import Generator, load_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
 from pipeline.generators.training.result import write_result
-from pipeline.training.data import DomainData
+from pipeline.training.data import Columns, DomainData
 
 SOURCE, TARGET = "market-like", "duke-like"
 LICENCE = "Apache-2.0"
@@ -54,9 +57,15 @@ class ToyTrial:
     def measure(self, generator: str | Path) -> tuple[TransferQuality, DomainData]:
         """How the generator does on the test people, and what it made of them."""
         source = self.test["source"]
-        made = load_generator(generator).translate(source.images)
+        made = translate(load_generator(generator), source)
         quality = measure_transfer(source, made, self.test["target"], self.judge)
         return quality, DomainData(made, source.masks)
+
+
+def translate(generator: Generator, people: WorldData) -> NDArray[np.uint8]:
+    """(N, H, W, 3): ``people`` as ``generator`` restyles them, who may be told where they stand."""
+    columns: Columns = {"source": people.images, "person": people.masks}
+    return generator.generate({name: columns[name] for name in generator.inputs if name in columns})
 
 
 def _roles() -> dict[str, str]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.common.images import BoolMask, RgbImage, resize
-from pipeline.generators.batches.cameras import camera_numbers, camera_places
+from pipeline.training.camera_numbers import camera_numbers, camera_places
 from pipeline.training.data import DomainData, evenly
 
 _RADIUS = 3.0

@@ -16,6 +16,7 @@ from pipeline.common.skeletons import draw_skeleton
 from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.toyworld_data import WorldData
 from pipeline.experiments.transfer_quality import measure_transfer
+from pipeline.experiments.transfer_trial import translate
 from pipeline.generators.recipes.base import Recipe
 from pipeline.generators.recipes.gan_lsro import GanLsro, draw_noise
 from pipeline.generators.trained import FILE_NAME, Generator, load_generator, save_generator
@@ -105,8 +106,7 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
 def measure_domains(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     """Into the other domain: change inside and outside the true mask, is the person still found."""
     source, target = lab.tested(TESTED), lab.tested(TESTED, "target")
-    columns: Columns = {"source": source.images, **({"person": source.masks} if "person" in recipe.inputs else {})}
-    made = load_generator(trained).generate(columns)
+    made = translate(load_generator(trained), source)
     quality = measure_transfer(source, made, target, lab.judge).as_dict()
     figures = {name: quality[name] for name in ("foreground_change", "foreground_structure", "background_change")}
     figures |= {"color_move": quality["color_move"], "judge_move": quality["judge_move"]}

@@ -37,7 +37,6 @@ from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
 from pipeline.common.settings import faults
 from pipeline.generators.backgrounds import Known, pasted
-from pipeline.generators.batches.cameras import camera_numbers, camera_places
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
 from pipeline.generators.flow_path import FlowPath, mixed, wide
@@ -45,6 +44,7 @@ from pipeline.generators.generation_choices import Background, FlowSteps
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, SPANS, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
+from pipeline.training.camera_numbers import camera_numbers, camera_places
 from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
 from pipeline.training.randomness import random_generator
 
