@@ -270,6 +270,7 @@ def test_how_many_steps_is_asked_of_a_trained_one(tmp_path: Path) -> None:
     few, many = (asked(flow_steps=steps) for steps in (1, 8))
     assert (few.settings["flow_steps"], many.settings["flow_steps"]) == (1, 8)
     assert (few.generate(columns(2)) != many.generate(columns(2))).any()
+    assert (few.generate(columns(2)) != asked(flow_steps=1, guidance=2.0).generate(columns(2))).any()
     with pytest.raises(
         UserError, match=r"^--flow-start 0.3 is no multiple of 1/4, the length of a step: see --flow-steps$"
     ):
