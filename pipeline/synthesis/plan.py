@@ -97,8 +97,8 @@ class SynthesisSettings(LabelSettings):
         None,
         ge=0,
         le=10,
-        description="of a personflow generator: weight of what it is told beyond 1, in twice the time; 1.5 makes people "
-        "in other poses easier to find, and images a little less like real ones",
+        description="of a personflow generator: weight of what it is told beyond 1, in twice the time; 1.5 makes "
+        "people in other poses easier to find, and images a little less like real ones",
     )
     background: Advanced[Background | None] = Field(
         None,
