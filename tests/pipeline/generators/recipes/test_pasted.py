@@ -21,6 +21,7 @@ from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
 from tests.pipeline.edited_sets import Rows, edited
 from tests.pipeline.generators.test_backgrounds import SIZE, of_cameras
+from tests.pipeline.tiny_generators import save_tiny, standing_poses
 from tests.pipeline.tiny_synthesis import CUT, made, pixels
 
 
@@ -126,3 +127,23 @@ def test_before_another_place(toy_sources: ToySources, toy_annotations: str, tmp
     assert {one.outcome for one in remake(dataset, sorted(pixels(dataset))[:3])} == {"identical"}
     with pytest.raises(UserError, match="name their masks with --annotations"):
         prepare_synthesis(toy_sources.market, toy_sources.duke, str(folder), settings, annotations_uri=None)
+
+
+def test_a_flow_makes_people_fit_in_or_leaves_them(
+    toy_sources: ToySources, toy_annotations: str, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    counts = (2,) * len(cameras)
+    save_tiny(tmp_path, "personflow", cameras=cameras, canonical_poses=standing_poses(), background_counts=counts)
+    both = []
+    for background in ("asked", "own"):
+        settings = CameraSettings.model_validate({**CUT, "limit": 2, "background": background})
+        job = prepare_synthesis(toy_sources.market, None, str(tmp_path), settings, annotations_uri=toy_annotations)
+        dataset = made(job, tmp_path / background)
+        assert {one.outcome for one in remake(dataset, sorted(pixels(dataset))[::-4])} == {"identical"}
+        both.append(dataset)
+    assert not set(pixels(both[0]).values()) & set(pixels(both[1]).values())
+    asked = CameraSettings.model_validate({**CUT, "limit": 2})
+    with pytest.raises(UserError, match="name their masks with --annotations"):
+        prepare_synthesis(toy_sources.market, None, str(tmp_path), asked, annotations_uri=None)
+    own = asked.model_copy(update={"background": "own"})
+    assert prepare_synthesis(toy_sources.market, None, str(tmp_path), own, annotations_uri=None).plan.num_rows
