@@ -55,7 +55,7 @@ class OfPersonFlow(PersonFlowSettings, Settings):
     itself_share: float = Field(
         default=1.0, ge=0, le=1, description="1: it learns to change images, not to pose people"
     )
-    backgrounds: int = Field(default=0, ge=0, le=10_000, description="0: people stay where they are")
+    backgrounds: int = Field(default=4, ge=0, le=10_000, description="of each camera: few, to be shipped")
     flow_steps: FlowSteps = Field(default=1, description="evaluations of the network an image")
     batch_size: int = Field(default=8, ge=1, description="images in a step")
     steps: int = Field(default=2500, ge=1, description="updates in all")

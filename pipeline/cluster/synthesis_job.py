@@ -92,14 +92,19 @@ def _tell_plan(settings: SynthesisJobSettings) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source, target = _sources(settings, Path(scratch))
         given = settings.annotations if isinstance(settings, AnnotatedJobSettings) else None
-        job = _prepare(settings, generators, source, target, given)
+        job = _prepare(settings, generators, source, target, given, to_be_annotated=True)
         lines = job.dry_run_lines() + _annotation_lines(settings, job)
     check_run(settings, job)
     print("\n".join(lines))
 
 
 def _prepare(
-    settings: SynthesisJobSettings, generators: GeneratorSet, source: str, target: str | None, annotations: str | None
+    settings: SynthesisJobSettings,
+    generators: GeneratorSet,
+    source: str,
+    target: str | None,
+    annotations: str | None,
+    to_be_annotated: bool = False,
 ) -> Synthesis:
     return prepare_synthesis(
         source,
@@ -109,6 +114,7 @@ def _prepare(
         annotations_uri=annotations,
         pose_model=settings.pose if isinstance(settings, AnnotatedJobSettings) else None,
         device=settings.device,
+        to_be_annotated=to_be_annotated,
     )
 
 

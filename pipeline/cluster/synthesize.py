@@ -98,8 +98,11 @@ def prepare_synthesis(
     annotations_uri: str | None,
     pose_model: str | None = None,
     device: str = "cpu",
+    to_be_annotated: bool = False,
 ) -> Synthesis:
     """Open the inputs and compute the plan; writes nothing. The class of ``settings`` says what kind it is.
+
+    ``to_be_annotated``: masks and poses will be known when the plan is made; now it is only told.
 
     Raises:
         UserError: an input is missing, of the wrong kind, or not what the plan needs.
@@ -127,7 +130,7 @@ def prepare_synthesis(
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
     cut_out = pastes(settings, generators)
-    if cut_out and annotations is None:
+    if cut_out and annotations is None and not to_be_annotated:
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
     read = cut_out or isinstance(settings, PoseSettings)
     from_annotations = AnnotatedImages(annotations) if annotations and read else None

@@ -56,9 +56,10 @@ class Inputs(NamedTuple):
         pairs = save_tiny_pairs(folder / "pairs", tuple(range(1, 7)))
         save_reid(folder / "reid" / "reid.safetensors", build_network(NetworkSettings(channels=4), 3), 64, 32)
         settings = settings_of("cyclegan", limit=None)
-        told = {"annotations_uri": annotations}
+        one_generator = str(folder / "one")
         made(
-            prepare_synthesis(sources.market, sources.duke, str(folder / "one"), settings, **told), folder / "synthetic"
+            prepare_synthesis(sources.market, sources.duke, one_generator, settings, annotations_uri=annotations),
+            folder / "synthetic",
         )
         names = (str(folder / name) for name in ("cgan", "pngan", "one", "synthetic", "reid"))
         cgan, pngan, one, synthetic, reid = names

@@ -189,7 +189,7 @@ def test_rows_of_an_older_version_of_the_recipes_are_refused_and_not_called_diff
 def test_what_no_longer_decodes_is_not_made(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = make("cyclegan")
 
-    def refuse(row: dict[str, Any]) -> None:
+    def refuse(*_: Any) -> None:
         raise ImageError("corrupt", "a decoder of another version")
 
     monkeypatch.setattr("pipeline.synthesis.worker.decode_row", refuse)
