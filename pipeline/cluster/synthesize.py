@@ -164,6 +164,8 @@ def check_request(
     """
     kind = kind_of(settings)
     check_kind(generators, kind)
+    if settings.background is not None and not isinstance(settings, TranslationSettings):
+        raise UserError("--background is for images of another camera or place: leave it out")
     settings = _resolved(settings, generators, kind, device)
     if isinstance(settings, TranslationSettings):
         check_draws(settings.per_image, settings.size(generators))

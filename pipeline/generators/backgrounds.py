@@ -107,6 +107,6 @@ class Backgrounds(nn.Module):
         drawn = torch.from_numpy(np.where(counts > 0, drawn, 0)).to(source.device)
         images = self.images[drawn].float() / 127.5 - 1
         if images.shape[2:] != source.shape[2:]:
-            images = functional.interpolate(images, size=source.shape[2:], mode="area")
+            images = functional.interpolate(images, size=source.shape[2:], mode="bilinear", antialias=True)
         some = torch.from_numpy(counts > 0).to(source.device)[:, None, None, None]
         return pasted(source, mask * some, images.to(source.dtype))

@@ -99,7 +99,8 @@ class TrainingLog(StepLog):
         rate = (step - self._first) / (self._printed - self._start)
         left = timedelta(seconds=round((self._steps - step) / rate))
         losses = " ".join(f"{name} {mean:.3f}" for name, mean in self.means.items())
-        print(f"train: {step}/{self._steps} steps, {rate:.2f}/s, {left} left, {losses}", flush=True)
+        told = f"train: {step}/{self._steps} steps, {rate:.2f}/s, {left} left"
+        print(f"{told}, {losses}" if losses else told, flush=True)
 
     def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
         """Write the picture grid: one row a sample, one column a name."""

@@ -140,6 +140,8 @@ def test_mistakes_are_one_line(toy_sources: ToySources, annotations: dict[str, s
     size = {"height": 64, "width": 32, "needs": ["masks"]}
     with pytest.raises(UserError, match=r"needs masks or keypoints: run `python jobs/annotate.py --source"):
         load_domain(toy_sources.market, None, **size)
+    with pytest.raises(UserError, match=r"give the result as --target-annotations$"):
+        load_domain(toy_sources.market, None, **size, flag="--target-annotations")
     with pytest.raises(UserError, match="holds source rows, annotation rows are needed"):
         load_domain(toy_sources.market, toy_sources.market, **size)
     with pytest.raises(UserError, match=r"holds annotations of other images: none of the"):

@@ -122,6 +122,8 @@ class Arm:
         """
         pairs = dict(part.partition("=")[::2] for part in variant.split("+"))
         of_variant = f"--variants {variant} of {self.name}"
+        if bare := [part for part in variant.split("+") if "=" not in part]:
+            raise UserError(f"{of_variant}: {bare[0]} says no value; {bare[0]}= is the default")
         if unknown := sorted(
             name for name, value in pairs.items() if not value and name not in MixSettings.model_fields
         ):

@@ -96,7 +96,7 @@ def worlds_asked(effects: Sequence[Effect]) -> str:
     needed, measured = worlds_needed(hardest), len(hardest.worlds)
     if measured > 1 and needed <= measured:
         return f"Its {measured} worlds (seeds) tell {points} of each."
-    half = sorted(map(worlds_needed, effects))[(len(effects) - 1) // 2]
+    half = max(2, sorted(map(worlds_needed, effects))[(len(effects) - 1) // 2])
     of_half = f"; for half of the arms {half} do" if half < needed else ""
     if measured == 1:
         needed = max(needed, 2)  # one does not say how they differ

@@ -28,7 +28,7 @@ class PastedSettings(RecipeSettings):
     """None of the numbers of a training means anything here."""
 
     backgrounds: int = Field(default=1000, ge=1, le=10_000, description="most that are kept of the other place (ours)")
-    background_counts: tuple[int, ...] = Field(default=(), description="how many there are; by default all found")
+    background_counts: tuple[int, ...] = Field(default=(), description="by camera: what a training found")
 
 
 class PastedCameraSettings(PastedSettings):

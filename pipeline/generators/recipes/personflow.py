@@ -98,12 +98,13 @@ class PersonFlowSettings(RecipeSettings):
     itself_share: float = Field(
         default=0.5, ge=0, le=1, description="of the images with a partner, how many are their own reference (ours)"
     )
-    background: Background = Field(
-        default="asked",
-        description="as another camera shows somebody whose mask is known: asked: before a background of it; own",
+    background: Background | None = Field(
+        default=None,
+        description="where people are whom another camera or place shows, and whose masks are known: asked: before a "
+        "background of it; own: where they were; by default asked where backgrounds are kept",
     )
     backgrounds: int = Field(default=32, ge=0, le=10_000, description="most that are kept of each camera (ours)")
-    background_counts: tuple[int, ...] = Field(default=(), description="by camera; by default as many as are found")
+    background_counts: tuple[int, ...] = Field(default=(), description="by camera: what a training found")
     background_share: float = Field(
         default=0.5,
         ge=0,
@@ -173,7 +174,7 @@ class PersonFlow(Recipe):
     def pastes(self, elsewhere: bool) -> bool:
         own = len(self.settings.cameras)
         counts = self.settings.background_counts[own:] if elsewhere else self.settings.background_counts[:own]
-        return self.settings.background == "asked" and any(counts)
+        return self.settings.background != "own" and any(counts)
 
     def needs_of(self, role: str, annotated: bool) -> frozenset[Need]:
         masks: frozenset[Need] = frozenset({"masks"} if annotated else ())
@@ -395,6 +396,10 @@ class PersonFlow(Recipe):
         return len(self.settings.cameras) + seeds % len(self.settings.target_cameras)
 
     def asked(self, generation: Mapping[str, Any]) -> Self:
+        if generation.get("background") == "asked" and not any(self.settings.background_counts):
+            raise UserError(
+                "--background asked: this flow keeps no backgrounds; train it with masks and --backgrounds 32"
+            )
         try:
             settings = type(self.settings).model_validate({**self.settings.model_dump(), **generation})
         except ValidationError as error:

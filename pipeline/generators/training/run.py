@@ -45,7 +45,7 @@ class TrainingRun:
         """
         settings = self.settings.model_copy(update={"device": device or self.settings.device})
         check_device(settings.device)
-        data = self.load()
+        data = self.load(tell=workers.rank == 0)
         if workers.rank == 0:
             print(f"train: {' and '.join(f'{len(part)} {role}' for role, part in data.items())} images", flush=True)
         recipe = self.recipe.fitted(data)
@@ -57,11 +57,11 @@ class TrainingRun:
             write_result(training, data, measure(training) if measure else {}, self.licence)
         return self.output / GENERATOR_CARD
 
-    def load(self) -> dict[str, DomainData]:
-        """The training set of each role."""
+    def load(self, tell: bool = False) -> dict[str, DomainData]:
+        """The training set of each role; ``tell``: say what is left out."""
         if self.cameras is None:
-            return {role: self._load(role) for role in (*self.recipe.roles, *self._given())}
-        sets = split_by_camera(self._load("source"))
+            return {role: self._load(role, tell) for role in (*self.recipe.roles, *self._given())}
+        sets = split_by_camera(self._load("source", tell))
         missing = [camera for camera in self.cameras if camera not in sets]
         if missing:
             raise UserError(f"{self.manifests['source'][0]} has no training image of camera {missing[0]}")
@@ -70,9 +70,10 @@ class TrainingRun:
     def _given(self) -> list[str]:
         return [role for role in self.recipe.optional_roles if role in self.manifests]
 
-    def _load(self, role: str) -> DomainData:
+    def _load(self, role: str, tell: bool) -> DomainData:
         if role not in self.manifests:
             raise UserError(f"{self.recipe.name} learns from two domains: give --{role} URI")
         uri, annotations = self.manifests[role]
         needs = self.recipe.needs_of(role, annotated=annotations is not None)
-        return load_domain(uri, annotations, self.settings.height, self.settings.width, needs, self.images)
+        size = self.settings.height, self.settings.width
+        return load_domain(uri, annotations, *size, needs, self.images, flag=f"--{role}-annotations", tell=tell)

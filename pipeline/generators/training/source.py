@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -30,23 +31,27 @@ def load_domain(
     width: int,
     needs: Collection[Need] = (),
     limit: int | None = None,
+    flag: str = "--source-annotations",
+    tell: bool = False,
 ) -> DomainData:
     """The people of the training split at ``uri``, decoded once and kept at 1.117 x (height, width).
 
     Images that lack what ``needs`` names (a mask, keypoints, a camera, an identity) are left out; masks and keypoints
-    are loaded only if needed. ``limit`` keeps rows spread evenly over the split.
+    are loaded only if needed. ``limit`` keeps rows spread evenly over the split. ``flag``: where annotations are named;
+    ``tell``: say how many images are left out.
 
     Raises:
         UserError: no such data set, no training rows, annotations needed and not there, an image that does not decode.
     """
     source = open_input(uri, "source")
     annotated = {"masks", "keypoints"} & set(needs)
-    annotations = _open_annotations(source, annotations_uri) if annotated else None
+    annotations = _open_annotations(source, annotations_uri, flag) if annotated else None
     size = enlarged(height, width)
     images: list[RgbImage] = []
     known: list[Annotation] = []
     used: list[dict[str, Any]] = []
-    for row in _training_rows(source, limit):
+    rows = _training_rows(source, limit)
+    for row in rows:
         if not _complete(row, annotations, needs):
             continue
         image = image_of(row, uri)
@@ -57,6 +62,9 @@ def load_domain(
     if not images:
         lacking = f" with {', '.join(sorted(needs))}" if needs else ""
         raise UserError(f"no images of people{lacking} in the training split of {uri}")
+    if tell and len(used) < len(rows):
+        lacking = f"{len(rows) - len(used)} of {len(rows)} images of {uri} lack {' or '.join(sorted(needs))}"
+        print(f"warning: {lacking}: they are left out", file=sys.stderr, flush=True)
     identities = [row["identity"] for row in used]
     return DomainData(
         images=np.stack(images),
@@ -99,11 +107,11 @@ def _scaled(found: Annotation, image: RgbImage, size: tuple[int, int]) -> Annota
     return replace(found, mask=mask, keypoints=None if found.keypoints is None else found.keypoints * scale)
 
 
-def _open_annotations(source: Dataset, uri: str | None) -> Annotations:
+def _open_annotations(source: Dataset, uri: str | None, flag: str) -> Annotations:
     if uri is None:
         raise UserError(
             f"this recipe needs masks or keypoints: run `python jobs/annotate.py --source {source.uri} --output URI` "
-            "and give the result as --source-annotations (or --target-annotations)"
+            f"and give the result as {flag}"
         )
     dataset = open_input(uri, "annotation")
     check_belonging(dataset, source)

@@ -67,12 +67,16 @@ def test_an_arm_in_other_settings_is_an_arm_of_its_own_on_the_same_images() -> N
 
 
 def test_a_variant_without_sense_is_told() -> None:
+    with pytest.raises(
+        UserError, match="--variants weigh_by of camstyle: weigh_by says no value; weigh_by= is the def"
+    ):
+        find_gaps(["two-cameras"], ["camstyle"], ["weigh_by"])
     with pytest.raises(UserError, match="--variants synthetic_wait=1 of camstyle: --synthetic-wait"):
         find_gaps(["two-cameras"], ["camstyle"], ["synthetic_wait=1"])
     with pytest.raises(UserError, match="--synthetic-per-real belongs to --mix shuffled"):
         find_gaps(["two-cameras"], ["camstyle"], ["synthetic_per_real=1"])
     with pytest.raises(UserError, match="of camstyle: a mix has no setting 'nonsense'"):
-        find_gaps(["two-cameras"], ["camstyle"], ["nonsense"])
+        find_gaps(["two-cameras"], ["camstyle"], ["nonsense="])
     with pytest.raises(UserError, match="of cgan: its images show nobody in particular, so they have no reliability"):
         find_gaps(["few-images"], ["cgan"], ["weigh_by=reliability"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from pipeline.generators.trained import load_generator
 from pipeline.generators.trained_set import open_generators
 from pipeline.generators.training.loop import TrainingSettings
 from pipeline.generators.training.run import TrainingRun
-from pipeline.synthesis.plan_kinds import CameraSettings, TranslationSettings
+from pipeline.generators.training.source import load_domain
+from pipeline.synthesis.plan_kinds import CameraSettings, PoseSettings, TranslationSettings
 from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
 from tests.pipeline.edited_sets import Rows, edited
@@ -145,5 +147,22 @@ def test_a_flow_makes_people_fit_in_or_leaves_them(
     asked = CameraSettings.model_validate({**CUT, "limit": 2})
     with pytest.raises(UserError, match="name their masks with --annotations"):
         prepare_synthesis(toy_sources.market, None, str(tmp_path), asked, annotations_uri=None)
+    posed = PoseSettings.model_validate({**CUT, "background": "own"})
+    with pytest.raises(UserError, match="--background is for images of another camera or place: leave it out"):
+        prepare_synthesis(toy_sources.market, None, str(tmp_path), posed, annotations_uri=toy_annotations)
     own = asked.model_copy(update={"background": "own"})
     assert prepare_synthesis(toy_sources.market, None, str(tmp_path), own, annotations_uri=None).plan.num_rows
+
+
+def test_who_is_left_out_of_a_training_is_told(
+    toy_sources: ToySources, toy_annotations: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forget(rows: Rows) -> None:
+        for row in rows[::2]:
+            row["mask"] = None
+
+    partly = edited(toy_annotations, tmp_path / "annotations", forget)
+    data = load_domain(toy_sources.market, partly, 64, 32, ["masks", "cameras"], tell=True)
+    said = capsys.readouterr().err
+    assert re.search(r"^warning: \d+ of \d+ images of .* lack cameras or masks: they are left out$", said, re.MULTILINE)
+    assert f"{said.split()[1]}" == str(int(said.split()[3]) - len(data))
