@@ -27,9 +27,9 @@ class Referenced:
 
     A reference in another look has the colours of a random image of another camera, and as much detail as that
     (`pipeline.common.colours`, `pipeline.common.detail_transfer`): what it takes to get back from there is what a
-    camera does to an image, and it is known pixel by pixel. Some keep the background that the camera sees, so that the
-    person alone has another look; nobody is left in it where they or a second person stood, as in the backgrounds that
-    people are put before later (`pipeline.generators.backgrounds`).
+    camera does to an image, and it is known pixel by pixel. Some keep the background that the camera sees, without the
+    person in it, so that they alone have another look; of those that people are put before later
+    (`pipeline.generators.backgrounds`) nobody knows the detail where somebody else was taken out.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Referenced:
         return transfer_detail(transfer_colours(image, self.looks[other]), self.bands[other])
 
     def _before_its_own(self, columns: Columns, place: int, row: int, crop: Crop, rng: np.random.Generator) -> None:
-        """Let the person of ``place`` stand before their own background, in which nobody is left where they or the
-        person of some other image stand."""
+        """Let the person of ``place`` stand before their own background without themselves; no detail is asked for
+        around them, nor where the person of some other image would stand."""
         assert self.data.masks is not None
         other = self.data.masks[rng.integers(len(self.data))]
         empty = cut(self._without_person(row), crop, *self.size)
