@@ -83,7 +83,7 @@ def test_rows_keep_people_and_change_what_is_around(
     assert pixels(sets[0]) == pixels(sets[1])
     assert len(set(pixels(sets[0]).values())) == sets[0].snapshot.rows
     quality = sets[0].scan().select(pl.col("quality").struct.unnest()).collect()
-    assert quality["foreground_fidelity"].mean() > 0.8  # type: ignore[operator]
+    assert quality["foreground_fidelity"].mean() > 0.7  # type: ignore[operator]
     assert quality["background_change"].mean() > 2 * quality["foreground_change"].mean()  # type: ignore[operator]
     names = sorted(pixels(sets[0]))[::-3]
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
