@@ -94,7 +94,7 @@ def _row(output: Path, system: System, record: Mapping[str, Any]) -> dict[str, A
         "adds": system.adds,
         "gap": system.gap,
         "paper": find_recipe(system.recipe).paper,
-        "budget": f"{steps}; {settings}",
+        "budget": f"{steps}; {settings}" if settings else steps,
         "headline": _headline(record["figures"]),
         "lines": record["lines"],
         "picture": data_uri((output / system.name / PICTURE).read_bytes(), "image/png"),
