@@ -129,18 +129,24 @@ def prepare_synthesis(
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    cut_out = pastes(settings, generators)
-    if cut_out and annotations is None and not to_be_annotated:
+    if annotations is None and not to_be_annotated and pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    read = cut_out or isinstance(settings, PoseSettings)
-    from_annotations = AnnotatedImages(annotations) if annotations and read else None
-    samples = kind.samples(PlanInputs(source.uri, request.people, generators, from_annotations), settings)
+    annotated = _read_by_plan(annotations, settings, generators)
+    samples = kind.samples(PlanInputs(source.uri, request.people, generators, annotated), settings)
     settings = _with_convolutions(settings, generators, samples.count, inputs, source)
     terms = _terms(generators, settings, target, request.teacher_sha256)
     plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
     if not plan.num_rows:
         raise UserError(f"nothing of {source.uri} is left to make with these settings")
     return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
+
+
+def _read_by_plan(
+    annotations: Dataset | None, settings: SynthesisSettings, generators: GeneratorSet
+) -> AnnotatedImages | None:
+    """Whose masks and poses are known, where samples are chosen by that."""
+    read = isinstance(settings, PoseSettings) or pastes(settings, generators)
+    return AnnotatedImages(annotations) if annotations and read else None
 
 
 class Request(NamedTuple):

@@ -9,12 +9,13 @@ Bertozzi, Sapiro, "Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,8 @@ from pipeline.common.images import BoolMask, RgbImage, resize
 from pipeline.training.camera_numbers import camera_numbers, camera_places
 from pipeline.training.data import DomainData, evenly
 
+Count = Annotated[int, Field(ge=0)]
+"""How many backgrounds of a camera there are, as settings hold it."""
 _RADIUS = 3.0
 """How far around a pixel inpainting looks, pixels."""
 _SIDE_OF_EDGE = 64

@@ -10,7 +10,7 @@ nothing.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -23,8 +23,9 @@ from manifests.errors import UserError
 from pipeline.common.colours import Look, change_widths, jittered, look_of, transfer_colours
 from pipeline.common.images import RgbImage
 from pipeline.common.tensors import clipped, to_signed
-from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
-from pipeline.training.data import BatchSource, Camera, Columns, DomainData, needed
+from pipeline.generators.recipes.base import Batch, Need, RecipeSettings, Size
+from pipeline.generators.recipes.untrained import Untrained
+from pipeline.training.data import Camera, DomainData, needed
 from pipeline.training.randomness import random_generator
 
 _UNIT = 1024
@@ -66,37 +67,13 @@ class Looks(nn.Module):
         return np.asarray(chosen.cpu().numpy() / _UNIT)
 
 
-class Shown:
-    """Nothing to learn from, and some images to look at."""
-
-    def __init__(self, data: Mapping[str, DomainData], size: Size) -> None:
-        self._data, self._size = data, size
-
-    def batch(self, step: int, size: int) -> Columns:
-        return {}
-
-    def preview(self, count: int) -> Columns:
-        source = self._data["source"]
-        rows = np.linspace(0, len(source) - 1, min(count, len(source))).astype(np.int64)
-        numbers = np.arange(len(rows))
-        shown = source.take(rows).resized(*self._size)
-        masks = {} if shown.masks is None else {"person": shown.masks}
-        return {"source": shown.images, "seed": numbers, "camera": numbers * 0, **masks}
-
-    def digests(self) -> dict[str, str]:
-        return {role: data.digest() for role, data in self._data.items()}
-
-
-class _Humble(Recipe):
+class _Humble(Untrained):
     """Keeps numbers of its training images, and by them gives an image another look."""
 
     paper = "Reinhard et al., IEEE CG&A 2001"
     settings_model: ClassVar[type[HumbleSettings]] = HumbleSettings
     settings: HumbleSettings
     inputs: ClassVar[tuple[str, ...]] = ("source", "seed")
-    players: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
-    label_rule = "lsr"
 
     def __init__(self, settings: RecipeSettings | None = None) -> None:
         super().__init__(settings)
@@ -117,9 +94,6 @@ class _Humble(Recipe):
         made._kept = kept
         return made
 
-    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        return Shown(data, size)
-
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         made = Looks(self.settings.looks)
         if self._kept is not None:
@@ -130,9 +104,6 @@ class _Humble(Recipe):
     def build_generator(self, size: Size) -> nn.Module:
         return Looks(self.settings.looks)
 
-    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
-        return iter(())
-
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(generator, Looks)
         source, seeds = batch["source"], batch["seed"].tolist()
@@ -142,9 +113,6 @@ class _Humble(Recipe):
             for image, camera, seed in zip(clipped(source).cpu().numpy(), cameras, seeds, strict=True)
         ]
         return to_signed(np.stack(made), source.device).to(source.dtype)
-
-    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-        return {"source": batch["source"], "generated": self.generate(networks["generator"], batch)}
 
 
 class Kept(NamedTuple):

@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -18,17 +18,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.generators.backgrounds import Backgrounds, Known
-from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
-from pipeline.generators.recipes.humble import Shown
-from pipeline.training.data import BatchSource, Camera, DomainData, needed
+from pipeline.generators.backgrounds import Backgrounds, Count, Known
+from pipeline.generators.recipes.base import Batch, Need, RecipeSettings, Size
+from pipeline.generators.recipes.untrained import Untrained
+from pipeline.training.data import Camera, DomainData, needed
 
 
 class PastedSettings(RecipeSettings):
     """None of the numbers of a training means anything here."""
 
     backgrounds: int = Field(default=1000, ge=1, le=10_000, description="most that are kept of the other place (ours)")
-    background_counts: tuple[int, ...] = Field(default=(), description="by camera: what a training found")
+    background_counts: tuple[Count, ...] = Field(default=(), description="by camera: what a training found")
 
 
 class PastedCameraSettings(PastedSettings):
@@ -38,7 +38,7 @@ class PastedCameraSettings(PastedSettings):
     cameras: tuple[Camera, ...] = Field(default=(), description="by default all there are")
 
 
-class _Pasting(Recipe):
+class _Pasting(Untrained):
     """Keeps images that people were taken out of, and puts others before them."""
 
     paper = "random backgrounds: Tian et al., CVPR 2018"
@@ -46,9 +46,6 @@ class _Pasting(Recipe):
     settings: PastedSettings
     needs: frozenset[Need] = frozenset({"masks"})
     inputs: ClassVar[tuple[str, ...]] = ("source", "person", "seed")
-    players: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
-    label_rule = "lsr"
 
     def __init__(self, settings: RecipeSettings | None = None) -> None:
         super().__init__(settings)
@@ -67,9 +64,6 @@ class _Pasting(Recipe):
         made._known = known
         return made
 
-    def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        return Shown(data, size)
-
     def build(self, generator: torch.Generator, size: Size) -> nn.ModuleDict:
         made = self.build_generator(size)
         if self._known is not None:
@@ -79,16 +73,10 @@ class _Pasting(Recipe):
     def build_generator(self, size: Size) -> Backgrounds:
         return Backgrounds(self.settings.background_counts, size)
 
-    def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
-        return iter(())
-
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(generator, Backgrounds)
         cameras = batch["camera"] if "camera" in self.inputs else torch.zeros_like(batch["seed"])
         return generator.behind(batch["source"], batch["person"], cameras, batch["seed"])
-
-    def preview(self, networks: nn.ModuleDict, batch: Batch) -> dict[str, Tensor]:
-        return {"source": batch["source"], "generated": self.generate(networks["generator"], batch)}
 
 
 class Pasted(_Pasting):

@@ -24,7 +24,7 @@ place whose people nobody named is learned from by the second kind alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
 from pipeline.common.settings import faults
-from pipeline.generators.backgrounds import Known, pasted
+from pipeline.generators.backgrounds import Count, Known, pasted
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
 from pipeline.generators.flow_path import FlowPath, mixed, wide
@@ -104,7 +104,7 @@ class PersonFlowSettings(RecipeSettings):
         "background of it; own: where they were; by default asked where backgrounds are kept",
     )
     backgrounds: int = Field(default=32, ge=0, le=10_000, description="most that are kept of each camera (ours)")
-    background_counts: tuple[int, ...] = Field(default=(), description="by camera: what a training found")
+    background_counts: tuple[Count, ...] = Field(default=(), description="by camera: what a training found")
     background_share: float = Field(
         default=0.5,
         ge=0,
@@ -190,6 +190,8 @@ class PersonFlow(Recipe):
             known["canonical_poses"] = as_shares(fit_canonical_poses(points, height, width, self.settings.poses))
         backgrounds = Known.joined([Known.of_cameras(part, self.settings.backgrounds) for part in data.values()])
         known["background_counts"] = backgrounds.counts if any(backgrounds.counts) else ()
+        if self.settings.background == "asked":
+            _check_some(backgrounds.counts)
         made = type(self)(self.settings.model_copy(update=known))
         made._known = backgrounds
         return made
@@ -396,10 +398,8 @@ class PersonFlow(Recipe):
         return len(self.settings.cameras) + seeds % len(self.settings.target_cameras)
 
     def asked(self, generation: Mapping[str, Any]) -> Self:
-        if generation.get("background") == "asked" and not any(self.settings.background_counts):
-            raise UserError(
-                "--background asked: this flow keeps no backgrounds; train it with masks and --backgrounds 32"
-            )
+        if generation.get("background") == "asked":
+            _check_some(self.settings.background_counts)
         try:
             settings = type(self.settings).model_validate({**self.settings.model_dump(), **generation})
         except ValidationError as error:
@@ -409,6 +409,11 @@ class PersonFlow(Recipe):
     def draw_noise(self, size: Size, rng: np.random.Generator) -> NDArray[np.float32]:
         """(3 H W,) float32: the noise of one image."""
         return photographic_noise(rng, 1, size, self.settings.noise_slope).reshape(-1)
+
+
+def _check_some(backgrounds: Sequence[int]) -> None:
+    if not any(backgrounds):
+        raise UserError("--background asked: this flow keeps no backgrounds; train it with masks and --backgrounds 32")
 
 
 def _flow(network: nn.Module) -> FlowNetwork:

@@ -44,8 +44,7 @@ def load_domain(
         UserError: no such data set, no training rows, annotations needed and not there, an image that does not decode.
     """
     source = open_input(uri, "source")
-    annotated = {"masks", "keypoints"} & set(needs)
-    annotations = _open_annotations(source, annotations_uri, flag) if annotated else None
+    annotations = _open_annotations(source, annotations_uri, flag) if {"masks", "keypoints"} & set(needs) else None
     size = enlarged(height, width)
     images: list[RgbImage] = []
     known: list[Annotation] = []
@@ -63,8 +62,7 @@ def load_domain(
         lacking = f" with {', '.join(sorted(needs))}" if needs else ""
         raise UserError(f"no images of people{lacking} in the training split of {uri}")
     if tell and len(used) < len(rows):
-        lacking = f"{len(rows) - len(used)} of {len(rows)} images of {uri} lack {' or '.join(sorted(needs))}"
-        print(f"warning: {lacking}: they are left out", file=sys.stderr, flush=True)
+        _tell_left_out(uri, len(rows) - len(used), len(rows), needs)
     identities = [row["identity"] for row in used]
     return DomainData(
         images=np.stack(images),
@@ -76,6 +74,11 @@ def load_domain(
         identities=ClassMap.of(identities).numbers(identities).astype(np.int64),
         cameras=np.array([-1 if row["camera"] is None else row["camera"] for row in used], np.int64),
     )
+
+
+def _tell_left_out(uri: str, lacking: int, rows: int, needs: Collection[Need]) -> None:
+    lack = f"{lacking} of {rows} images of {uri} lack {' or '.join(sorted(needs))}"
+    print(f"warning: {lack}: they are left out", file=sys.stderr, flush=True)
 
 
 def _complete(row: dict[str, Any], annotations: Annotations | None, needs: Collection[Need]) -> bool:

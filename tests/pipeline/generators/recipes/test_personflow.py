@@ -397,6 +397,8 @@ def test_people_whose_mask_is_known_stand_before_a_background_of_the_camera(tmp_
     save_generator(tmp_path / "none" / "generator.safetensors", silent, recipe(), *SIZE)
     with pytest.raises(UserError, match=r"^--background asked: this flow keeps no backgrounds"):
         load_generator(tmp_path / "none", generation={"background": "asked"})
+    with pytest.raises(UserError, match=r"^--background asked: this flow keeps no backgrounds"):
+        recipe(background="asked")
     assert not loaded(background="own")._recipe.pastes(elsewhere=False)
 
 
