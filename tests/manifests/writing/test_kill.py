@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -68,6 +69,12 @@ def test_a_kill_at_any_step_is_mended_by_a_rerun(forkserver: ForkServerContext, 
 
 def test_random_kills_of_two_rivals(forkserver: ForkServerContext, tmp_path: Path) -> None:
     random = np.random.Generator(np.random.Philox(20))
+    for run in ("first", "second"):  # the server starts with the first
+        undisturbed = forkserver.Process(target=rival, args=(str(tmp_path / run), 1))
+        began = time.monotonic()
+        undisturbed.start()
+        undisturbed.join(60)
+        whole = time.monotonic() - began  # how fast this machine is, now
     kills = 0
     for trial in range(10):
         uri = str(tmp_path / f"trial-{trial}")
@@ -76,7 +83,7 @@ def test_random_kills_of_two_rivals(forkserver: ForkServerContext, tmp_path: Pat
             for process in rivals:
                 process.start()
             for process in rivals:
-                process.join(float(random.uniform(0.02, 0.12)))
+                process.join(whole * float(random.uniform(0.1, 0.6)))
                 process.kill()
             for process in rivals:
                 process.join(60)
@@ -85,7 +92,7 @@ def test_random_kills_of_two_rivals(forkserver: ForkServerContext, tmp_path: Pat
             check_nothing_half_visible(uri)
         rival(uri, 99)
         check_whole(uri)
-    assert kills >= 12
+    assert kills >= 6  # of 40; whoever comes last to a data set finds little left to do
 
 
 def test_two_rivals_that_nobody_kills(forkserver: ForkServerContext, tmp_path: Path) -> None:
