@@ -34,12 +34,20 @@ from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.likenesses import Likenesses
 from pipeline.scoring.rewriting import Rewriting, check_output, rewrite
 from pipeline.scoring.row_facts import FACTS, row_facts
-from pipeline.scoring.set_scores import planted_aurocs, row_means, set_detail, set_distances, target_means
+from pipeline.scoring.set_scores import (
+    LEAST_ADAPTED,
+    at_home,
+    planted_aurocs,
+    row_means,
+    set_detail,
+    set_distances,
+    target_means,
+)
 from pipeline.scoring.source_people import decoded, open_sources
 from pipeline.scoring.target_judge import TargetJudge, Teaching, confidence_in_all, target_judges
 
 JOB = "score_dataset"
-_VERSION = "5"
+_VERSION = "6"
 _PART = 256
 _JUDGED = (
     *("identity_similarity", "identity_rank", "identity_margin", "identity_entropy"),
@@ -65,6 +73,11 @@ class ScoreSettings(JobSettings):
     )
     likeness: bool = Field(True, description="look for near duplicates: compares every row to every other")
     map_images: int = Field(5000, ge=0, description="most rows on the map of the set, for the report; 0: no map")
+    adapt_norm: bool = Field(
+        True,
+        description="recognise people in generated rows with batch norms re-estimated on these rows (AdaBN); fewer "
+        f"than {LEAST_ADAPTED} are too few for it",
+    )
     seed: int = Field(0, ge=0, description="which wrong labels are planted, which images are compared and learned from")
 
 
@@ -141,6 +154,7 @@ class _Judges:
     """Who says what of a row; nobody says anything where no row shows anybody or asks for anything."""
 
     model: ReidModel
+    """As `at_home` among the rows."""
     identity: IdentityJudge | None
     targets: Sequence[TargetJudge]
     silent: Mapping[str, str]
@@ -150,6 +164,8 @@ class _Judges:
     def of(cls, job: Scoring) -> _Judges:
         settings, model = job.settings, job.model
         identity = IdentityJudge.of(job.dataset, job.sources, model, settings.wrong_share, settings.seed)
+        if identity is not None and settings.adapt_norm:
+            model = at_home(model, job.dataset, settings.set_images, settings.seed)
         if not settings.target_steps:
             return cls(model, identity, (), {})
         size, device = (model.height, model.width), device_of(model.network)
@@ -204,7 +220,7 @@ def _figures(job: Scoring, judges: _Judges, likenesses: Likenesses | None, score
         figures["near_duplicates"] = {"least_similarity": likenesses.least}
     if judges.identity is not None:
         measured = judges.identity.measured
-        figures["scores"] |= planted_aurocs(scored, judges.identity, job.model, most, seed)
+        figures["scores"] |= planted_aurocs(scored, judges.identity, judges.model, most, seed)
         figures["scores"] |= {f"reliability_{name}": measured[name] for name in ("auroc", "ece")}
         figures["scores"] |= {name: measured[name] for name in ("plausibility_auroc", "plausibility_ece")}
         figures["calibration"] = {**judges.identity.calibration.as_dict(), **measured}

@@ -12,12 +12,15 @@ from manifests.reading.dataset import Dataset
 from pipeline.measures.detail import BANDS, compare_detail
 from pipeline.measures.sets import LEAST_GENERATED, LEAST_REAL, Images, measure_generation
 from pipeline.reid.model import ReidModel
+from pipeline.reid.norm import adapt_norm
 from pipeline.scoring.identity_judge import IdentityJudge
 from pipeline.scoring.places import images_at, index_all, people_in
 from pipeline.scoring.row_facts import FACTS, row_facts
 from pipeline.scoring.target_judge import GIVEN, TargetJudge
 from pipeline.training.randomness import SetStream, random_generator
 
+LEAST_ADAPTED = 64
+"""Rows: a batch of a training."""
 _CHANCE = 0.5
 _TOLD = (
     *("reliability", "plausibility", "identity_similarity", "target_confidence", "foreground_fidelity", "pose_error"),
@@ -95,6 +98,15 @@ def set_detail(dataset: Dataset, sources: Sequence[Dataset], most: int, seed: in
     told = {"sharpness": found.sharpness, "sharpness_real": floor.sharpness}
     told |= {"spectrum_worst": found.worst, "spectrum_worst_real": floor.worst}
     return told | {f"spectrum_{low:.2f}": value for (low, _), value in zip(BANDS, found.spectrum, strict=True)}
+
+
+def at_home(model: ReidModel, dataset: Dataset, most: int, seed: int) -> ReidModel:
+    """``model`` with batch norms re-estimated (`adapt_norm`) on at most ``most`` rows, chosen by ``seed``; as it is
+    where there are fewer than `LEAST_ADAPTED`, whose statistics would be noise."""
+    index = index_all([dataset], ())
+    if index.height < LEAST_ADAPTED:
+        return model
+    return adapt_norm(model, _some_images([dataset], index, (model.height, model.width), most, seed))
 
 
 def planted_aurocs(dataset: Dataset, judge: IdentityJudge, model: ReidModel, most: int, seed: int) -> dict[str, float]:

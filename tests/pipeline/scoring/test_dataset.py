@@ -103,6 +103,34 @@ def test_figures_of_the_set_stand_in_its_run_record(lab: Laboratory) -> None:
     assert runs(lab.scored)[-1].checkpoints[0].role == "judge of identities"
 
 
+def test_people_in_another_light_are_recognised_by_norms_taken_anew(lab: Laboratory, tmp_path: Path) -> None:
+    source = open_dataset(lab.source).read(["image_sha256", "identity", "split", "camera"]).to_pylist()
+    light = np.array([0.5, 0.4, 0.3])
+    people = [row for row in source if row["split"] == "train"]
+    dusk = [(drawn(int(row["identity"]), 400 + number) * light).astype(np.uint8) for number, row in enumerate(people)]
+    rows = [synthetic_row(number, *one) for number, one in enumerate(zip(people, dusk, strict=True))]
+    made = write_made(tmp_path / "dusk", rows, [lab.source], PEOPLE)
+    recognised = {}
+    for flag in ("--adapt-norm", "--no-adapt-norm"):
+        arguments = [
+            made,
+            "--model",
+            lab.model,
+            "--output",
+            str(tmp_path / flag),
+            "--no-likeness",
+            "--target-steps",
+            "0",
+        ]
+        score_job.main(parse_settings(score_job.Settings, [*arguments, flag, "--threads", "1"]))
+        recognised[flag] = open_dataset(str(tmp_path / flag)).run["run"]["scores"]
+    before, after = recognised["--no-adapt-norm"], recognised["--adapt-norm"]
+    assert after["recognised"] > before["recognised"] + 0.2
+    assert after["plausibility_auroc_generated"] > max(0.9, before["plausibility_auroc_generated"])
+    # Distances of sets are of one network to both.
+    assert after["fid"] == before["fid"]
+
+
 def test_near_duplicates_are_a_score_like_any_other(lab: Laboratory, tmp_path: Path) -> None:
     source = open_dataset(lab.source).read(["image_sha256", "identity", "camera"]).to_pylist()
     people = [0, 1, 2, 3, 3, 4, 5, 6, 7, 7, 8, 9]
