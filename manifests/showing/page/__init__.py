@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -19,13 +20,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from manifests.common.json_text import lenient_json
 from manifests.errors import UserError
 from manifests.storage.whole_files import open_storage
 
 _HERE = resources.files(__name__)
+_JOINTS = re.compile(r"([_+/])(?=\w)")
 
 
 def render_page(
@@ -50,7 +52,8 @@ def _environment(texts: tuple[tuple[str, str], ...]) -> Environment:
     jinja = Environment(
         loader=DictLoader(dict(texts)), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    jinja.filters |= {"amount": amount, "figure": figure, "size": size, "moment": moment, "clip": clip, "plain": plain}
+    for one in (amount, figure, size, moment, clip, plain, broken):
+        jinja.filters[one.__name__] = one
     return jinja
 
 
@@ -111,3 +114,8 @@ def clip(value: object, most: int = 80) -> str:
     """The text of ``value``, cut where it is longer than ``most``."""
     text = str(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def broken(name: object) -> Markup:
+    """A name of several words, which may go on in the next line after each of them."""
+    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(name))))

@@ -38,7 +38,7 @@
   let shown = [], page = 0;
 
   const person = row => rows.person[row] < 0 ? "" : rows.people[rows.person[row]];
-  const camera = row => rows.camera[row] === null ? "" : `camera ${rows.camera[row]}`;
+  const camera = row => rows.camera[row] === null ? "" : `camera\u00a0${rows.camera[row]}`;
   const written = value => value === null || value === undefined ? "" : String(value).replace("-", "−");
   const score = () => rows.scores[field.score.value];
 

@@ -72,6 +72,35 @@ def test_it_is_drawn_without_a_fault(
     assert page_faults(chromium, pages[name], width, scheme) == []
 
 
+@pytest.mark.parametrize("name", ["usual", "odd"])
+def test_what_a_line_is_about_stays_in_sight(chromium: Browser, pages: dict[str, Path], name: str) -> None:
+    context = chromium.new_context(viewport={"width": PHONE, "height": 900})
+    tab = context.new_page()
+    tab.goto(pages[name].as_uri())
+    table = tab.get_by_role("region", name="Inputs with licence and consent")
+    about = table.locator("tbody th").first
+    left = about.evaluate("one => one.getBoundingClientRect().left")
+    assert table.evaluate("one => { one.scrollLeft = 150; return one.scrollLeft; }") == 150
+    assert about.evaluate("one => one.getBoundingClientRect().left") == left
+    assert about.evaluate("one => one.getBoundingClientRect().width") <= PHONE / 2 + 1
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_bars_of_the_coverage_have_their_colours_in_the_heading(
+    chromium: Browser, pages: dict[str, Path], scheme: Scheme
+) -> None:
+    context = chromium.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(pages["usual"].as_uri())
+    colour = "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    card = tab.locator(".shares").first
+    heading = card.locator("thead .bar").evaluate_all(colour)
+    assert len(set(heading)) == 2
+    assert card.locator("tbody tr").first.locator(".bar").evaluate_all(colour) == heading
+    context.close()
+
+
 def test_dark_is_dark(chromium: Browser, pages: dict[str, Path]) -> None:
     assert background(chromium, pages["usual"], "light") > 0.8
     assert background(chromium, pages["usual"], "dark") < 0.05
