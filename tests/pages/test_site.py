@@ -24,6 +24,11 @@ _INSPECT = """() => [
 ]"""
 
 
+_CUT_OFF = """() => [...document.querySelectorAll('.table-wrapper, .highlight-sh pre')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1)
+    .map(one => `${one.scrollWidth} pixels in ${one.clientWidth}: ${one.innerText.slice(0, 60)}`)"""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
@@ -75,5 +80,18 @@ def test_pages_draw_without_a_word(chromium: Browser, site: Path, width: int) ->
     for path in pages:
         tab.goto(path.as_uri())
         faults += [f"{path.name}: {fault}" for fault in tab.evaluate(_INSPECT)]
+    tab.close()
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    "width", [DESKTOP, 1340, 1900]
+)  # the list of a page's headings folded away, barely there, there
+def test_no_table_or_command_is_cut_off_at_a_desk(chromium: Browser, site: Path, width: int) -> None:
+    tab = chromium.new_page(viewport={"width": width, "height": 900})
+    faults = []
+    for path in sorted(site.glob("*.html")):
+        tab.goto(path.as_uri())
+        faults += [f"{path.name}: {fault}" for fault in tab.evaluate(_CUT_OFF)]
     tab.close()
     assert not faults
