@@ -13,12 +13,10 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
@@ -27,6 +25,7 @@ from pipeline.common.environment import environment
 from pipeline.common.images import RgbImage, decode, resize
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.generators.trained import load_generator
+from pipeline.measures.images import peak_signal_to_noise
 from pipeline.sources.toyworld import ToyWorldSettings, render_sample
 
 Encoder = Callable[[RgbImage], bytes]
@@ -108,18 +107,14 @@ def _measured(pictures: list[RgbImage], rounds: int) -> dict[str, dict[str, floa
     for name, encoder in encoders.items():
         files = [encoder(image) for image in pictures]
         sizes[name] = sum(map(len, files))
-        decibels = np.mean([_psnr(image, decode(data)) for image, data in zip(pictures, files, strict=True)])
+        pairs = zip(pictures, map(decode, files), strict=True)
+        decibels = np.mean([peak_signal_to_noise(image, again) for image, again in pairs])
         found[name] = {
             "dB": round(float(decibels), 2),
             "bytes": round(sizes[name] / sizes[first], 3),
             "time": round(seconds[name] / seconds[first], 2),
         }
     return found
-
-
-def _psnr(first: RgbImage, second: RgbImage) -> float:
-    error: NDArray[Any] = first.astype(np.float64) - second
-    return float(10 * np.log10(255**2 / np.mean(error**2)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ same loss terms at the first step. All are timed in turn, and of each the fastes
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,6 +36,7 @@ from pipeline.generators.convolutions_trial import LEAST_PSNR
 from pipeline.generators.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.generators.trained import Generator, load_generator, save_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
+from pipeline.measures.images import peak_signal_to_noise
 from pipeline.sources.toyworld.render import render_variety
 from pipeline.training.data import DomainData, UnpairedDomains
 
@@ -79,8 +81,8 @@ def main(settings: Settings) -> None:
 def generation(settings: Settings) -> dict[str, Any]:
     """Images a second of the plain loop, and of ours by each way to compute convolutions; the fastest is ours.
 
-    ``psnr`` (dB) is of the shipped generator's pictures, by that way and in that precision, against float32: what
-    weights drawn at random amplify, trained ones do not.
+    ``psnr`` (dB) is of the shipped generator's pictures, by that way and in that precision, against float32, None where
+    they are the same: what weights drawn at random amplify, trained ones do not.
 
     Raises:
         UserError: the pictures differ more than arithmetic explains.
@@ -100,7 +102,7 @@ def generation(settings: Settings) -> dict[str, Any]:
     network = exact["planar"].network
     expected = plain_generation(network, images[:2])
     for way, generator in exact.items():
-        check_likeness(way, likeness(generator.translate(images[:2]), expected))
+        check_likeness(way, peak_signal_to_noise(generator.translate(images[:2]), expected))
     work: dict[str, Callable[[], object]] = {"plain": lambda: plain_generation(network, images)}
     work |= {way: partial(generator.translate, images) for way, generator in fast.items()}
     seconds = in_turn(settings, work)
@@ -109,7 +111,12 @@ def generation(settings: Settings) -> dict[str, Any]:
     check_likeness(f"{best} in the precision asked for", shipped)
     found = {f"by {way}": round(settings.images / seconds[way], 3) for way in WAYS}
     two = {"ours": seconds[best], "plain": seconds["plain"]}
-    return {**rates(two, settings.images), "convolutions": best, **found, "psnr": round(shipped, 1)}
+    return {
+        **rates(two, settings.images),
+        "convolutions": best,
+        **found,
+        "psnr": round(shipped, 1) if math.isfinite(shipped) else None,
+    }
 
 
 def shipped_likeness(settings: Settings, way: Convolutions) -> float:
@@ -120,7 +127,7 @@ def shipped_likeness(settings: Settings, way: Convolutions) -> float:
         load_generator(SHIPPED, "cpu", precision, convolutions=one).translate(images)
         for precision, one in ((settings.precision, way), ("float32", "planar"))
     )
-    return likeness(made, exact)
+    return peak_signal_to_noise(made, exact)
 
 
 def check_likeness(what: str, psnr: float) -> None:
@@ -138,12 +145,6 @@ def plain_generation(network: nn.Module, images: Images) -> Images:
             pixels = network(tensor.contiguous())[0].add(1).mul(127.5).round().clamp(0, 255)
             made.append(pixels.permute(1, 2, 0).to(torch.uint8).numpy())
     return np.stack(made)
-
-
-def likeness(first: Images, second: Images) -> float:
-    """Peak signal-to-noise ratio in dB."""
-    error = float(np.mean((first.astype(np.float64) - second) ** 2))
-    return 10 * float(np.log10(255**2 / max(error, 1e-12)))
 
 
 def training(settings: Settings) -> dict[str, float]:

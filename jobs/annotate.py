@@ -14,7 +14,7 @@ from manifests.reading.inputs import open_input
 from pipeline.annotation.annotations import AnnotationSettings
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
-from pipeline.cluster.session import ClusterSettings, ray_session
+from pipeline.cluster.session import ClusterSettings, check_device_of_job, ray_session
 from pipeline.common.settings import Input, Output, run_job
 from pipeline.synthesis.lineage_sending import LineageSettings
 
@@ -28,6 +28,7 @@ class Settings(AnnotationSettings, ClusterSettings, LineageSettings):
 
 
 def main(settings: Settings) -> None:
+    check_device_of_job(settings.device, settings.ray_address)
     models = settings.part(AnnotationSettings)
     open_input(settings.source, "source", flag="--source")  # what is wrong with it ends here, before Ray is started
     with ray_session(settings.ray_address, device=settings.device):

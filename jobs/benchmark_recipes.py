@@ -24,8 +24,7 @@ from pydantic import Field
 from manifests.errors import UserError
 from pipeline.cluster.benchmark.nodes import benchmark_nodes, benchmark_records, make_benches
 from pipeline.cluster.graph import run_graph
-from pipeline.cluster.session import ray_session
-from pipeline.common.devices import check_device
+from pipeline.cluster.session import check_device_of_job, ray_session
 from pipeline.common.environment import environment
 from pipeline.common.settings import Advanced, Cluster, Input, Output, run_job
 from pipeline.experiments.benchmark.gaps import GAPS, Gap, find_gaps
@@ -63,6 +62,7 @@ class Settings(BenchmarkSettings):
 
 
 def main(settings: Settings) -> None:
+    check_device_of_job(settings.device, settings.ray_address, settings.ray)
     chosen, gaps = settings.part(BenchmarkSettings), _gaps(settings)
     seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     output = settings.output.resolve()  # workers may run in another folder
@@ -72,10 +72,9 @@ def main(settings: Settings) -> None:
     benches = make_benches(chosen, storage, seeds, gaps)
     nodes = benchmark_nodes(benches, settings.trainings)
     if nodes and settings.ray:
-        with ray_session(settings.ray_address):
+        with ray_session(settings.ray_address, device=settings.device):
             run_graph(nodes, settings.device)
     elif nodes:
-        check_device(settings.device)
         run_graph(nodes, settings.device, on_ray=False)
     records, tried = benchmark_records(benches, settings.trainings), records_below(output, chosen.deciding())
     written = write_results(output, records, tried, benches, _about(settings, seeds))

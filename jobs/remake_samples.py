@@ -23,6 +23,7 @@ from manifests.errors import UserError
 from manifests.format.schema import ROW_ID
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.storage.whole_files import open_storage
+from pipeline.common.devices import check_device
 from pipeline.common.settings import JobSettings, Output, Positional, Run, run_job
 from pipeline.synthesis.recorded_inputs import Elsewhere
 from pipeline.synthesis.remaking import Remade, remake
@@ -44,6 +45,8 @@ class Settings(JobSettings):
 
 
 def main(settings: Settings) -> int:
+    if settings.device is not None:
+        check_device(settings.device)
     if bool(settings.samples) == (settings.random is not None):
         raise UserError("which rows? name ids, or give --random N")
     dataset = open_dataset(settings.uri)

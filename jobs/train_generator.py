@@ -28,7 +28,7 @@ from manifests.errors import UserError
 from manifests.format.names import GENERATOR_CARD
 from manifests.reading.dataset import open_dataset
 from manifests.reading.inputs import open_input
-from pipeline.cluster.session import ray_session
+from pipeline.cluster.session import check_device_of_job, ray_session
 from pipeline.cluster.train import train_on_workers, train_side_by_side, write_camstyle_card
 from pipeline.common.devices import Threads, use_threads
 from pipeline.common.settings import Advanced, Cluster, Input, Measure, Output, run_job
@@ -86,8 +86,10 @@ Settings = create_model("Settings", __base__=TrainJob, **_OF_ALL)
 
 def main(settings: TrainJob) -> int:
     """Train (or go on training) and write the result."""
-    use_threads(settings.threads)
     model = find_recipe(settings.recipe)
+    of_pairs = model is CamStyle and settings.target is None
+    check_device_of_job(settings.device, settings.ray_address, ray=of_pairs or settings.workers > 1)
+    use_threads(settings.threads)
     if settings.cameras and model is not CamStyle:
         raise UserError(f"--cameras means nothing to --recipe {settings.recipe}: {_cameras_of_recipe(model)}")
     if settings.cameras and settings.target is not None:
@@ -103,7 +105,7 @@ def main(settings: TrainJob) -> int:
         fid_model=_full_path(settings.fid_model),
         licence=settings.licence,
     )
-    if model is CamStyle and settings.target is None:
+    if of_pairs:
         return _train_all_pairs(settings, run)
     if settings.workers == 1:
         card = run.train()

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from manifests.errors import UserError
 from manifests.reading.inputs import open_input
 from pipeline.checkpoints.cards import absolute
-from pipeline.cluster.session import ray_session
+from pipeline.cluster.session import check_device_of_job, ray_session
 from pipeline.cluster.train import train_on_workers
 from pipeline.common.devices import Threads, use_threads
 from pipeline.common.images import LARGEST_SIDE
@@ -89,6 +89,7 @@ class Settings(ReidTrainingSettings, NetworkSettings, MixSettings, TripletSettin
 
 def main(settings: Settings) -> int:
     """Train (or go on training), write the result, measure it."""
+    check_device_of_job(settings.device, settings.ray_address, ray=settings.workers > 1)
     use_threads(settings.threads)
     run = ReidRun(
         # In full: workers may run in another folder.

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pipeline.checkpoints import load_metadata, load_state, ship
 from pipeline.checkpoints.table import WEIGHTS_FOLDER
-from pipeline.common.devices import Threads, use_threads
+from pipeline.common.devices import Threads, check_device, use_threads
 from pipeline.common.settings import Output, run_job
 from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
 from pipeline.generators.generation_choices import FlowSteps
@@ -74,6 +74,7 @@ class OfPTGAN(PTGANSettings, Settings):
 
 def main(settings: Settings) -> int:
     """Draw, train, measure, ship."""
+    check_device(settings.device)
     use_threads(settings.threads)
     world, trained = settings.output / "world", settings.output / settings.recipe
     make_toyworld(settings.part(ToyWorldSettings), world)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifests.checking.faults import Report
+from manifests.common.json_text import lenient_json
 from manifests.disk.claims import Claim, erasure_interrupted, next_number
 from manifests.disk.run_form import RunRecord, recorded_plan
 from manifests.disk.run_record import closed_runs, closed_state, load_run
@@ -55,5 +56,5 @@ def _differing(found: Any, expected: Any, path: str = "") -> Iterator[str]:
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for key in sorted(found.keys() | expected.keys()):
             yield from _differing(found.get(key), expected.get(key), f"{path}.{key}" if path else key)
-    elif dump({"": found}) != dump({"": expected}):
+    elif lenient_json(found, sort_keys=True) != lenient_json(expected, sort_keys=True):
         yield path

@@ -1,23 +1,21 @@
-"""What must hold of a data set, checked: its log, its files, and through `manifests.checking.rows` its rows."""
+"""What must hold of a data set, checked: its log, and through the files beside this one its files and their rows."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.checking.faults import Report
 from manifests.checking.metadata import check_metadata
 from manifests.checking.rows import RowContext, check_rows
 from manifests.checking.runs import check_run_record
+from manifests.checking.shards import ShardChecks
 from manifests.checking.terms import RecordedTerms
-from manifests.common.json_text import json_text
 from manifests.describing.card import DATASET_CARD, SAMPLES_META
 from manifests.disk.commits import COMMIT_NAME
 from manifests.disk.shard_reading import UNREADABLE
@@ -26,20 +24,17 @@ from manifests.disk.snapshots import (
     COMMITS,
     BrokenDatasetError,
     CommitRecord,
-    FileEntry,
     Snapshot,
     commit_path,
     snapshot_path,
 )
 from manifests.disk.tables import present_path
 from manifests.errors import UserError, one_line
-from manifests.format.schema import KIND_KEY, REJECT_SCHEMA, ROW_KEY, SCHEMAS, VERSION_KEY, as_written, check_version
+from manifests.format.schema import REJECT_SCHEMA, ROW_KEY, SCHEMAS
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.erasure_log import ERASURES, read_log
 from manifests.storage.whole_files import open_storage
-
-_BATCH_ROWS = 1000
 
 
 def validate(uri: str) -> Report:
@@ -76,6 +71,7 @@ def validate(uri: str) -> Report:
 def _check_files(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:
     """Every file of the snapshot and every row in it, once."""
     classes = _classes(dataset, report)
+    shards = ShardChecks(dataset, classes, report)
     terms = RecordedTerms(dataset)
     ids: Counter[tuple[Any, ...]] = Counter()
     with ThreadPoolExecutor() as pool:
@@ -84,7 +80,7 @@ def _check_files(dataset: Dataset, records: dict[int, CommitRecord], report: Rep
             plans = (record.row_plans or (record.plan_id,)) if record else None
             context = RowContext(dataset.kind, entry.path, classes, plans, pool, terms)
             order: list[tuple[str, str]] = []
-            for batch in _checked_batches(dataset, entry, SCHEMAS[dataset.kind], report):
+            for batch in shards.batches(entry, SCHEMAS[dataset.kind]):
                 keys = (batch.column(name).to_pylist() for name in ROW_KEY[dataset.kind])
                 ids.update(zip(*keys, strict=True))
                 check_rows(batch, context, report)
@@ -93,7 +89,7 @@ def _check_files(dataset: Dataset, records: dict[int, CommitRecord], report: Rep
                     order += [(identity or "", name or "") for identity, name in zip(*columns, strict=True)]
             _check_order(order, entry.path, report)
     for entry in dataset.snapshot.rejects:
-        for _ in _checked_batches(dataset, entry, REJECT_SCHEMA, report):
+        for _ in shards.batches(entry, REJECT_SCHEMA):
             pass
     for key, times in ids.items():
         if times > 1:
@@ -185,72 +181,6 @@ def _classes(dataset: Dataset, report: Report) -> ClassMap | None:
     except BrokenDatasetError as error:
         report.add("classes", error.file, str(error))
         return None
-
-
-def _checked_batches(dataset: Dataset, entry: FileEntry, schema: pa.Schema, report: Report) -> Iterator[pa.RecordBatch]:
-    """The rows of one file in batches, after its bytes, schema, metadata and row count were checked."""
-    report.files += 1
-    data = dataset.storage.read(entry.path)
-    if data is None:
-        report.add("missing", entry.path, "the snapshot names it and it is not there")
-        return
-    if len(data) != entry.bytes:
-        report.add("digest", entry.path, f"{len(data)} bytes, the snapshot says {entry.bytes}")
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        report.add("digest", entry.path, "its SHA-256 is not the snapshot's: the bytes have changed")
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(data))
-        if not _schema_holds(parquet, schema, dataset, entry, report):
-            return
-        if parquet.metadata.num_rows != entry.rows:
-            report.add("rows", entry.path, f"{parquet.metadata.num_rows} rows, the snapshot says {entry.rows}")
-        if schema is not REJECT_SCHEMA:
-            report.rows += parquet.metadata.num_rows
-        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-            batch.validate(full=True)
-            yield batch
-    except UNREADABLE as error:
-        report.add("unreadable", entry.path, one_line(error))
-
-
-def _schema_holds(
-    parquet: pq.ParquetFile, schema: pa.Schema, dataset: Dataset, entry: FileEntry, report: Report
-) -> bool:
-    found = parquet.schema_arrow
-    metadata = found.metadata or {}
-    version = metadata.get(VERSION_KEY, b"").decode(errors="replace")
-    try:
-        check_version(version, entry.path)
-    except UserError as error:
-        report.add("schema", entry.path, str(error))
-        return False
-    has_footer = schema is not REJECT_SCHEMA
-    schema = as_written(schema, version)
-    expected = dict(schema.metadata or {})
-    if has_footer:
-        expected |= {key.encode(): value.encode() for key, value in dataset.footer.items()}
-    for key in sorted(expected.keys() - {VERSION_KEY}):
-        if key == ClassMap.FOOTER_KEY.encode() and _names_its_classes(metadata.get(key), expected[key]):
-            continue
-        if metadata.get(key) != expected[key]:
-            say = "kind" if key == KIND_KEY else f"metadata {key.decode()!r}"
-            report.add("schema", entry.path, f"its {say} is not the one the data set has")
-    if found.equals(schema):
-        return True
-    theirs, ours = ({f"{field.name}: {field.type}" for field in one} for one in (found, schema))
-    difference = json_text({"missing": sorted(ours - theirs), "unknown": sorted(theirs - ours)})
-    report.add("schema", entry.path, f"columns differ from schema {version}: {difference}")
-    return False
-
-
-def _names_its_classes(found: bytes | None, expected: bytes) -> bool:
-    """Whether a shard's class map is part of the data set's: it names the people on the shard, or all."""
-    try:
-        return found is not None and ClassMap.from_json(found.decode()).agrees_with(
-            ClassMap.from_json(expected.decode())
-        )
-    except ValueError:
-        return False
 
 
 def _check_erasures(dataset: Dataset, records: dict[int, CommitRecord], report: Report) -> None:

@@ -15,12 +15,16 @@ from manifests.errors import UserError
 
 _FLAG_COLUMNS = 30
 """Flags as wide as this have their help beside them; wider ones have it below."""
+_LEAST_BEGUN, _MOST_MEANT = 4, 3
+"""Letters (dashes too) that tell something of what was meant, and how many things are named as such."""
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean X?)``, where one of the ``known`` is near to ``name``; else nothing."""
-    near = get_close_matches(name, [str(one) for one in known], n=1, cutoff=0.7)
-    return f" (did you mean {near[0]}?)" if near else ""
+    """`` (did you mean X?)``, where some of the ``known`` begin with ``name`` or one is near to it; else nothing."""
+    texts = list(map(str, known))
+    begun = sorted(text for text in texts if text.startswith(name)) if len(name) >= _LEAST_BEGUN else []
+    near = begun[:_MOST_MEANT] or get_close_matches(name, texts, n=1, cutoff=0.7)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def unknown_options(names: Sequence[str], known: Collection[str]) -> str:
@@ -81,10 +85,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are `UserError`s: all unknown options at once, with what was meant."""
+    """A parser whose mistakes are `UserError`s: all unknown options at once, with what was meant.
+
+    No option may be shortened: what one recipe calls ``--background`` would be another's ``--backgrounds``.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"formatter_class": HelpFormatter, **kwargs})
+        super().__init__(*args, **{"formatter_class": HelpFormatter, "allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         missing = message.removeprefix("the following arguments are required: ")
@@ -104,7 +111,7 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def _is_known(self, name: str) -> bool:
-        return not name.startswith("--") or any(flag.startswith(name) for flag in self._option_string_actions)
+        return not name.startswith("--") or name == "--" or name in self._option_string_actions
 
     def _refuse(self, names: Sequence[str]) -> None:
         if names:

@@ -20,5 +20,5 @@ def earlier_path(path: str) -> str:
 
 def present_path(storage: Storage, path: str) -> str:
     """Where the table lies that this version writes to ``path``: under its earlier name where only that is there."""
-    there = {entry.path for entry in storage.list()}
-    return earlier_path(path) if path not in there and earlier_path(path) in there else path
+    is_earlier = storage.stat(path) is None and storage.stat(earlier_path(path)) is not None
+    return earlier_path(path) if is_earlier else path

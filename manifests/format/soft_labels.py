@@ -178,7 +178,7 @@ class ClassMap:
     identities: tuple[str | None, ...]
 
     def __post_init__(self) -> None:
-        if len(self.named) + len(self.unnamed) != len(self.identities):
+        if len(self.named) + self.identities.count(None) != len(self.identities):
             raise ValueError("the identities of a class map must be distinct")
 
     @classmethod
@@ -217,8 +217,7 @@ class ClassMap:
 
     def agrees_with(self, whole: ClassMap) -> bool:
         """Whether every name here has this number in ``whole`` too, out of as many classes."""
-        pairs = zip(self.identities, whole.identities, strict=False)
-        return len(self) == len(whole) and all(mine is None or mine == name for mine, name in pairs)
+        return len(self) == len(whole) and all(whole.identities[place] == name for name, place in self.named.items())
 
     def to_json(self) -> str:
         return json_text({"identities": self.identities}, ensure_ascii=False)
@@ -228,7 +227,7 @@ class ClassMap:
         """Raises `ValueError` where ``text`` numbers no classes, or one identity twice."""
         value = parse_json(text.encode())
         names = value.get("identities") if isinstance(value, dict) else None
-        if not isinstance(names, list) or not all(name is None or isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not set(map(type, names)) <= {str, type(None)}:
             raise ValueError("a class map is a JSON object with a list of 'identities', each a text or null")
         return cls(tuple(names))
 

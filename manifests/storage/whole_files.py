@@ -178,16 +178,18 @@ class _LocalStorage:
             if not isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise self._failure("read", prefix, error) from None
 
-        for folder, _, names in os.walk(self._root / prefix, onerror=fail):
+        for place, _, names in os.walk(self._root / prefix, onerror=fail):
+            folder = Path(place)
+            inside = folder.relative_to(self._root)  # once a folder, not a file: there may be 100,000
+            start = "" if inside == Path() else f"{inside.as_posix()}/"
             for name in names:
-                file = Path(folder, name)
                 try:
-                    status = file.stat()
+                    status = (folder / name).stat()
                 except OSError as error:
                     if error.errno in _NOT_THERE:
                         continue
-                    raise self._failure("read", file.relative_to(self._root).as_posix(), error) from None
-                found.append(Entry(file.relative_to(self._root).as_posix(), status.st_size, status.st_mtime))
+                    raise self._failure("read", start + name, error) from None
+                found.append(Entry(start + name, status.st_size, status.st_mtime))
         return sorted(found)
 
     def delete(self, path: str) -> None:

@@ -6,6 +6,7 @@ a mask belongs to the pair). What a data set of annotations already holds is nev
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from manifests.disk.claims import CLAIMS
+from manifests.disk.run_record import load_run
 from manifests.disk.snapshots import Snapshot
 from manifests.errors import UserError
 from manifests.format.annotation_values import (
@@ -35,6 +38,7 @@ from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.reading.rows import fetch_rows, index_rows
 from manifests.reading.shard_check import check_shards
+from manifests.storage.entry import TEMPORARY
 from manifests.storage.whole_files import open_storage
 from manifests.writing.run import ShardSink
 from pipeline.common.digests import plan_digest
@@ -230,6 +234,21 @@ def open_annotations(uri: str, flag: str = "") -> Dataset | None:
     if Snapshot.newest(open_storage(uri)) is None:
         return None
     return open_input(uri, "annotation", flag=flag)
+
+
+def check_free(uri: str, flag: str) -> None:
+    """Whether annotations can be made at ``uri``, where `open_annotations` found none; ``flag`` is what named it.
+
+    Raises:
+        UserError: something else lies there, so that another place was surely meant.
+    """
+    storage = open_storage(uri)
+    begun = load_run(storage)
+    if begun is not None and begun.get("kind") != "annotation":
+        raise UserError(f"{flag} {uri} holds an unfinished run of {begun.get('kind')} rows, and no annotations")
+    begins = re.compile(rf"{TEMPORARY.pattern}|^{CLAIMS}/")  # all that a run may have left that was stopped at once
+    if begun is None and not all(begins.search(file.path) for file in storage.list()):
+        raise UserError(f"{flag} {uri} holds files and no annotations: name those there are, or a new place")
 
 
 def check_belonging(annotations: Dataset, source: Dataset) -> None:

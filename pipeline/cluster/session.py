@@ -33,6 +33,17 @@ class ClusterSettings(JobSettings):
     )
 
 
+def check_device_of_job(device: str, address: str | None, ray: bool = True) -> None:
+    """What a job begins with: a ``device`` that is not here ends it at once, unless it works on a cluster, which
+    ``address`` or ``RAY_ADDRESS`` names and ``ray`` says that it uses.
+
+    Raises:
+        UserError: there is no such GPU.
+    """
+    if not (ray and (address or os.environ.get("RAY_ADDRESS"))):
+        check_device(device)
+
+
 @contextmanager
 def ray_session(address: str | None = None, local_cpus: int | None = None, device: str = "cpu") -> Iterator[None]:
     """Connect to ``address``, else to the cluster of ``RAY_ADDRESS`` (set inside a submitted job), else start
@@ -48,9 +59,8 @@ def ray_session(address: str | None = None, local_cpus: int | None = None, devic
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A local Ray makes its own token; what its logger says of that helps nobody who started no cluster.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    check_device_of_job(device, address)
     target = address or os.environ.get("RAY_ADDRESS")
-    if not target:
-        check_device(device)
     with stop_between_steps() as stop:  # some of its modules ignore what a signal raises while they are imported
         import ray
 

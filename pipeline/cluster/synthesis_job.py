@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -20,16 +19,16 @@ from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.inputs import open_input
 from manifests.storage.whole_files import open_storage
-from pipeline.annotation.annotations import AnnotationSettings, check_belonging, open_annotations
+from pipeline.annotation.annotations import AnnotationSettings, check_belonging, check_free, open_annotations
 from pipeline.annotation.mmpose_import import check_mmpose
 from pipeline.checkpoints import CHECKPOINTS, resolve
 from pipeline.cluster.annotate import annotate
 from pipeline.cluster.outcome import check_outcome
 from pipeline.cluster.pool import ShardRunner, lasting_actors, run_shards_here
-from pipeline.cluster.session import ray_session
+from pipeline.cluster.session import check_device_of_job, ray_session
 from pipeline.cluster.synthesis_settings import DEMO, AnnotatedJobSettings, Meanwhile, SynthesisJobSettings
 from pipeline.cluster.synthesize import Synthesis, check_request, prepare_synthesis, synthesize
-from pipeline.common.devices import check_device, threads_kept
+from pipeline.common.devices import threads_kept
 from pipeline.generators.convolutions import WAYS
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
@@ -63,7 +62,7 @@ def make_data_set(settings: SynthesisJobSettings, *, ray: bool = True) -> Datase
         UserError: an input is missing or does not fit the kind, the output holds another plan's run, a worker keeps
             failing, or all images were rejected.
     """
-    generators = _check(settings)
+    generators = _check(settings, ray)
     with ExitStack() as stack:
         engine = cache(lambda: stack.enter_context(_engine(settings, ray)))
         source, target = _sources(settings, _beside(settings.output), meanwhile=engine)
@@ -81,7 +80,6 @@ def _engine(settings: SynthesisJobSettings, ray: bool) -> Iterator[ShardRunner]:
         with ray_session(settings.ray_address, device=settings.device), lasting_actors() as runner:
             yield runner
     else:
-        check_device(settings.device)
         with threads_kept():
             yield run_shards_here
 
@@ -91,8 +89,8 @@ def _tell_plan(settings: SynthesisJobSettings) -> None:
     generators = _check(settings)
     with tempfile.TemporaryDirectory() as scratch:
         source, target = _sources(settings, Path(scratch))
-        given = settings.annotations if isinstance(settings, AnnotatedJobSettings) else None
-        job = _prepare(settings, generators, source, target, given, to_be_annotated=True)
+        given = _named_annotations(settings)
+        job = _prepare(settings, generators, source, target, given.uri if given else None, only_told=True)
         lines = job.dry_run_lines() + _annotation_lines(settings, job)
     check_run(settings, job)
     print("\n".join(lines))
@@ -104,7 +102,7 @@ def _prepare(
     source: str,
     target: str | None,
     annotations: str | None,
-    to_be_annotated: bool = False,
+    only_told: bool = False,
 ) -> Synthesis:
     return prepare_synthesis(
         source,
@@ -114,7 +112,7 @@ def _prepare(
         annotations_uri=annotations,
         pose_model=settings.pose if isinstance(settings, AnnotatedJobSettings) else None,
         device=settings.device,
-        to_be_annotated=to_be_annotated,
+        only_told=only_told,
     )
 
 
@@ -128,10 +126,11 @@ def _as_begun(settings: SynthesisSettings, output: str) -> SynthesisSettings:
     return settings.model_copy(update={"convolutions": chosen})
 
 
-def _check(settings: SynthesisJobSettings) -> GeneratorSet:
-    """The generators, after they and the named inputs were found to be there and to fit: a wrong path or name ends
-    here, before anything is drawn and before Ray is started. Warns of what will do and is doubtful."""
+def _check(settings: SynthesisJobSettings, ray: bool = True) -> GeneratorSet:
+    """The generators, after they, the device and the named inputs were found to be there and to fit: a wrong path or
+    name ends here, before anything is drawn and before Ray is started. Warns of what will do and is doubtful."""
     kind = settings.kind
+    check_device_of_job(settings.device, settings.ray_address, ray)
     if settings.generator is None or (settings.source is None and settings.embedded() is None):
         recipe = kind.recipes[0]
         raise UserError(
@@ -142,13 +141,12 @@ def _check(settings: SynthesisJobSettings) -> GeneratorSet:
     check_kind(generators, kind)
     if (target := settings.target_uri()) is not None:
         open_input(target, "source", flag="--target")
+    annotations = _named_annotations(settings)
     if settings.source is not None:
         source = open_input(settings.source, "source", flag="--source")
         check_request(source, generators, settings.of_kind(), settings.device)
-        if isinstance(settings, AnnotatedJobSettings) and settings.annotations is not None:
-            annotations = open_annotations(settings.annotations, flag="--annotations")
-            if annotations is not None:
-                check_belonging(annotations, source)
+        if annotations is not None:
+            check_belonging(annotations, source)
         _warn(doubts_of_inputs(generators, source))
     elif isinstance(settings, AnnotatedJobSettings):
         check_mmpose()  # what is drawn is always annotated
@@ -165,11 +163,8 @@ def check_run(settings: SynthesisJobSettings, job: Synthesis) -> None:
     """What else a run would refuse, and a dry run says too.
 
     Raises:
-        UserError: the device is not here, where no cluster is named; a model that is not there is to annotate; another
-            plan's data set lies at the output.
+        UserError: a model that is not there is to annotate; another plan's data set lies at the output.
     """
-    if not (settings.ray_address or os.environ.get("RAY_ADDRESS")):
-        check_device(settings.device)
     if isinstance(settings, AnnotatedJobSettings):
         for name in {settings.segmenter, settings.pose} - CHECKPOINTS.keys():
             resolve(name)
@@ -185,11 +180,29 @@ def _annotation_lines(settings: SynthesisJobSettings, job: Synthesis) -> list[st
     if not isinstance(settings, AnnotatedJobSettings) or not needed:
         return []
     known: set[str] = set()
-    if settings.annotations is not None and (found := open_annotations(settings.annotations)) is not None:
+    if (found := _named_annotations(settings)) is not None:
         known = set(found.read(["image_sha256"]).column(0).to_pylist())
     there = sum(person.image_sha256 in known for person in needed)
     rest = "" if there == len(needed) else f", the others by {settings.segmenter} and {settings.pose}"
-    return [f"annotations: of {there} of {len(needed)} images{rest}"]
+    return [*_told_of_new(settings), f"annotations: of {there} of {len(needed)} images{rest}"]
+
+
+def _named_annotations(settings: SynthesisJobSettings) -> Dataset | None:
+    """What ``--annotations`` names, if there are any yet. Raises UserError where something else is there."""
+    uri = settings.annotations if isinstance(settings, AnnotatedJobSettings) else None
+    if uri is None:
+        return None
+    found = open_annotations(uri, flag="--annotations")
+    if found is None:
+        check_free(uri, flag="--annotations")
+    return found
+
+
+def _told_of_new(settings: AnnotatedJobSettings) -> list[str]:
+    """That ``--annotations`` names a place where there are none: who mistyped it would wait for all to be made anew."""
+    if settings.annotations is None or _named_annotations(settings) is not None:
+        return []
+    return [f"annotations: none at {settings.annotations} yet, they are made there"]
 
 
 def _beside(output: str) -> Path:
@@ -217,6 +230,8 @@ def _annotate(settings: SynthesisJobSettings, generators: GeneratorSet, source: 
     models = AnnotationSettings.model_validate(
         settings.model_dump(include={"segmenter", "pose", "device", "shard_size"})
     )
+    for line in _told_of_new(settings):
+        print(line, flush=True)
     uri = settings.annotations or f"{settings.output.rstrip('/')}-annotations"
     only = frozenset(person.image_sha256 for person in people)
     return annotate(source, uri, models, where=settings, only=only, lineage=settings.lineage, runner=runner).uri

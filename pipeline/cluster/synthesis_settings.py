@@ -51,7 +51,7 @@ class AnnotatedJobSettings(SynthesisJobSettings):
     """The same for jobs that look at masks and poses of the source."""
 
     annotations: Input[str | None] = Field(
-        None, description="URI of the source's annotations; by default made beside output"
+        None, description="URI of the source's annotations; what they lack is added; by default made beside output"
     )
     segmenter: Advanced[Input[str]] = Field(
         "sam_tiny", description="Segment Anything checkpoint for images without annotation"

@@ -73,8 +73,9 @@ class Synthesis:
         """What would be made: samples, shards, estimated size."""
         plan = self.plan
         size, images = expected_bytes(self._sample_sizes(), plan.num_rows), plan.images()
+        untried = "plan: its id is known when a trial has chosen how convolutions are computed (--convolutions)"
         return [
-            f"plan {plan.plan_id}",
+            untried if self.settings.convolutions == "auto" else f"plan {plan.plan_id}",
             f"samples: {plan.num_rows} ({f'from {images} source images' if images else 'from noise alone'}, "
             f"labels by {self.settings.label_rule} over {len(plan.classes)} identities)",
             f"shards: {len(plan.shards)} of up to {plan.shard_size} rows, by {len(plan.by_generator)} generator(s)",
@@ -98,11 +99,12 @@ def prepare_synthesis(
     annotations_uri: str | None,
     pose_model: str | None = None,
     device: str = "cpu",
-    to_be_annotated: bool = False,
+    only_told: bool = False,
 ) -> Synthesis:
     """Open the inputs and compute the plan; writes nothing. The class of ``settings`` says what kind it is.
 
-    ``to_be_annotated``: masks and poses will be known when the plan is made; now it is only told.
+    ``only_told``: a dry run. Masks and poses will be known when the plan is made; what a trial would have to find out
+    stays ``auto``.
 
     Raises:
         UserError: an input is missing, of the wrong kind, or not what the plan needs.
@@ -129,11 +131,11 @@ def prepare_synthesis(
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    if annotations is None and not to_be_annotated and pastes(settings, generators):
+    if annotations is None and not only_told and pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
     annotated = _read_by_plan(annotations, settings, generators)
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, annotated), settings)
-    settings = _with_convolutions(settings, generators, samples.count, inputs, source)
+    settings = _with_convolutions(settings, generators, samples.count, inputs, source, only_told)
     terms = _terms(generators, settings, target, request.teacher_sha256)
     plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
     if not plan.num_rows:
@@ -214,15 +216,22 @@ def _resolved(settings: SynthesisSettings, generators: GeneratorSet, kind: Kind,
 
 
 def _with_convolutions(
-    settings: SynthesisSettings, generators: GeneratorSet, rows: int, inputs: SynthesisInputs, source: Dataset
+    settings: SynthesisSettings,
+    generators: GeneratorSet,
+    rows: int,
+    inputs: SynthesisInputs,
+    source: Dataset,
+    only_told: bool,
 ) -> SynthesisSettings:
-    """``settings`` that say how convolutions are computed, for so many ``rows``."""
+    """``settings`` that say how convolutions are computed, for so many ``rows``; ``only_told``: without a trial."""
     if settings.convolutions != "auto":
         return settings
     chosen: Convolutions = "channels_last"
     if inputs.device == "cpu":
         size, arithmetic = settings.size(generators), (settings.precision, settings.batch_size)
         trial = ConvolutionsTrial(generators, size, *arithmetic, inputs.threads)
+        if only_told:
+            return settings.model_copy(update={"convolutions": trial.known(rows) or "auto"})
         chosen = trial.choose(rows, lambda: _some_images(source, size))
     return settings.model_copy(update={"convolutions": chosen})
 

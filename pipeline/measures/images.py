@@ -56,6 +56,17 @@ class PersonScores(NamedTuple):
         return cls(_share(inside, pixels), fidelity, _share(outside, mask.size - pixels))
 
 
+def peak_signal_to_noise(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """PSNR in dB of two images (H, W, 3), or stacks of them: ``10 log10(255^2 / mean squared difference)``.
+
+    Infinite for equal ones, negative infinity where the sizes differ.
+    """
+    if first.shape != second.shape:
+        return -math.inf
+    error = float(np.mean((first.astype(np.float64) - second) ** 2))
+    return 10 * math.log10(255.0**2 / error) if error else math.inf
+
+
 _Part = tuple[slice, slice]
 
 

@@ -6,12 +6,10 @@ lay. From them the row's line of the plan is written once more and goes through 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from manifests.errors import UserError
@@ -22,6 +20,7 @@ from manifests.reading.runs import runs
 from pipeline.common.environment import environment
 from pipeline.common.images import RgbImage
 from pipeline.common.row_images import PICTURE, decode_row, image_of
+from pipeline.measures.images import peak_signal_to_noise
 from pipeline.synthesis.plan import PLAN_SCHEMA, RECIPE_VERSION, PlanHead
 from pipeline.synthesis.plan_kinds import pastes
 from pipeline.synthesis.recorded_inputs import Elsewhere, Place, RecordedInputs
@@ -187,14 +186,3 @@ def _plan_line(row: Mapping[str, Any], member: str, places: Mapping[str, Place])
         "pose_identity": row["identity"] or "",  # whose it is, no pixel depends on
         "generator": member,
     }
-
-
-def peak_signal_to_noise(first: RgbImage, second: RgbImage) -> float:
-    """PSNR in dB of two (H, W, 3) uint8 images of one size: ``10 log10(255^2 / mean squared difference)``.
-
-    Infinite for equal ones, negative infinity where the sizes differ.
-    """
-    if first.shape != second.shape:
-        return -math.inf
-    error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
-    return 10 * math.log10(255.0**2 / error) if error else math.inf

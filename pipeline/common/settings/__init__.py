@@ -20,6 +20,7 @@ on stderr and exit status 2 before any work starts.
 from pipeline.common.settings.model import (
     Advanced,
     Cluster,
+    Found,
     Input,
     JobSettings,
     Measure,
@@ -36,6 +37,7 @@ from pipeline.common.settings.running import run_job
 __all__ = [
     "Advanced",
     "Cluster",
+    "Found",
     "Input",
     "JobSettings",
     "Measure",

@@ -43,7 +43,7 @@ class Mark:
     name: str
 
 
-ADVANCED, NEEDED, POSITIONAL = Mark("advanced"), Mark("needed"), Mark("positional")
+ADVANCED, NEEDED, POSITIONAL, FOUND = Mark("advanced"), Mark("needed"), Mark("positional"), Mark("found")
 
 Input = Annotated[T, Group("input")]
 """What is read, and what else must be known of it."""
@@ -59,5 +59,7 @@ Advanced = Annotated[T, ADVANCED]
 """Shown by --help-all alone."""
 Needed = Annotated[T, NEEDED]
 """Required, for all that it may be None: the job itself says best what to do without it."""
+Found = Annotated[T, FOUND]
+"""Found by the job itself, and kept among its settings: no option, neither of a command line nor of a file."""
 Positional = Annotated[T, POSITIONAL]
 """Given by its place on the command line, without a flag."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipeline.common.settings.model import ADVANCED, NEEDED, POSITIONAL, Group, JobSettings
+from pipeline.common.settings.model import ADVANCED, FOUND, NEEDED, POSITIONAL, Group, JobSettings
 
 _FIRST, _LAST = ("input", "output"), ("run", "cluster")
 _NUMBERS = {int: "N", float: "X", Path: "PATH"}
@@ -101,9 +101,8 @@ class Option:
 
 def options_of(model: type[BaseModel]) -> list[Option]:
     """All options of ``model`` by group; in a group what is required comes first, then what is the job's own."""
-    found = sorted(
-        (_option(model, name, field) for name, field in model.model_fields.items()), key=lambda one: one.depth
-    )
+    fields = {name: field for name, field in model.model_fields.items() if FOUND not in _marks(field)}
+    found = sorted((_option(model, name, field) for name, field in fields.items()), key=lambda one: one.depth)
     groups = list(dict.fromkeys(option.group for option in found))
     between = [group for group in groups if group not in _FIRST + _LAST]
     order = [*_FIRST, *between, *_LAST]

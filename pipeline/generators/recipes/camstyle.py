@@ -14,14 +14,15 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from pipeline.common.settings import Found
 from pipeline.generators.recipes.base import Need
 from pipeline.generators.recipes.cyclegan import CycleGAN, CycleGANSettings
 from pipeline.training.data import Camera, DomainData
 
 
 class CamStyleSettings(CycleGANSettings):
-    source_camera: Camera | None = Field(default=None, description="number of the camera A; from the data")
-    target_camera: Camera | None = Field(default=None, description="number of the camera B; from the data")
+    source_camera: Found[Camera | None] = Field(default=None, description="number of the camera A; from the data")
+    target_camera: Found[Camera | None] = Field(default=None, description="number of the camera B; from the data")
 
 
 class CamStyle(CycleGAN):

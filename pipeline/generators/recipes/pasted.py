@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from pipeline.common.settings import Found
 from pipeline.generators.backgrounds import Backgrounds, Count, Known
 from pipeline.generators.recipes.base import Batch, Need, RecipeSettings, Size
 from pipeline.generators.recipes.untrained import Untrained
@@ -28,7 +29,7 @@ class PastedSettings(RecipeSettings):
     """None of the numbers of a training means anything here."""
 
     backgrounds: int = Field(default=1000, ge=1, le=10_000, description="most that are kept of the other place (ours)")
-    background_counts: tuple[Count, ...] = Field(default=(), description="by camera: what a training found")
+    background_counts: Found[tuple[Count, ...]] = Field(default=(), description="by camera: what a training found")
 
 
 class PastedCameraSettings(PastedSettings):

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
-from pipeline.common.settings import faults
+from pipeline.common.settings import Found, faults
 from pipeline.generators.backgrounds import Count, Known, pasted
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
@@ -104,7 +104,7 @@ class PersonFlowSettings(RecipeSettings):
         "background of it; own: where they were; by default asked where backgrounds are kept",
     )
     backgrounds: int = Field(default=32, ge=0, le=10_000, description="most that are kept of each camera (ours)")
-    background_counts: tuple[Count, ...] = Field(default=(), description="by camera: what a training found")
+    background_counts: Found[tuple[Count, ...]] = Field(default=(), description="by camera: what a training found")
     background_share: float = Field(
         default=0.5,
         ge=0,
@@ -115,7 +115,9 @@ class PersonFlowSettings(RecipeSettings):
         default=0.999, ge=0, lt=1, description="of the moving average that teaches long steps and is kept"
     )
     cameras: tuple[Camera, ...] = Field(default=(), description="numbers of the cameras; by default those of the data")
-    target_cameras: tuple[Camera, ...] = Field(default=(), description="those of the other place, if there is one")
+    target_cameras: Found[tuple[Camera, ...]] = Field(
+        default=(), description="those of the other place, if there is one"
+    )
     poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")
     canonical_poses: tuple[CanonicalPose, ...] = Field(
         default=(), description="17 points each, in shares of width and height; by default the centres of the data"

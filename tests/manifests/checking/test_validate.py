@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from manifests.common.pictures import decode_picture
 from manifests.disk import parquet
 from manifests.errors import UserError
 from manifests.format.schema import LABEL_RULES, NEEDS_TEACHER, VERSION_KEY, Kind
+from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
+from manifests.storage.whole_files import open_storage
 from manifests.writing.run import Dataset, DatasetRun
 from tests.manifests.manifest_rows import (
     FOOTER,
@@ -261,6 +264,28 @@ def test_a_missing_row(dataset: Dataset) -> None:
     path = rewrite(dataset, next(dataset.shards()).slice(1))
     faults = {(fault.check, fault.file) for fault in validate(dataset.uri).faults}
     assert faults == {("rows", path)}
+
+
+def test_a_file_is_opened_once_and_what_all_share_is_read_once(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be 100,000 of them: whatever is done for each file anew is done as often."""
+    shards = 5
+    run = DatasetRun.start(uri, "synthetic", PLAN_ID, dict.fromkeys(range(shards), 1), footer=FOOTER)
+    for shard in range(shards):
+        run.sink.commit(shard, synthetic_rows(shard, 1))
+    run.close()
+    read: Counter[str] = Counter()
+    listed: list[str] = []
+    parsed: list[str] = []
+    local = type(open_storage(uri))
+    plain_read, plain_list, plain_parse = local.read, local.list, ClassMap.from_json
+    monkeypatch.setattr(local, "read", lambda self, path: read.update([path]) or plain_read(self, path))
+    monkeypatch.setattr(local, "list", lambda self, prefix="": listed.append(prefix) or plain_list(self, prefix))
+    monkeypatch.setattr(ClassMap, "from_json", lambda text: parsed.append(text) or plain_parse(text))
+    assert validate(uri).faults == []
+    assert {read[path] for path in read if path.startswith(("data/", "_commits/"))} == {1}
+    assert sum(path.startswith("data/") for path in read) == shards
+    assert "" not in listed  # all folders with all their files
+    assert len(parsed) == shards + 1  # each file's names, and the data set's
 
 
 def test_a_flipped_byte_in_a_shard(dataset: Dataset) -> None:

@@ -15,9 +15,9 @@ import pytest
 from manifests.checking.validate import validate
 from manifests.errors import UserError
 from manifests.reading.dataset import open_dataset
-from manifests.writing.run import Dataset
+from manifests.writing.run import Dataset, DatasetRun
 from pipeline.annotation.annotated_images import AnnotatedImages
-from pipeline.annotation.annotations import Annotations, check_belonging, open_annotations
+from pipeline.annotation.annotations import Annotations, check_belonging, check_free, open_annotations
 from pipeline.cluster.pool import run_shards_here
 from pipeline.cluster.synthesize import prepare_synthesis, synthesize
 from pipeline.common.images import ImageError, encode, encode_mask
@@ -158,6 +158,24 @@ def test_annotations_are_those_that_were_written(toy_annotations: str, toy_sourc
             read()
     with pytest.raises(UserError, match="holds source rows, annotation rows are needed: see --annotations"):
         open_annotations(toy_sources.market, flag="--annotations")
+
+
+def test_new_annotations_take_no_other_data_sets_place(tmp_path: Path) -> None:
+    """Whoever names a place means annotations, or one that is free."""
+    free, other, begun, stopped = (tmp_path / name for name in ("free", "other", "begun", "stopped"))
+    check_free(str(free), "--annotations")
+    (other / "inside").mkdir(parents=True)
+    check_free(str(other), "--annotations")
+    (other / "inside" / "notes.txt").touch()
+    with pytest.raises(UserError, match=f"^--annotations {other} holds files and no annotations"):
+        check_free(str(other), "--annotations")
+    DatasetRun.start(str(begun), "source", "ab" * 16, {0: 1})
+    with pytest.raises(UserError, match=f"^--annotations {begun} holds an unfinished run of source rows"):
+        check_free(str(begun), "--annotations")
+    DatasetRun.start(str(stopped), "annotation", "ab" * 16, {0: 1})
+    check_free(str(stopped), "--annotations")
+    (stopped / "run.json").unlink()
+    check_free(str(stopped), "--annotations")
 
 
 def test_the_images_of_a_shard_are_opened_alone(toy_annotations: str) -> None:

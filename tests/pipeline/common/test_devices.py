@@ -1,26 +1,19 @@
-"""A device that is not there is one line, in every job that computes in its own process."""
+"""A device that is not there is one line, in every job."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-import jobs.evaluate_reid
-import jobs.score_dataset
-import jobs.train_generator
-import jobs.train_reid
 from manifests.errors import UserError
+from pipeline.cluster.session import check_device_of_job
 from pipeline.common.devices import check_device
-from pipeline.common.settings import parse_settings
-from pipeline.generators.recipes import RECIPES
-
-if TYPE_CHECKING:
-    from tests.conftest import ToySources
+from pipeline.common.settings import options_of, parse_settings
 
 
 @pytest.fixture
@@ -46,18 +39,43 @@ def test_a_shipped_generator_is_opened_without_pytorchs_compiler() -> None:
     assert subprocess.run([sys.executable, "-c", run], check=False).returncode == 0
 
 
+JOBS = sorted(path.stem for path in Path(__file__).parents[3].joinpath("jobs").glob("[!_]*.py"))
+
+
+ALSO_REQUIRED = {"choose_rows": ["--keep", "0.5"]}
+"""Of settings of which one or the other must be named."""
+
+
+def with_device(job: str) -> bool:
+    return any(option.name == "device" for option in options_of(importlib.import_module(f"jobs.{job}").Settings))
+
+
 @pytest.mark.usefixtures("no_gpu")
-def test_without_a_gpu_every_job_says_so(toy_sources: ToySources, tmp_path: Path) -> None:
-    output, cuda = ["--output", str(tmp_path / "out")], ["--device", "cuda"]
-    source = toy_sources.market
-    generator = jobs.train_generator.settings_for(RECIPES["gan_lsro"])
-    commands = [
-        (jobs.train_reid.main, jobs.train_reid.Settings, ["--train", source, *output]),
-        (jobs.evaluate_reid.main, jobs.evaluate_reid.Settings, ["--model", "none", "--eval", source]),
-        (jobs.score_dataset.main, jobs.score_dataset.Settings, [source, "--model", "none"]),
-        (jobs.train_generator.main, generator, ["--recipe", "gan_lsro", "--source", source, *output]),
-    ]
-    for main, model, arguments in commands:
-        with pytest.raises(UserError, match="--device cuda: no CUDA GPU can be used here"):
-            main(parse_settings(model, [*arguments, *cuda]))
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("job", JOBS)
+def test_without_a_gpu_every_job_says_so_at_once(job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is drawn or made, or an input is opened: there is none at all these places."""
+    if not with_device(job):
+        pytest.skip("it computes on no device that can be chosen")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(f"jobs.{job}")
+    given = ["--device", "cuda", *ALSO_REQUIRED.get(job, [])]
+    for option in options_of(module.Settings):
+        if option.required:
+            given += ["nothing"] if option.positional else [option.flag, "nothing"]
+    main = getattr(module, "main", None) or module.run
+    with pytest.raises(UserError, match=r"^--device cuda: no CUDA GPU can be used here$"):
+        main(parse_settings(module.Settings, given))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_cluster_may_have_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    check_device_of_job("cuda", "head:6379")
+    with pytest.raises(UserError, match="--device cuda"):
+        check_device_of_job("cuda", "head:6379", ray=False)
+    with pytest.raises(UserError, match="--device cuda"):
+        check_device_of_job("cuda", None)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    check_device_of_job("cuda", None)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from manifests.errors import UserError
-from pipeline.common.settings import JobSettings, Positional, parse_settings, run_job
+from pipeline.common.settings import Found, JobSettings, Positional, parse_settings, run_job
 
 
 class Example(JobSettings):
@@ -46,7 +46,8 @@ def test_a_part_has_the_other_models_settings_and_no_more() -> None:
         (["--source", "a", "--per-image", "0"], "--per-image: Input should be greater than or equal to 1"),
         (["--source", "a", "--nonsense", "1"], "unknown option --nonsense"),
         (["--source", "a", "--recipe", "cyclegna"], "(got 'cyclegna') (did you mean cyclegan?)"),
-        (["--sorce", "a", "--camera", "1", "--xyz"], "unknown options --sorce (did you mean --source?), --xyz"),
+        (["--sorce", "a", "--camera", "1", "--xyz"], "unknown options --sorce (did you mean --source?), --camera"),
+        (["--source", "a", "--cam", "1"], "unknown option --cam (did you mean --cameras?)"),
         (["--source", "a", "b"], "unexpected argument 'b'"),
         (["--per-image", "x", "--no-dry-run=1"], "--no-dry-run: ignored explicit argument '1'"),
         (["--config", "/nowhere.yaml"], "cannot read the configuration file /nowhere.yaml"),
@@ -58,6 +59,28 @@ def test_mistakes_are_one_line(arguments: list[str], expected: str) -> None:
         parse_settings(Example, arguments)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_short_for_several_names_them_all() -> None:
+    class Two(JobSettings):
+        backgrounds: int = 3
+        background_share: float = 0.5
+
+    with pytest.raises(UserError, match=r"unknown option --background \(did you mean --background-share or --backgrou"):
+        parse_settings(Two, ["--background", "asked"])
+    assert parse_settings(Two, ["--backgrounds", "4"]).backgrounds == 4
+
+
+def test_what_a_job_finds_is_no_option(tmp_path: Path) -> None:
+    class Finding(JobSettings):
+        found: Found[tuple[int, ...]] = Field((), description="counted")
+
+    config = tmp_path / "job.yaml"
+    config.write_text("found: [1]\n")
+    for given in (["--found", "1"], ["--config", str(config)]):
+        with pytest.raises(UserError, match="unknown"):
+            parse_settings(Finding, given)
+    assert Finding(found=(1,)).part(Finding).found == (1,), "and stays a setting"
 
 
 def test_unknown_yaml_key_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,6 +122,49 @@ def test_what_is_too_far_off_is_not_chosen(
     assert choose(LEAST_ROWS, pictures) != "winograd"
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (30, [0, 10, 19, 29])], ids=["one", "few", "many"]
+)
+def test_of_a_set_generators_from_its_first_to_its_last_are_held(
+    count: int,
+    expected: list[int],
+    folder: Path,
+    pictures: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """How far off winograd is depends on the weights: the first cannot speak for all."""
+    monkeypatch.setenv("REID_SYNTH_CACHE", str(tmp_path / "cache"))
+    fastest(monkeypatch, "winograd")
+    one = open_generators(str(folder))
+    (member,) = one.members.values()
+    trial = ConvolutionsTrial(
+        replace(one, members={str(number): member for number in range(count)}), SIZE, "float32", 4, 1
+    )
+    for far in (None, expected[-1]):
+        held: list[int] = []
+
+        def likeness(trial: ConvolutionsTrial, name: str, _: object, held: list[int] = held, far: Any = far) -> float:
+            held.append(int(name))
+            return 0.0 if int(name) == far else 99.0
+
+        monkeypatch.setattr(ConvolutionsTrial, "_likeness", likeness)
+        assert ("winograd" in trial.rates(pictures)) == (far is None)
+        assert held == expected
+
+
+def test_what_is_kept_is_of_all_generators_that_were_held(
+    choose: Callable[..., Convolutions], folder: Path, pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastest(monkeypatch, "winograd")
+    assert choose(LEAST_ROWS, pictures) == "winograd"
+    one = open_generators(str(folder))
+    (member,) = one.members.values()
+    pair = replace(one, members={"1 to 2": member, "2 to 1": replace(member, sha256="0" * 64)})
+    for generators, known in ((one, "winograd"), (pair, None)):
+        assert ConvolutionsTrial(generators, SIZE, "float32", 4, 1).known(LEAST_ROWS) == known
+
+
 def test_a_damaged_answer_is_asked_for_again(
     choose: Callable[..., Convolutions], pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -153,8 +198,15 @@ def test_a_plan_says_what_was_chosen_and_its_rows_are_made_so_again(
     small = prepare_synthesis(toy_sources.market, None, str(folder), settings, annotations_uri=None)
     assert small.settings.convolutions == "channels_last"
     monkeypatch.setattr(convolutions_trial, "LEAST_ROWS", 1)
+    monkeypatch.setattr(convolutions_trial, "images_a_second", None)
+    inputs = toy_sources.market, None, str(folder), settings
+    told = prepare_synthesis(*inputs, annotations_uri=None, only_told=True)
+    assert "when a trial has chosen how convolutions are computed" in told.dry_run_lines()[0]
+    assert not (tmp_path / "cache").exists(), "a dry run tries nothing and leaves nothing"
     fastest(monkeypatch, "winograd")
     job = prepare_synthesis(toy_sources.market, None, str(folder), settings, annotations_uri=None)
+    told = prepare_synthesis(*inputs, annotations_uri=None, only_told=True)
+    assert told.dry_run_lines() == job.dry_run_lines(), "the answer is there"
     assert job.settings.convolutions == "winograd"
     assert job.plan.plan_id != small.plan.plan_id
     monkeypatch.setattr(convolutions_trial, "images_a_second", None)

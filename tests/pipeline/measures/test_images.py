@@ -12,6 +12,7 @@ from pipeline.measures.images import (
     PersonScores,
     StyleStatistics,
     masked_change,
+    peak_signal_to_noise,
     pose_error,
     structure_similarity,
     style_features,
@@ -106,3 +107,13 @@ def test_a_pose_found_nowhere_has_no_error() -> None:
     assert pose_error(asked, found, 100) == 0
     found[4, 0] = np.nan
     assert pose_error(asked, found, 100) is None
+
+
+def test_peak_signal_to_noise() -> None:
+    image = np.full((4, 2, 3), 100, np.uint8)
+    assert peak_signal_to_noise(image, image) == np.inf
+    assert peak_signal_to_noise(image, image + np.uint8(1)) == pytest.approx(48.1308, abs=1e-4)
+    assert peak_signal_to_noise(image, image - np.uint8(10)) == pytest.approx(28.1308, abs=1e-4)
+    assert peak_signal_to_noise(image, image[:2]) == -np.inf
+    stacks = np.stack([image, image])
+    assert peak_signal_to_noise(stacks, stacks + np.uint8(1)) == pytest.approx(48.1308, abs=1e-4)

@@ -113,6 +113,12 @@ def test_a_dry_run_checks_what_a_run_would(
     with pytest.raises(UserError, match="holds annotations of other images"):
         dry_run(tmp_path, "--source", toy_sources.duke, "--generator", untrained_generator,
                 "--annotations", toy_annotations)  # fmt: skip
+    nowhere = str(tmp_path / "mistyped")
+    dry_run(tmp_path, *named, "--annotations", nowhere, "--limit", "5")
+    out = capsys.readouterr().out
+    assert f"annotations: none at {nowhere} yet, they are made there\nannotations: of 0 of 5 images, the others" in out
+    with pytest.raises(UserError, match=f"--annotations {toy_annotations}/data holds files and no annotations"):
+        dry_run(tmp_path, *named, "--annotations", f"{toy_annotations}/data")
     assert not list(tmp_path.iterdir())
     made_of(tmp_path / "set", toy_sources.market, 1)
     with pytest.raises(UserError, match="holds a finished data set of another plan: choose another --output"):

@@ -19,7 +19,7 @@ from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.common.images import ImageError, encode
 from pipeline.synthesis.plan import RECIPE_VERSION
 from pipeline.synthesis.recorded_inputs import Elsewhere
-from pipeline.synthesis.remaking import peak_signal_to_noise, remake
+from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
 from tests.manifests.run_records import rewrite_record
 from tests.pipeline.tiny_synthesis import Trained, made, pixels, settings_of
@@ -216,11 +216,3 @@ def test_what_cannot_be_made_again_says_why(make: Maker, toy_sources: ToySources
     dataset = rewrite_record(dataset.uri, lambda state: state["plan"].update(plan_id="another"))
     with pytest.raises(UserError, match=r"knows no run of plan .*: its settings are lost"):
         list(remake(dataset, names))
-
-
-def test_peak_signal_to_noise() -> None:
-    image = np.full((4, 2, 3), 100, np.uint8)
-    assert peak_signal_to_noise(image, image) == np.inf
-    assert peak_signal_to_noise(image, image + np.uint8(1)) == pytest.approx(48.1308, abs=1e-4)
-    assert peak_signal_to_noise(image, image - np.uint8(10)) == pytest.approx(28.1308, abs=1e-4)
-    assert peak_signal_to_noise(image, image[:2]) == -np.inf
