@@ -9,9 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from manifests.common.stopping import SIGNALS, Stopped, StopRequest, not_for_children, stop_between_steps
@@ -27,8 +25,6 @@ _WAITS = {
 _AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 _ANNOUNCED = "dashboard_agent_listen_port"
 """The one of them whose file the raylet waits for although it was told the port."""
-_CONNECTED = signal.SIGURG
-"""What the thread that connects sends to the main one."""
 
 
 def start_local(**options: Any) -> None:
@@ -107,62 +103,13 @@ def _own_signals() -> Iterator[StopRequest]:
         handler = signal.getsignal(signal.SIGTERM)
         with not_for_children():
             try:
-                with _connecting_beside(stop):
-                    yield stop
+                yield stop
             except SystemExit:  # of the first of the two, where another thread heard the signal
                 raise Stopped(signal.SIGTERM) from None
             finally:
                 signal.signal(signal.SIGTERM, handler)
                 signal.alarm(0)
         stop.check()
-
-
-@contextmanager
-def _connecting_beside(stop: StopRequest) -> Iterator[None]:
-    """While Ray's C++ part connects, its answer to SIGTERM stands already, and Python's lock is held: for seconds on a
-    busy machine, after which the alarm of that answer aborts the process. So a thread connects, and the main one, which
-    a signal is offered to before all others, waits for one."""
-    from ray import _raylet
-
-    connect, handler = _raylet.CoreWorker, signal.getsignal(signal.SIGTERM)
-
-    def connect_beside(*arguments: Any) -> Any:
-        connected: Future[Any] = Future()
-
-        def work() -> None:
-            while not _main_thread_waits():
-                time.sleep(0.001)
-            try:
-                connected.set_result(connect(*arguments))
-            except BaseException as error:
-                connected.set_exception(error)
-            signal.pthread_kill(threading.main_thread().ident or 0, _CONNECTED)
-
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [_CONNECTED])
-        threading.Thread(target=work, daemon=True).start()
-        while (signum := signal.sigwait({*_answered(), _CONNECTED})) != _CONNECTED:
-            stop.ask(signum)
-        signal.signal(signal.SIGTERM, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return connected.result()
-
-    _raylet.CoreWorker = connect_beside  # type: ignore[assignment, misc]
-    try:
-        yield
-    finally:
-        _raylet.CoreWorker = connect  # type: ignore[misc]
-
-
-def _main_thread_waits() -> bool:
-    """Whether it is in a wait for `_CONNECTED`: only then the kernel does not count that signal as blocked there."""
-    status = Path(f"/proc/self/task/{threading.main_thread().native_id}/status").read_text()
-    blocked = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk:"))
-    return not blocked >> (_CONNECTED - 1) & 1
-
-
-def _answered() -> set[signal.Signals]:
-    """Signals that this process does not ignore, as `nohup` has it."""
-    return {one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN}
 
 
 @contextmanager
@@ -195,7 +142,7 @@ def _patience(stop: StopRequest) -> Iterator[None]:
             if raylet and (status := raylet[-1].process.poll()) is not None:
                 raise ChildProcessError(f"its raylet ended with status {status} (/tmp/ray/session_latest/logs)")
             stop.check()
-            for signum in signal.sigpending() & _answered():
+            for signum in signal.sigpending() & set(SIGNALS):
                 raise Stopped(signum)
             time.sleep(0.2)
 

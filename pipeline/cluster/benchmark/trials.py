@@ -46,6 +46,7 @@ def arm_identity(bench: Bench, arm: Arm, training: int) -> dict[str, Any]:
     sets = {name: images.name for name, images in bench.gap.sets.items()}
     asked: dict[str, Any] = {"label": dict(arm.label), "mix": dict(arm.mix), "train_on": arm.train_on}
     asked |= {"fusion": arm.fusion} if arm.fusion != "max" else {}
+    asked |= {"pose_weight": arm.pose_weight} if arm.pose_weight is not None else {}
     return {
         "settings": bench.settings.deciding(),
         "gap": {"sets": sets, "reid": dict(bench.gap.reid), "longer": bench.gap.longer},
@@ -126,7 +127,8 @@ def _fused(bench: Bench, arm: Arm, part: Part, first: ReidModel, second: ReidMod
     poses = PoseFeatures({}, ("itself",))
     if arm.fuses_images:
         poses = embed_poses(str(bench.images_folder(arm) / part), people, second, kind)
-    return {split: with_poses(some, unposed[split], poses, arm.fusion)[0] for split, some in people.items()}
+    how = arm.fusion, arm.pose_weight
+    return {split: with_poses(some, unposed[split], poses, *how)[0] for split, some in people.items()}
 
 
 def _scores(people: People) -> QueryScores:

@@ -46,6 +46,8 @@ class Arm:
     unlabelled for all others."""
     fusion: Fusion = "max"
     """Of the features of an image and its generated poses (`pipeline.reid.fusion`), where any are fused."""
+    pose_weight: float | None = None
+    """What the mean of the poses counts in a fusion ``mean``; None for a plain mean of all."""
     mix: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the mix of real and synthetic images (`pipeline.reid.mixing`)."""
     makes: str | None = None

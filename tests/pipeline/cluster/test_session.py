@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import textwrap
@@ -76,40 +75,3 @@ def test_a_local_ray_ends_at_once_and_leaves_nobody(monkeypatch: pytest.MonkeyPa
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["True", "True", "0"]
-
-
-@pytest.mark.ray
-def test_a_job_that_is_stopped_while_it_connects_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray's C++ part answers SIGTERM meanwhile with a native stack, in whichever thread hears of it."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    program = """
-        import sys
-        import threading
-
-        import ray
-
-        from manifests.common.stopping import report_stop, stop_raises
-        from pipeline.cluster.session import ray_session
-
-        threading.Thread(target=threading.Event().wait, daemon=True).start()  # which hears every signal
-        connect = ray._raylet.CoreWorker
-
-        def told(*arguments):
-            print("connecting", flush=True)
-            return connect(*arguments)
-
-        ray._raylet.CoreWorker = told
-        with stop_raises():
-            try:
-                with ray_session(local_cpus=1):
-                    threading.Event().wait(60)
-            except KeyboardInterrupt as stop:
-                sys.exit(report_stop(stop))
-        """
-    command = [sys.executable, "-c", textwrap.dedent(program)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True) as job:  # type: ignore[call-overload]
-        assert job.stdout.readline() == "connecting\n"
-        job.send_signal(signal.SIGTERM)
-        assert job.communicate(timeout=120) == ("", "stopped by SIGTERM\n")
-    assert job.returncode == 128 + signal.SIGTERM

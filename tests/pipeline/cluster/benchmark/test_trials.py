@@ -27,9 +27,9 @@ from pipeline.reid.sets import load_sets
 from tests.conftest import ToySources
 
 DRAWN = next(arm for arm in DOMAINS.arms if arm.drawn)
-BY_MAX, BY_MEAN = (arm for arm in POSES.arms if arm.drawn and not arm.trains)
+BY_MAX, BY_MEAN, LIGHTLY = (arm for arm in POSES.arms if arm.drawn and not arm.trains)
 WEIGHED = replace(DRAWN, train_on="both").varied("weigh_by=reliability")
-GAP = replace(DOMAINS, arms=(DRAWN, ONE_REAL, TWO_REAL, BY_MAX, BY_MEAN, WEIGHED))
+GAP = replace(DOMAINS, arms=(DRAWN, ONE_REAL, TWO_REAL, BY_MAX, BY_MEAN, LIGHTLY, WEIGHED))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def bench(toy_sources: ToySources, tmp_path_factory: pytest.TempPathFactory) -> 
         try_arm(bench, arm, 0)
     make_images(bench, BY_MAX, "validation")
     shutil.copytree(bench.images_folder(BY_MAX) / "validation", bench.images_folder(BY_MAX) / "test")
-    for arm in (BY_MAX, BY_MEAN):
+    for arm in (BY_MAX, BY_MEAN, LIGHTLY):
         try_arm(bench, arm, 0)
     score_images(bench, WEIGHED)
     try_arm(bench, WEIGHED, 0)
@@ -111,8 +111,8 @@ def test_two_real_networks_are_fused_by_the_largest(bench: Bench, records: dict[
 def test_one_network_sees_an_image_and_what_was_generated_of_it(bench: Bench, records: dict[str, ArmRecord]) -> None:
     uri, poses = (bench.uri("test"), str(bench.images_folder(BY_MAX) / "test"))
     model = load_reid(bench.training_folder(BASELINE, 0) / "reid")
-    for arm in (BY_MAX, BY_MEAN):
-        found = measure_on(uri, model, RetrievalSettings(poses=poses, fusion=arm.fusion))
+    for arm in (BY_MAX, BY_MEAN, LIGHTLY):
+        found = measure_on(uri, model, RetrievalSettings(poses=poses, fusion=arm.fusion, pose_weight=arm.pose_weight))
         assert found.without_poses == 0
         assert records[arm.name].measured[1].figures == found.retrieval.as_dict()
         control = records[records[arm.name].against or ""]
