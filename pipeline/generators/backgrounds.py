@@ -3,7 +3,8 @@
 Cut and paste (Dwibedi, Misra, Hebert, "Cut, Paste and Learn", ICCV 2017, section 4.3), as ReID networks are taught to
 look at people (random backgrounds: Tian et al., "Eliminating Background-Bias for Robust Person Re-identification", CVPR
 2018), with the backgrounds of the camera that is asked for. A person is taken out of an image by inpainting (Bertalmio,
-Bertozzi, Sapiro, "Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting", CVPR 2001).
+Bertozzi, Sapiro, "Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting", CVPR 2001). Annotations know one
+person of an image, whom it is of: whoever else is on it stays in its background.
 """
 
 from __future__ import annotations
