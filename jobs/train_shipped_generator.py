@@ -24,7 +24,7 @@ from pipeline.experiments.transfer_trial import LICENCE, ToyTrial
 from pipeline.generators.generation_choices import FlowSteps
 from pipeline.generators.networks.blocks import Upsampling
 from pipeline.generators.recipes import find_recipe
-from pipeline.generators.recipes.personflow import PersonFlowSettings
+from pipeline.generators.recipes.flow.settings import PersonFlowSettings
 from pipeline.generators.recipes.ptgan import PTGANSettings
 from pipeline.generators.trained import FILE_NAME
 from pipeline.generators.training.loop import TrainingSettings

@@ -56,8 +56,9 @@ def fit_canonical_poses(
     return np.clip(placed / (width, height), 0, 1).astype(np.float32)
 
 
-def as_shares(centres: NDArray[np.float32]) -> tuple[CanonicalPose, ...]:
-    """What `fit_canonical_poses` found, (N, 17, 2), as settings hold it: rounded to a ten-thousandth."""
+def canonical_shares(keypoints: NDArray[np.float32], height: int, width: int, count: int) -> tuple[CanonicalPose, ...]:
+    """What `fit_canonical_poses` finds, as settings hold it: rounded to a ten-thousandth."""
+    centres = fit_canonical_poses(keypoints, height, width, count)
     return tuple(tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres)
 
 

@@ -11,6 +11,9 @@ from manifests.errors import UserError
 from manifests.format.names import GENERATOR_CARD, REID_CARD
 from pipeline.checkpoints.table import CHECKPOINTS
 
+_BACK = "generator_back"
+"""What a card calls the weights that lead from the target to the source."""
+
 
 def describe_model(name_or_path: str, sha256: str) -> dict[str, Any]:
     """What a run record says of a model: ``uri``, ``sha256``, ``licence`` and ``trained_on``.
@@ -36,6 +39,17 @@ def training_sets(name_or_path: str, sha256: str) -> dict[str, dict[str, Any]]:
     return {} if card is None else {role: part.model_dump(exclude_unset=True) for role, part in card.data.items()}
 
 
+def learned_look(name_or_path: str, sha256: str) -> list[str]:
+    """Names of the domains whose look a generator of ours gives, by its card: those of its target, or, where it leads
+    back, of its source. None where no card of these weights says it."""
+    card = None if name_or_path in CHECKPOINTS else _card_of(Path(name_or_path).expanduser(), sha256)
+    if card is None:
+        return []
+    back = isinstance(card.sha256, dict) and card.sha256.get(_BACK) == sha256
+    learned = card.data.get("source" if back else "target")
+    return [] if learned is None else learned.domains
+
+
 def absolute(name_or_path: str) -> str:
     """A path that other processes find too; names and URLs as they are."""
     path = Path(name_or_path).expanduser()
@@ -43,13 +57,15 @@ def absolute(name_or_path: str) -> str:
 
 
 class _TrainingSet(BaseModel):
-    """One of the sets that a model learned from: what terms and erasures go by, and whatever else its card says."""
+    """One of the sets that a model learned from: what terms, erasures and rows go by, and whatever else its card
+    says."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     dataset_ids: list[str] = []
     licences: list[str] = []
     consent_bases: list[str] = []
+    domains: list[str] = []
 
 
 class _Card(BaseModel):

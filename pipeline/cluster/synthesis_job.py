@@ -32,7 +32,7 @@ from pipeline.common.devices import threads_kept
 from pipeline.generators.convolutions import WAYS
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
-from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
+from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs, doubts_of_target
 from pipeline.synthesis.people import select_people
 from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
@@ -140,7 +140,7 @@ def _check(settings: SynthesisJobSettings, ray: bool = True) -> GeneratorSet:
     generators = open_generators(settings.generator)
     check_kind(generators, kind)
     if (target := settings.target_uri()) is not None:
-        open_input(target, "source", flag="--target")
+        _warn(doubts_of_target(generators, open_input(target, "source", flag="--target")))
     annotations = _named_annotations(settings)
     if settings.source is not None:
         source = open_input(settings.source, "source", flag="--source")

@@ -51,7 +51,7 @@ from pipeline.synthesis.plan_kinds import (
 )
 from pipeline.synthesis.recorded_inputs import described
 from pipeline.synthesis.row_inputs import check_draws
-from pipeline.synthesis.target_styles import measure_styles, spread_images
+from pipeline.synthesis.target_styles import look_asked_for, measure_styles, spread_images
 from pipeline.synthesis.worker import STAGE, SynthesisInputs, SynthesisWorker
 
 TRIAL_IMAGES = 4
@@ -117,12 +117,13 @@ def prepare_synthesis(
     kind = kind_of(settings)
     request = check_request(source, generators, settings, device)
     settings = request.settings
+    domain = look_asked_for(source, target, generators if kind is TRANSLATION else None)
     inputs = SynthesisInputs(
         source_uri=source.uri,
         annotations_uri=annotations.uri if annotations else None,
         generators=generators,
-        domain=_domain(target or source),
-        target_domain=_domain(target or source) if kind is TRANSLATION else None,
+        domain=domain,
+        target_domain=domain if kind is TRANSLATION else None,
         styles=measure_styles(source, target, settings.size(generators), by_camera=kind is CAMERAS),
         pose_model=pose_model if isinstance(settings, PoseSettings) and settings.score_pose else None,
         device=device,
@@ -360,9 +361,3 @@ def _terms(
 def _model_terms(name_or_path: str, sha256: str) -> Terms:
     described = describe_model(name_or_path, sha256)
     return of_model(described["licence"], described["trained_on"])
-
-
-def _domain(dataset: Dataset) -> str:
-    """The name of the domain whose style the rows get."""
-    domains = dataset.scan().select("domain").unique().collect().get_column("domain").drop_nulls().sort().to_list()
-    return str(domains[0]) if domains else "unknown"

@@ -3,7 +3,8 @@
 Cut and paste (Dwibedi, Misra, Hebert, "Cut, Paste and Learn", ICCV 2017, section 4.3), as ReID networks are taught to
 look at people (random backgrounds: Tian et al., "Eliminating Background-Bias for Robust Person Re-identification", CVPR
 2018), with the backgrounds of the camera that is asked for. A person is taken out of an image by inpainting (Bertalmio,
-Bertozzi, Sapiro, "Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting", CVPR 2001).
+Bertozzi, Sapiro, "Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting", CVPR 2001). Annotations know one
+person of an image, whom it is of: whoever else is on it stays in its background.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ _RADIUS = 3.0
 """How far around a pixel inpainting looks, pixels."""
 _SIDE_OF_EDGE = 64
 """A mask is grown by a pixel for each so many of the image's height: its edge has colours of the person."""
+_INSIDE_OF_EDGE = 128
+"""Within a pixel of a mask's edge, and another for each so many of the image's height, colours may be of what is behind
+the person: masks are a little wide, and images were smoothed when they were taken."""
+_ALIKE = 0.15
+"""Squared distance of two colours, in [-1, 1] each, at which they tell a pixel's share as well as the mask does."""
 
 
 def grown(mask: BoolMask) -> BoolMask:
@@ -45,9 +51,49 @@ def without_person(image: RgbImage, mask: BoolMask) -> RgbImage:
 def pasted(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     """``person`` before ``background``, both (N, 3, H, W), by ``mask`` (N, 1, H, W) with edges two pixels soft; where a
     mask is empty nobody is there, and the image stays as it is."""
-    soft = functional.avg_pool2d(mask, 3, stride=1, padding=1, count_include_pad=False)
-    empty = ~mask.flatten(1).any(dim=1)
-    return torch.where(empty[:, None, None, None], person, torch.lerp(background, person, soft))
+    return torch.where(_empty(mask), person, torch.lerp(background, person, _soft(mask)))
+
+
+def matted(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+    """As `pasted`, and with hardly any fringe of what stood behind the person, where a mask is a little wide.
+
+    Near the edge of a mask a pixel is taken for a mixture of colours carried over from further inside and from outside
+    (matting: Chuang et al., "A Bayesian Approach to Digital Matting", CVPR 2001, with one colour of each). The share of
+    the former is what remains of the person there, never more than of `pasted`; where both are alike, as much.
+    """
+    inside = 1 + mask.shape[2] // _INSIDE_OF_EDGE
+    core = -functional.max_pool2d(-mask, 2 * inside + 1, stride=1, padding=inside)
+    beyond = 1 - functional.max_pool2d(mask, 3, stride=1, padding=1)
+    inner, inner_found = _carried_over(person, core, inside + 2)
+    outer, outer_found = _carried_over(person, beyond, inside + 2)
+    apart = (inner - outer).square().sum(dim=1, keepdim=True)
+    share = ((person - outer) * (inner - outer)).sum(dim=1, keepdim=True) / apart.clamp(min=_ALIKE / 100)
+    told = inner_found * outer_found * (1 - core) * apart / (apart + _ALIKE)
+    soft = _soft(mask)
+    share = torch.minimum(soft, torch.lerp(soft, share.clamp(0, 1), told))
+    made = torch.lerp(background, torch.lerp(inner, person, share), share)
+    return torch.where(_empty(mask), person, made)
+
+
+def _carried_over(images: Tensor, known: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """``images`` (N, 3, H, W) with colours of where they are ``known`` (N, 1, H, W) carried over so many pixels around;
+    and where they now are."""
+    for _ in range(steps):
+        share = functional.avg_pool2d(known, 3, stride=1, padding=1)
+        mean = functional.avg_pool2d(known * images, 3, stride=1, padding=1) / share.clamp(min=1 / 9)
+        images = torch.where((share > 0) & (known == 0), mean, images)
+        known = (share > 0).to(known.dtype)
+    return images, known
+
+
+def _soft(mask: Tensor) -> Tensor:
+    """``mask`` with edges two pixels soft."""
+    return functional.avg_pool2d(mask, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _empty(mask: Tensor) -> Tensor:
+    """(N, 1, 1, 1): whether nobody is there."""
+    return ~mask.flatten(1).any(dim=1)[:, None, None, None]
 
 
 class Known(NamedTuple):
@@ -98,10 +144,10 @@ class Backgrounds(nn.Module):
         self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.register_buffer("images", torch.zeros(sum(counts), 3, *size, dtype=torch.uint8))
 
-    def behind(self, source: Tensor, mask: Tensor, cameras: Tensor, seeds: Tensor) -> Tensor:
+    def behind(self, source: Tensor, mask: Tensor, cameras: Tensor, seeds: Tensor, clean_edges: bool = False) -> Tensor:
         """The person of each ``source`` (N, 3, H, W) in [-1, 1], who is where ``mask`` (N, 1, H, W) is 1, before a
         background of the camera of that place, drawn by the row's seed; as it is where there is no background, or no
-        person."""
+        person. ``clean_edges``: `matted`, where no network mends them afterwards."""
         asked = np.minimum(cameras.cpu().numpy(), len(self.counts) - 1)
         counts = self.counts[asked]
         if not counts.any():
@@ -112,4 +158,5 @@ class Backgrounds(nn.Module):
         if images.shape[2:] != source.shape[2:]:
             images = functional.interpolate(images, size=source.shape[2:], mode="bilinear", antialias=True)
         some = torch.from_numpy(counts > 0).to(source.device)[:, None, None, None]
-        return pasted(source, mask * some, images.to(source.dtype))
+        put = matted if clean_edges else pasted
+        return put(source, mask * some, images.to(source.dtype))

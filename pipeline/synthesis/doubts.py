@@ -13,7 +13,7 @@ from pipeline.common.images import RgbImage, resize
 from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.detail import sharpness
-from pipeline.synthesis.target_styles import spread_images
+from pipeline.synthesis.target_styles import domains_of, learned_domains, spread_images
 
 LEAST_FIDELITY, LEAST_SHARPNESS = 0.5, 0.1
 """Of the structure of people in the sources, and of the sharpness of real images: what is below is far under them. The
@@ -28,6 +28,16 @@ def doubts_of_inputs(generators: GeneratorSet, source: Dataset) -> Iterator[str]
         yield (
             f"{generators.name} learned from drawn people alone and {source.uri} is none of theirs: its images will be "
             "worth nothing; train a generator on your own with jobs/train_generator.py"
+        )
+
+
+def doubts_of_target(generators: GeneratorSet, target: Dataset) -> Iterator[str]:
+    """What is known before any image is made, of images that are to look like ``target``."""
+    learned, asked = learned_domains(generators), domains_of(target)
+    if learned and asked and not set(learned) & set(asked):
+        yield (
+            f"{generators.name} learned the look of {' and '.join(learned)}, {target.uri} is of {' and '.join(asked)}: "
+            f"rows are called {asked[0]} all the same; leave out --target, or train on it"
         )
 
 

@@ -1,4 +1,5 @@
-"""What restyled images are measured against: a target domain's look, or that of each camera of the source."""
+"""What restyled images are measured against: a target domain's look, or that of each camera of the source; and what
+that domain is called."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import numpy as np
 from manifests.errors import UserError
 from manifests.reading.dataset import Dataset
 from manifests.reading.rows import fetch_rows, index_rows
+from pipeline.checkpoints.cards import learned_look
 from pipeline.common.images import ImageError, RgbImage, resize
 from pipeline.common.row_images import PICTURE, decode_row
+from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics
 
 STYLE_IMAGES = 1000
@@ -37,6 +40,25 @@ def measure_styles(
         for camera, images in found.items()
         if images
     }
+
+
+def look_asked_for(source: Dataset, target: Dataset | None, generators: GeneratorSet | None) -> str:
+    """The name of the domain whose look rows get: that of ``target``; where none is named, of what ``generators`` that
+    lead to another place learned as theirs; where no card knows that, of the source. The first, where there are several
+    names, "unknown" where there is none."""
+    learned = learned_domains(generators) if generators is not None and target is None else []
+    return next(iter(learned or domains_of(source if target is None else target)), "unknown")
+
+
+def learned_domains(generators: GeneratorSet) -> list[str]:
+    """Names of the domains whose look the generators learned, by their cards."""
+    return sorted({name for one in generators.members.values() for name in learned_look(one.path, one.sha256)})
+
+
+def domains_of(dataset: Dataset) -> list[str]:
+    """Names of the domains that rows are of, in order."""
+    found: list[str] = dataset.scan().select("domain").unique().collect().get_column("domain").drop_nulls().to_list()
+    return sorted(found)
 
 
 def spread_images(dataset: Dataset, count: int, camera: int | None = None) -> list[RgbImage]:

@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses, pose_classes
+from pipeline.annotation.canonical_poses import CanonicalPose, canonical_shares, pose_classes
 from pipeline.generators.batches.crops import TrainingCrops, mirrored
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.generators.recipes.base import Batch, Need, Size, Terms
@@ -83,8 +83,7 @@ class CGAN(GanLsro):
         found: dict[str, Any] = {"cameras": tuple(int(camera) for camera in np.unique(cameras))}
         if count:
             height, width = source.images.shape[1:3]
-            centres = fit_canonical_poses(_keypoints(source), height, width, count)
-            found["canonical_poses"] = as_shares(centres)
+            found["canonical_poses"] = canonical_shares(_keypoints(source), height, width, count)
         return type(self)(self.settings.model_copy(update=found))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

@@ -77,7 +77,7 @@ class _Pasting(Untrained):
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(generator, Backgrounds)
         cameras = batch["camera"] if "camera" in self.inputs else torch.zeros_like(batch["seed"])
-        return generator.behind(batch["source"], batch["person"], cameras, batch["seed"])
+        return generator.behind(batch["source"], batch["person"], cameras, batch["seed"], clean_edges=True)
 
 
 class Pasted(_Pasting):

@@ -18,14 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import CanonicalPose, as_shares, fit_canonical_poses
+from pipeline.annotation.canonical_poses import CanonicalPose, canonical_shares
 from pipeline.generators.batches.pairs import PosePairs, identity_partners
 from pipeline.generators.networks.blocks import Norm
 from pipeline.generators.networks.generators import ResnetGenerator
 from pipeline.generators.recipes.base import Batch, Need, Size
 from pipeline.generators.recipes.paired import PairedRecipe, PairedSettings
-from pipeline.training.data import BatchSource, DomainData
+from pipeline.training.data import BatchSource, DomainData, needed
 
 
 class PNGANSettings(PairedSettings):
@@ -52,12 +51,9 @@ class PNGAN(PairedRecipe):
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         if self.settings.canonical_poses:
             return self
-        source = data["source"]
-        if source.keypoints is None:
-            raise UserError("pngan needs the keypoints of each image, and its training set knows none")
-        height, width = source.images.shape[1:3]
-        centres = fit_canonical_poses(source.keypoints, height, width, self.settings.poses)
-        return type(self)(self.settings.model_copy(update={"canonical_poses": as_shares(centres)}))
+        points, (height, width) = data["source"].keypoints, data["source"].images.shape[1:3]
+        poses = canonical_shares(needed(points, "keypoints", self.name), height, width, self.settings.poses)
+        return type(self)(self.settings.model_copy(update={"canonical_poses": poses}))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         return PosePairs(data["source"], identity_partners(data["source"]), *size, seed)

@@ -7,7 +7,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.checkpoints import CHECKPOINTS
-from pipeline.checkpoints.cards import describe_model
+from pipeline.checkpoints.cards import describe_model, learned_look
 from tests.pipeline.tiny_generators import save_tiny
 
 
@@ -33,6 +33,19 @@ def test_a_trained_model_by_the_card_beside_it(tmp_path: Path, monkeypatch: pyte
         assert "ab" * 16 not in json.dumps(described)
     # A card of other weights says nothing about these.
     assert describe_model("g", "1" * 64)["licence"] is None
+
+
+def test_whose_look_a_generator_learned(tmp_path: Path) -> None:
+    stems = "generator", "generator_back"
+    digests = {stem: save_tiny(tmp_path, "cyclegan", seed, stem) for seed, stem in enumerate(stems)}
+    assert learned_look(str(tmp_path), digests["generator"]) == []
+    data = {"source": {"domains": ["market"]}, "target": {"domains": ["duke", "ours"]}}
+    (tmp_path / "generator.json").write_text(json.dumps({"sha256": digests, "data": data}))
+    assert learned_look(str(tmp_path), digests["generator"]) == ["duke", "ours"]
+    assert learned_look(str(tmp_path / "generator_back.safetensors"), digests["generator_back"]) == ["market"]
+    assert learned_look(str(tmp_path), "1" * 64) == []
+    shipped = CHECKPOINTS["ptgan_market_like_to_duke_like"]
+    assert learned_look(shipped.name, shipped.sha256) == []
 
 
 def test_a_card_that_is_a_folder(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
-from pipeline.generators.backgrounds import Backgrounds, Known, grown, pasted, without_person
+from pipeline.generators.backgrounds import Backgrounds, Known, grown, matted, pasted, without_person
 from pipeline.training.data import DomainData
 
 SIZE = 32, 16
@@ -67,13 +68,36 @@ def test_edges_are_two_pixels_soft() -> None:
     assert made[:11].tolist() == pytest.approx([-1, -1, -1, -1, -1 / 3, 1 / 3, 1, 1, 1, 1, 1 / 3], abs=1e-6)
 
 
+def test_a_mask_that_is_too_wide_brings_no_fringe_of_the_old_background() -> None:
+    red, blue, green = (torch.tensor(colour)[:, None] for colour in ([1.0, -1, -1], [-1.0, -1, 1], [-1.0, 1, -1]))
+    source, background, exact = (one[None, :, :, None].expand(1, 3, *SIZE).clone() for one in (blue, green, green))
+    for image in (source, exact):
+        image[0, :, torch.from_numpy(standing())] = red
+    wide = functional.max_pool2d(torch.from_numpy(standing())[None, None].float(), 3, stride=1, padding=1)
+    torch.testing.assert_close(matted(source, wide, background), exact, atol=0.05, rtol=0)
+    assert pasted(source, wide, background)[:, 2].max() > 0.3, "blue, as it would be otherwise"
+
+
+def test_where_colours_tell_nothing_the_mask_does() -> None:
+    person, background = torch.rand(2, 1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    thin, cut_off, mask = torch.zeros(1, 1, *SIZE), torch.ones(1, 1, *SIZE), batch(0.0, 1)[1]
+    thin[:, :, 4:28, 7:9] = 1
+    assert torch.equal(matted(person, thin, background), pasted(person, thin, background))
+    assert torch.equal(matted(person, cut_off, background), person), "an image's border is no edge"
+    assert torch.equal(matted(person, mask, background)[:, :, 10:26, 7:9], person[:, :, 10:26, 7:9])
+    alike = torch.full_like(person, 0.25)
+    torch.testing.assert_close(matted(alike, mask, background), pasted(alike, mask, background))
+
+
 def test_without_a_person_or_a_background_an_image_stays() -> None:
     backgrounds, known = kept(of_cameras(40, 90), 3)
     assert known.counts == (3, 3, 0)
     source, mask = batch(0.5, 3)
     mask = mask * torch.tensor([0.0, 1.0, 1.0]).view(3, 1, 1, 1)
-    made = backgrounds.behind(source, mask, torch.tensor([0, 2, 9]), torch.arange(3))
-    assert (made == source).all()
+    source = source * torch.linspace(0, 1, SIZE[1])
+    for clean_edges in (False, True):
+        made = backgrounds.behind(source, mask, torch.tensor([0, 2, 9]), torch.arange(3), clean_edges)
+        assert (made == source).all()
     assert not Backgrounds((), SIZE).state_dict()["images"].numel()
 
 

@@ -20,7 +20,7 @@ from pipeline.common.images import encode, pixel_sha256, sha256
 from pipeline.common.row_images import decode_row
 from pipeline.common.settings import parse_settings
 from pipeline.generators.trained_set import open_generators
-from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs
+from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs, doubts_of_target
 from tests.conftest import ToySources
 from tests.manifests.manifest_rows import FOOTER, synthetic_rows
 from tests.manifests.people_rows import people_source, write
@@ -82,6 +82,17 @@ def test_a_generator_of_ones_own_is_judged_by_its_card(tmp_path: Path) -> None:
         (tmp_path / str(number) / "generator.json").write_text(json.dumps(card))
         own = open_generators(str(tmp_path / str(number)))
         assert len(list(doubts_of_inputs(own, real))) == doubts
+
+
+def test_a_target_that_the_generator_did_not_learn(toy_sources: ToySources, tmp_path: Path) -> None:
+    target, digest = open_dataset(toy_sources.duke), save_tiny(tmp_path, "cyclegan")
+    assert list(doubts_of_target(open_generators(str(tmp_path)), target)) == []
+    for domains, doubts in ((["duke-like"], 0), (["duke-like", "ours"], 0), ([], 0), (["ours", "yours"], 1)):
+        card = {"sha256": {"generator": digest}, "data": {"target": {"domains": domains}}}
+        (tmp_path / "generator.json").write_text(json.dumps(card))
+        found = list(doubts_of_target(open_generators(str(tmp_path)), target))
+        assert len(found) == doubts
+    assert found[0].startswith(f"{tmp_path} learned the look of ours and yours, {target.uri} is of duke-like: ")
 
 
 def dry_run(tmp_path: Path, *given: str) -> None:

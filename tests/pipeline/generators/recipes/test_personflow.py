@@ -15,15 +15,20 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.common.tensors import to_batch
 from pipeline.generators.backgrounds import pasted
-from pipeline.generators.flow_path import mixed, wide
 from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes import RECIPES
 from pipeline.generators.recipes.base import StepContext
-from pipeline.generators.recipes.personflow import PersonFlow, PersonFlowSettings, Told
+from pipeline.generators.recipes.flow.path import mixed, wide
+from pipeline.generators.recipes.flow.settings import PersonFlowSettings
+from pipeline.generators.recipes.flow.speeds import Speeds
+from pipeline.generators.recipes.flow.told import Told
+from pipeline.generators.recipes.personflow import PersonFlow
 from pipeline.generators.trained import Generator, load_generator, save_generator
 from pipeline.generators.training.loop import Training, TrainingSettings
+from pipeline.generators.training.run import TrainingRun
 from pipeline.training.data import DomainData
+from tests.conftest import ToySources
 from tests.pipeline.tiny_generators import standing_poses
 
 SIZE = 32, 16
@@ -162,11 +167,11 @@ def test_a_long_step_learns_to_go_as_far_as_two_of_its_halves() -> None:
     noisy = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     time, span, length = torch.tensor([0.0, 0.5]), torch.tensor([4, 2]), torch.tensor([1.0, 0.25])
     with torch.no_grad():
-        wanted = one._two_steps(average, noisy, time, span, length, told)
-        seen = average.look(told.source)
+        speeds = Speeds.of(average, one._path, told)
+        wanted = speeds.two_steps(noisy, time, span)
         half = length.view(-1, 1, 1, 1) / 2
-        middle = noisy + half * one._speed(average, noisy, time, span - 1, told, seen)
-        end = middle + half * one._speed(average, middle, time + length / 2, span - 1, told, seen)
+        middle = noisy + half * speeds.speed(noisy, time, span - 1)
+        end = middle + half * speeds.speed(middle, time + length / 2, span - 1)
         speed = one._path.speed(noisy, time, wanted)
     torch.testing.assert_close(noisy + 2 * half * speed, end, atol=1e-4, rtol=1e-4)
 
@@ -304,15 +309,17 @@ def test_taken_up_again_it_ends_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "counts"), [(1, [0, 0, 0, 1] * 2), (8, [2] * 8), (6, [1, 2] * 4)])
-def test_a_share_of_the_rows_learns_longer_steps_whatever_the_batch(rows: int, counts: list[int]) -> None:
-    one, seen = recipe(shortcut_share=0.25), []
+def test_a_share_of_the_rows_learns_longer_steps_whatever_the_batch(
+    rows: int, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, seen = recipe(shortcut_share=0.25), list[int]()
     both = networks(one)
 
-    def counted(network: Any, noisy: Tensor, *_: Any) -> Tensor:
+    def counted(_: Speeds, noisy: Tensor, *__: Tensor) -> Tensor:
         seen[-1] = len(noisy)
         return torch.zeros_like(noisy)
 
-    one._two_steps = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(Speeds, "two_steps", counted)
     images = batch(one, rows)
     for step in range(8):
         seen.append(0)
@@ -408,6 +415,37 @@ def test_weights_without_backgrounds_are_as_they_were() -> None:
         name for name in networks(recipe(backgrounds=4))["average"].state_dict() if "background" not in name
     }
     assert not recipe().pastes(elsewhere=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "needs"),
+    [
+        ({}, {"cameras", "masks", "identities", "keypoints"}),
+        ({"itself_share": 1.0}, {"cameras", "masks"}),
+        ({"mask_weight": 0.0, "itself_share": 1.0}, {"cameras", "masks"}),  # backgrounds are made by them
+        ({"mask_weight": 0.0, "backgrounds": 0}, {"cameras", "identities", "keypoints"}),
+        ({"mask_weight": 0.0, "backgrounds": 0, "itself_share": 1.0}, {"cameras"}),
+    ],
+)
+def test_only_what_the_settings_use_is_needed(changed: dict[str, Any], needs: set[str]) -> None:
+    one = PersonFlow(PersonFlowSettings(**changed))
+    assert one.needs == one.needs_of("source", annotated=False) == needs
+    assert one.needs_of("target", annotated=True) == needs & {"masks"}
+
+
+def test_what_is_not_read_need_not_be_there(tmp_path: Path, toy_sources: ToySources) -> None:
+    asked = PersonFlowSettings(channels=8, mask_weight=0, backgrounds=0, itself_share=1.0)
+    told = {"source": people(), "target": people(6)}
+    bare = {role: DomainData(part.images, cameras=part.cameras) for role, part in told.items()}
+    weights = [
+        trained(tmp_path / str(at), False, PersonFlow(asked).fitted(data), data) for at, data in enumerate((told, bare))
+    ]
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name
+    sizes = TrainingSettings(steps=1, batch_size=2, height=32, width=16, precision="float32")
+    TrainingRun(PersonFlow(asked), sizes, tmp_path / "run", {"source": (toy_sources.market, None)}, images=6).train()
+    settings = load_generator(tmp_path / "run").settings
+    assert (settings["canonical_poses"], settings["background_counts"]) == ([], [])
 
 
 def test_of_another_place_masks_are_used_where_they_are_given() -> None:

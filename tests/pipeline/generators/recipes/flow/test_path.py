@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.generators.flow_path import FlowPath, mixed, wide
+from pipeline.generators.recipes.flow.path import FlowPath, mixed, wide
 
 TIME = torch.tensor([0.0, 0.25, 0.5, 0.9])
 PATH = FlowPath(0.33)
