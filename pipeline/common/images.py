@@ -64,22 +64,31 @@ def encode(image: RgbImage, image_format: ImageFormat = "jpeg", quality: int = J
 
 
 def resize(image: RgbImage, height: int, width: int) -> RgbImage:
-    """Resize to ``(height, width, 3)``: area averaging when it shrinks, cubic when it grows."""
-    if image.shape[:2] == (height, width):
-        return image
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
+    """Resize to ``(height, width, 3)``: area averaging along an axis that shrinks, cubic along one that grows."""
+    return np.asarray(_resized(image, height, width, cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def resize_mask(mask: BoolMask, height: int, width: int) -> BoolMask:
     """Resize a mask to ``(height, width)`` and cut the interpolated coverage at one half."""
     if mask.shape == (height, width):
         return mask
-    shrinks = height * width < mask.size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    coverage = cv2.resize(mask.astype(np.float32), (width, height), interpolation=interpolation)
+    coverage = _resized(mask.astype(np.float32), height, width, cv2.INTER_LINEAR)
     return np.asarray(coverage >= 0.5, dtype=np.bool_)
+
+
+def _resized(pixels: NDArray[Any], height: int, width: int, growing: int) -> NDArray[Any]:
+    """Pixels (H, W) or (H, W, C) of another size; ``growing`` is how OpenCV interpolates along an axis that grows.
+
+    In two steps where one axis shrinks and the other grows, as those of a crop wider than a person do: if either grows,
+    OpenCV's INTER_AREA averages along neither, but mixes two neighbours, so that stripes of one pixel vanish or stay
+    whole (5.0.0; `resize` in modules/imgproc/src/resize.cpp averages where both scales are 1 or more).
+    """
+    least = min(height, pixels.shape[0]), min(width, pixels.shape[1])
+    if least != pixels.shape[:2]:
+        pixels = cv2.resize(pixels, least[::-1], interpolation=cv2.INTER_AREA)
+    if least != (height, width):
+        pixels = cv2.resize(pixels, (width, height), interpolation=growing)
+    return pixels
 
 
 def encode_mask(mask: BoolMask) -> bytes:

@@ -234,8 +234,7 @@ def _augment(data: SegmentationData, row: int, rng: np.random.Generator) -> tupl
         affine[0] = (-affine[0, 0], 0, CANVAS - 1 - affine[0, 2])
         points, known = points[COCO_MIRROR], known[COCO_MIRROR]
     mode = cv2.BORDER_REFLECT_101
-    flags = cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_LINEAR
-    image: NDArray[Any] = cv2.warpAffine(data.images[row], affine, (CANVAS, CANVAS), flags=flags, borderMode=mode)
+    image: NDArray[Any] = cv2.warpAffine(data.images[row], affine, (CANVAS, CANVAS), borderMode=mode)
     mask = cv2.warpAffine(data.masks[row].astype(np.float32), affine, (CANVAS, CANVAS), borderMode=mode)
     moved = points[:, :2] @ np.diag([affine[0, 0], affine[1, 1]]) + affine[:, 2]
     noise = rng.normal(0, rng.uniform(0, 4), (KEYPOINTS, 2))

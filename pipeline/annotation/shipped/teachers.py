@@ -171,8 +171,7 @@ def _square(image: RgbImage, side: int, margin: float) -> tuple[RgbImage, NDArra
     height, width = image.shape[:2]
     scale = side / (max(height, width) * margin)
     affine = np.array([[scale, 0, side / 2 - scale * width / 2], [0, scale, side / 2 - scale * height / 2]])
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.warpAffine(image, affine, (side, side), flags=flags), np.uint8), affine
+    return np.asarray(cv2.warpAffine(image, affine, (side, side)), np.uint8), affine
 
 
 def _back(points: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from pipeline.common.images import (
     encode,
     encode_mask,
     pixel_sha256,
+    resize,
     resize_mask,
 )
 
@@ -94,6 +95,18 @@ def test_exif_rotation_is_ignored_alpha_dropped_and_grey_tripled() -> None:
     assert decode(saved(Image.new("RGB", (8, 16)), "JPEG", exif=exif)).shape == (16, 8, 3)
     assert decode(saved(Image.new("RGBA", (8, 16), (10, 20, 30, 0)), "PNG"))[0, 0].tolist() == [10, 20, 30]
     assert decode(saved(Image.new("L", (8, 16), 77), "JPEG"))[0, 0].tolist() == [77, 77, 77]
+
+
+@pytest.mark.parametrize("rows", [40, 64, 100], ids=["shrinks too", "stays", "grows"])
+def test_an_axis_that_shrinks_is_averaged_whatever_the_other_does(rows: int) -> None:
+    stripes = np.zeros((64, 256, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert np.unique(resize(stripes, rows, 64)).tolist() == [100]
+    assert np.unique(resize(stripes.transpose(1, 0, 2), 64, rows)).tolist() == [100]
+    third = np.zeros((64, 96), np.bool_)
+    third[:, 1::3] = True
+    assert not resize_mask(third, rows, 32).any()
+    assert resize_mask(~third, rows, 32).all()
 
 
 def test_masks_round_trip_in_one_bit() -> None:
