@@ -1,4 +1,4 @@
-"""Poses as pictures: the limbs of COCO-17 keypoints in fixed colours, for people's eyes and as input of networks."""
+"""Poses as generators read them: limbs of COCO-17 keypoints in fixed colours, for people's eyes too; or numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ LIMBS = tuple(
     for (first, second, _), color in zip(LIMB_HUES, cv2.cvtColor(_HUES, cv2.COLOR_HSV2RGB)[0].tolist(), strict=True)
 )
 _SUBPIXEL_BITS = 4
+JOINT_UNIT = 256
+"""Joints travel as integers, in parts of a pixel and of a score: half precision would move them."""
 
 
 def draw_skeleton(
@@ -43,3 +45,10 @@ def draw_limbs(
         if seen[first] and seen[second]:
             cv2.line(picture, fixed[first], fixed[second], color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
+
+
+def as_joints(keypoints: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Keypoints (..., 17, 3) in pixels and score as columns of a batch hold them: (..., 51), in parts of `JOINT_UNIT`;
+    what is not finite is 0, and so not seen."""
+    flat = np.where(np.isfinite(keypoints).all(axis=-1, keepdims=True), keypoints, 0.0)
+    return np.asarray(np.rint(flat.reshape(*flat.shape[:-2], 51) * JOINT_UNIT), np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar, Literal
 
@@ -173,11 +173,15 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Samples:
     gets each image's own pose and mask, once: that is what its image is of. Its row names whose they are only where it
     is labelled as theirs, by ``one_hot`` or ``lsr``.
 
+    One that moves joints gets the images whose own pose is known.
+
     Raises:
         UserError: the generator has no canonical poses, or the source too few images of known pose.
     """
-    generators, people = inputs.generators, inputs.people[: settings.limit]
-    poses = len(generators.canonical_poses)
+    generators = inputs.generators
+    if moves_joints(generators) and inputs.annotations is not None:
+        inputs = replace(inputs, people=inputs.people.take(_donors(inputs, inputs.people)))
+    people, poses = inputs.people[: settings.limit], len(generators.canonical_poses)
     if "source" not in generators.recipe.inputs and settings.poses != "canonical":
         donors = people.take(_donors(inputs, people))
         return inputs.samples((len(donors),), lambda donor: asked(np.zeros_like(donor), pose_of=donor), donors)
@@ -191,6 +195,18 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Samples:
     return inputs.samples(
         (len(people), poses), lambda person, pose: asked(np.zeros_like(pose), content=person, pose_class=pose), people
     )
+
+
+def moves_joints(generators: GeneratorSet) -> bool:
+    """Whether people are moved joint by joint, for which the poses of their images have to be known."""
+    return "joints" in generators.recipe.inputs
+
+
+def _posed(people: People, settings: PoseSettings, generators: GeneratorSet) -> People:
+    """Those of ``people`` whose poses have to be known."""
+    if _draws_poses(settings, generators):
+        return people
+    return people[: settings.limit] if moves_joints(generators) else people[:0]
 
 
 def _draws_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:
@@ -299,10 +315,10 @@ CAMERAS = Kind(
 POSES = Kind(
     "poses",
     "synthesize_canonical_poses.py",
-    ("pngan", "pix2pix", "personflow"),
+    ("pngan", "pix2pix", "personflow", "part_warp"),
     PoseSettings,
     other_poses,
-    annotated=lambda people, settings, generators: people if _draws_poses(settings, generators) else people[:0],
+    annotated=_posed,
     sheet=variations_sheet,
 )
 PEOPLE = Kind(

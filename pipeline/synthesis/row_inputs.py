@@ -19,7 +19,7 @@ from pipeline.annotation.annotations import Annotation
 from pipeline.annotation.canonical_poses import place_pose
 from pipeline.common.digests import content_seed
 from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
-from pipeline.common.skeletons import draw_skeleton
+from pipeline.common.skeletons import as_joints, draw_skeleton
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.training.data import Columns, Crop, DomainData, crop_together, enlarged
 from pipeline.training.randomness import random_generator
@@ -121,7 +121,7 @@ def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: Gener
     """The pose that a row asks for: its donor's, scaled to ``size``, or a canonical one; None if it asks for none."""
     if donor is not None:
         return Pose(donor.keypoints_at(*size), None if donor.mask is None else resize_mask(donor.mask, *size))
-    if plan["pose_class"] is None or "skeleton" not in generators.recipe.inputs:
+    if plan["pose_class"] is None or not {"skeleton", "asked_joints"} & set(generators.recipe.inputs):
         return None
     return Pose(place_pose(generators.canonical_poses[plan["pose_class"]], *size))
 
@@ -145,6 +145,11 @@ def _input(name: str, view: View, generators: GeneratorSet, size: Size) -> NDArr
     pose, plan = view.pose, view.plan
     if name == "skeleton" and pose is not None:
         return draw_skeleton(pose.keypoints, *size)
+    if name == "asked_joints" and pose is not None:
+        return as_joints(pose.keypoints)
+    if name == "joints" and view.image is not None:
+        # Of whom no joint is known stays as they are.
+        return as_joints(np.zeros((17, 3), np.float32) if view.keypoints is None else view.keypoints)
     if name == "mask" and pose is not None:
         return pose.mask
     if name == "person" and view.image is not None:

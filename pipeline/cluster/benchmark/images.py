@@ -15,6 +15,7 @@ from pipeline.cluster.benchmark.generators import (
     annotations_uri,
     generator_folder,
     generator_settings,
+    moves_joints,
     needs_annotations,
 )
 from pipeline.cluster.benchmark.judging import judge
@@ -107,8 +108,8 @@ def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> D
     recipe = arm.made_by
     kind = arm.kind
     assert kind is not None
-    # A pose is a canonical one, whatever the source's poses.
-    annotated = kind is not POSES and needs_annotations(bench.gap, recipe)
+    # A pose is a canonical one, whatever the source's poses, unless people are moved from their own.
+    annotated = moves_joints(recipe) or (kind is not POSES and needs_annotations(bench.gap, recipe))
     job = prepare_synthesis(
         bench.uri(part),
         bench.uri("target") if "target" in bench.gap.sets else None,

@@ -12,6 +12,7 @@ from pipeline.cluster.benchmark.generators import (
     gap_pairs,
     generator_folder,
     join_pairs,
+    moves_joints,
     needs_annotations,
     train_generator,
     train_pair,
@@ -119,9 +120,7 @@ class _Parts:
         parts = [part for part in ("train", "target") if part in bench.gap.sets]
         needs = [self._set(part) for part in parts]
         if needs_annotations(bench.gap, recipe):
-            for part in parts:
-                work = partial(annotate_set, bench.uri(part), bench.settings.device)
-                yield self._node(self._annotations(part), work, self._set(part))
+            yield from map(self._annotation_node, parts)
             needs = [self._annotations(part) for part in parts]
         if recipe != PAIRED:
             yield self._node(name, partial(train_generator, bench, recipe), *needs)
@@ -141,8 +140,16 @@ class _Parts:
             yield self._node(self._scores(arm), partial(score_images, self.bench, arm), self._images(arm))
         if arm.fuses_images:
             for part in MEASURED:
+                read = self._set(part)
+                if not arm.drawn and moves_joints(arm.recipe):
+                    yield self._annotation_node(part)
+                    read = self._annotations(part)
                 work = partial(make_images, self.bench, arm, part)
-                yield self._node(self._images(arm, part), work, *needs, self._set(part))
+                yield self._node(self._images(arm, part), work, *needs, read)
+
+    def _annotation_node(self, part: str) -> Node:
+        work = partial(annotate_set, self.bench.uri(part), self.bench.settings.device)
+        return self._node(self._annotations(part), work, self._set(part))
 
     def _training_nodes(self, arm: Arm, trainings: int) -> Iterator[Node]:
         needs = [self._set(name) for name in ("train", "unlabelled", *MEASURED)]

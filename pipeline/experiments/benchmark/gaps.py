@@ -208,6 +208,11 @@ POSES = Gap(
         Arm("personflow-mean", "personflow", train_on="one network", makes="poses", fusion="mean"),
         Arm("personflow-lightly", "personflow", **_LIGHTLY, makes="poses"),
         Arm("personflow-mixed", "personflow", mix=_CAMSTYLE, makes="poses"),
+        Arm("part-warp", "part_warp", train_on="two networks"),
+        Arm("part-warp-one-network", "part_warp", train_on="one network"),
+        # Of 0.25, 0.5, 1, 2 and the plain mean, what served validation people most.
+        Arm("part-warp-mean", "part_warp", train_on="one network", fusion="mean", pose_weight=2.0),
+        Arm("part-warp-mixed", "part_warp", mix=_CAMSTYLE),
         Arm("drawn-poses", "toyworld", _SMOOTH, train_on="two networks", drawn="poses"),
         Arm("drawn-poses-one-network", "toyworld", _SMOOTH, train_on="one network", drawn="poses"),
         Arm("drawn-poses-mean", "toyworld", _SMOOTH, train_on="one network", drawn="poses", fusion="mean"),

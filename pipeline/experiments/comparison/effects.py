@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.annotation.canonical_poses import place_pose
 from pipeline.common.images import RgbImage, draw_contact_sheet
-from pipeline.common.skeletons import draw_skeleton
+from pipeline.common.skeletons import as_joints, draw_skeleton
 from pipeline.experiments.comparison.laboratory import Laboratory
 from pipeline.experiments.toyworld_data import WorldData
 from pipeline.experiments.transfer_quality import measure_transfer
@@ -132,6 +132,8 @@ def measure_poses(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         asked = source.keypoints
     drawings = np.stack([draw_skeleton(pose, lab.height, lab.width) for pose in asked])
     columns: Columns = {"source": source.images, "skeleton": drawings, "mask": source.masks}
+    if "joints" in generator.inputs:
+        columns |= {"joints": as_joints(source.keypoints), "asked_joints": as_joints(asked)}
     if "camera" in generator.inputs:  # whatever the pose, a person stays where they were seen
         columns["camera"] = np.searchsorted(generator.settings["cameras"], source.cameras)
     made = generator.generate(columns)

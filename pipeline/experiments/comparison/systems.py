@@ -71,6 +71,7 @@ SYSTEMS: dict[str, System] = {
         System("colour_jitter_cameras", "nothing", "colours as far off in a random direction", "cameras", 1, 1),
         System("pasted", "nothing", "a real background of the other domain behind people", "domains", 1, 1),
         System("pasted_cameras", "nothing", "a real background of the other camera behind people", "cameras", 1, 1),
+        System("part_warp", "nothing", "limbs laid where the asked pose has them, as a puppet's", "poses", 1, 1),
         System("pngan", "conditional GAN", "the same person in eight standard poses", "poses", 4000, 8, _COLOURS_KEPT),
     )
 }

@@ -10,6 +10,7 @@ from pipeline.generators.recipes.cgan import CGAN
 from pipeline.generators.recipes.cyclegan import CycleGAN
 from pipeline.generators.recipes.gan_lsro import GanLsro
 from pipeline.generators.recipes.humble import ColourJitter, ColourJitterCameras, Reinhard, ReinhardCameras
+from pipeline.generators.recipes.part_warp import PartWarp
 from pipeline.generators.recipes.pasted import Pasted, PastedCameras
 from pipeline.generators.recipes.personflow import PersonFlow
 from pipeline.generators.recipes.pix2pix import Pix2Pix, Pix2PixCameras
@@ -22,7 +23,7 @@ RECIPES: dict[str, type[Recipe]] = {
     for recipe in (
         *(GanLsro, CGAN, Pix2Pix, Pix2PixCameras, CycleGAN),
         *(CamStyle, CamStyleMultidomain, PTGAN, SPGAN, PNGAN, PersonFlow),
-        *(Reinhard, ReinhardCameras, ColourJitter, ColourJitterCameras, Pasted, PastedCameras),
+        *(Reinhard, ReinhardCameras, ColourJitter, ColourJitterCameras, Pasted, PastedCameras, PartWarp),
     )
 }
 

@@ -20,7 +20,7 @@ class Untrained(Recipe):
     label_rule = "lsr"
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-        return _Shown(data, size)
+        return Shown(data, size)
 
     def step(self, networks: nn.ModuleDict, batch: Batch, context: StepContext) -> Iterator[tuple[str, Terms]]:
         return iter(())
@@ -29,7 +29,7 @@ class Untrained(Recipe):
         return {"source": batch["source"], "generated": self.generate(networks["generator"], batch)}
 
 
-class _Shown:
+class Shown:
     """Nothing to learn from, and some images to look at."""
 
     def __init__(self, data: Mapping[str, DomainData], size: Size) -> None:
@@ -38,9 +38,13 @@ class _Shown:
     def batch(self, step: int, size: int) -> Columns:
         return {}
 
-    def preview(self, count: int) -> Columns:
+    def shown(self, count: int) -> DomainData:
+        """So many source images, at the size."""
         source = self._data["source"]
-        shown = source.take(evenly(count, len(source))).resized(*self._size)
+        return source.take(evenly(count, len(source))).resized(*self._size)
+
+    def preview(self, count: int) -> Columns:
+        shown = self.shown(count)
         numbers = np.arange(len(shown))
         masks = {} if shown.masks is None else {"person": shown.masks}
         return {"source": shown.images, "seed": numbers, "camera": numbers * 0, **masks}

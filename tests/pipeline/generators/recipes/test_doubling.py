@@ -38,6 +38,7 @@ def test_every_generator_that_doubles_asks_how() -> None:
         "colour_jitter_cameras",
         "pasted",
         "pasted_cameras",
+        "part_warp",
     }
 
 
