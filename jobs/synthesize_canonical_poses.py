@@ -3,8 +3,8 @@
 python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pngan --output runs/a-poses
 python jobs/synthesize_canonical_poses.py --source runs/a --generator runs/pngan --poses data --output runs/a-poses
 
-Generators: pngan, personflow; pix2pix, which reads no image and makes its people up out of each image's own pose and
-mask.
+Generators: pngan, personflow, part_warp; pix2pix, which reads no image and makes its people up out of each image's own
+pose and mask.
 """
 
 from __future__ import annotations
