@@ -77,6 +77,12 @@ def place_pose(centre: NDArray[np.float32], height: int, width: int) -> NDArray[
     return np.column_stack([np.asarray(centre) * (width, height), np.ones(len(centre))]).astype(np.float32)
 
 
+def shows_torso(keypoints: NDArray[np.float32]) -> bool:
+    """Whether both shoulders and hips of a pose (17, 3) are seen, and apart: what all that compares or moves poses
+    starts from."""
+    return bool(_normalized(keypoints[None])[3][0] > 0)
+
+
 def pose_distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean distance of the joints seen in both of two (N, 17, 3) poses, row by row, in torso lengths: (N,).
 

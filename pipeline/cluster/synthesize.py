@@ -47,7 +47,6 @@ from pipeline.synthesis.plan_kinds import (
     TranslationSettings,
     check_kind,
     kind_of,
-    moves_joints,
     pastes,
 )
 from pipeline.synthesis.recorded_inputs import described
@@ -135,7 +134,7 @@ def prepare_synthesis(
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
     if annotations is None and not only_told and pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    if annotations is None and not only_told and moves_joints(generators):
+    if annotations is None and not only_told and generators.moves_joints:
         raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
     annotated = _read_by_plan(annotations, settings, generators)
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, annotated), settings)

@@ -15,6 +15,8 @@ LIMBS = tuple(
     for (first, second, _), color in zip(LIMB_HUES, cv2.cvtColor(_HUES, cv2.COLOR_HSV2RGB)[0].tolist(), strict=True)
 )
 _SUBPIXEL_BITS = 4
+_FAR = 10_000
+"""Pixels: nothing that is further outside is seen of an image."""
 JOINT_UNIT = 256
 """Joints travel as integers, in parts of a pixel and of a score: half precision would move them."""
 
@@ -38,7 +40,7 @@ def draw_limbs(
     Smooth lines, placed to a sixteenth of a pixel; coordinates count from the image's corner.
     """
     # OpenCV counts from the centre of the first pixel. Far outside, its integers would overflow.
-    places = np.clip(keypoints[:, :2] - 0.5, -10_000, 10_000)
+    places = np.clip(keypoints[:, :2] - 0.5, -_FAR, _FAR)
     fixed = np.rint(places * 2**_SUBPIXEL_BITS).astype(int).tolist()
     seen = keypoints[:, 2] >= min_score
     for first, second, color in LIMBS:
@@ -50,5 +52,6 @@ def draw_limbs(
 def as_joints(keypoints: NDArray[np.float32]) -> NDArray[np.int64]:
     """Keypoints (..., 17, 3) in pixels and score as columns of a batch hold them: (..., 51), in parts of `JOINT_UNIT`;
     what is not finite is 0, and so not seen."""
-    flat = np.where(np.isfinite(keypoints).all(axis=-1, keepdims=True), keypoints, 0.0)
+    # Far outside, integers would overflow.
+    flat = np.where(np.isfinite(keypoints).all(axis=-1, keepdims=True), keypoints, 0.0).clip(-_FAR, _FAR)
     return np.asarray(np.rint(flat.reshape(*flat.shape[:-2], 51) * JOINT_UNIT), np.int64)

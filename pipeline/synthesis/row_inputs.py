@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from manifests.errors import UserError
 from pipeline.annotation.annotations import Annotation
-from pipeline.annotation.canonical_poses import place_pose
+from pipeline.annotation.canonical_poses import place_pose, shows_torso
 from pipeline.common.digests import content_seed
-from pipeline.common.images import BoolMask, RgbImage, resize, resize_mask
+from pipeline.common.images import BoolMask, ImageError, RgbImage, resize, resize_mask
 from pipeline.common.skeletons import as_joints, draw_skeleton
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.training.data import Columns, Crop, DomainData, crop_together, enlarged
@@ -124,6 +124,19 @@ def asked_pose(plan: dict[str, Any], donor: Annotation | None, generators: Gener
     if plan["pose_class"] is None or not {"skeleton", "asked_joints"} & set(generators.recipe.inputs):
         return None
     return Pose(place_pose(generators.canonical_poses[plan["pose_class"]], *size))
+
+
+def check_movable(view: View) -> None:
+    """Refuse a row that would be its source: whose joints are moved has to be seen from shoulders to hips, and to be
+    asked for so.
+
+    Raises:
+        ImageError: they are not.
+    """
+    posed = view.pose.keypoints if view.pose else None
+    for keypoints, whose in ((view.keypoints, "the image"), (posed, "the pose asked for")):
+        if keypoints is None or not shows_torso(keypoints):
+            raise ImageError("bad_annotation", f"shoulders and hips of {whose} are not all known")
 
 
 def input_columns(views: Sequence[View], pictures: NDArray[np.uint8], generators: GeneratorSet, size: Size) -> Columns:

@@ -33,7 +33,7 @@ from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.images import StyleStatistics
 from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
 from pipeline.synthesis.plan import PlanHead, SynthesisSettings
-from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, fit_view, input_columns
+from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, check_movable, fit_view, input_columns
 from pipeline.synthesis.shard.batches import Batch
 from pipeline.synthesis.shard.scores import condemned, score
 from pipeline.synthesis.shard.stages import StageClock, ahead, one_behind, stage_threads
@@ -204,6 +204,8 @@ class SynthesisWorker:
         try:
             view = View(plan) if source is None else self._image(source, plan, laid_out)
             view.pose = self._asked_pose(plan)
+            if self.inputs.generators.moves_joints:
+                check_movable(view)
         except ImageError as error:
             made_from = source or {"image_sha256": plan["pose_sha256"], "relative_path": None}
             return reject_row(made_from, plan["sample_id"], "decode", error)

@@ -32,8 +32,8 @@ def settings_of(recipe: str, **changes: Any) -> SynthesisSettings:
     return TranslationSettings.model_validate({**CUT, "limit": 5, "per_image": 2, **changes})
 
 
-def made(job: Synthesis, uri: Path) -> Dataset:
-    """Run the plan's shards in this process."""
+def made(job: Synthesis, uri: Path, rejected: int = 0) -> Dataset:
+    """Run the plan's shards in this process; so many rows are to be rejected."""
     footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
     rows = job.plan.shard_rows
     run = DatasetRun.start(str(uri), "synthetic", job.plan.plan_id, rows, footer=footer, run=run_record(job))
@@ -43,7 +43,7 @@ def made(job: Synthesis, uri: Path) -> Dataset:
     run.close()
     dataset = open_dataset(str(uri))
     assert validate(str(uri)).faults == []
-    assert dataset.snapshot.rows == job.plan.num_rows
+    assert dataset.snapshot.rows == job.plan.num_rows - rejected
     return dataset
 
 

@@ -42,6 +42,8 @@ class Part(NamedTuple):
 _SHOULDERS, _HIPS, _ANKLES = (5, 6), (11, 12), (15, 16)
 _TRUNK = Part(_SHOULDERS, _HIPS, 0.0, 0.095)
 _HEAD = Part(_SHOULDERS, (0, 1, 2, 3, 4), 0.45, 0.085)
+_EARS = (3, 4)
+"""The middle of a head, where one is seen: a face is in front of it."""
 
 
 def _limbs(side: int) -> tuple[Part, Part, Part, Part]:
@@ -112,7 +114,7 @@ class PartWarp(Untrained):
 
 def move_parts(images: Tensor, own: Tensor, asked: Tensor) -> Tensor:
     """People of ``images`` (N, 3, H, W), whose joints are ``own`` (N, 17, 3: x, y in pixels, score), with their joints
-    where they are ``asked``: (N, 3, H, W). A row whose shoulders or hips are not seen in both stays as it is."""
+    where they are ``asked``: (N, 3, H, W). A row stays as it is where a shoulder or hip is not seen in one of both."""
     before, after = _Body.of(own), _Body.of(asked)
     made = without_people(images, before.covered((images.shape[2], images.shape[3]), _GROWN))
     for number in range(len(PARTS)):
@@ -161,7 +163,7 @@ class _Body(NamedTuple):
     numbers: Tensor
     seen: Tensor
     upright: Tensor
-    """(N,): shoulders and hips are seen, and apart."""
+    """(N,): both shoulders and hips are seen, and these apart from those."""
 
     @classmethod
     def of(cls, joints: Tensor) -> _Body:
@@ -173,6 +175,8 @@ class _Body(NamedTuple):
             return total / known.sum(dim=1, keepdim=True).clamp(min=1), known.any(dim=1)
 
         (shoulders, above), (hips, below), (ankles, low) = (mean(some) for some in (_SHOULDERS, _HIPS, _ANKLES))
+        # One of two is a side, and no middle.
+        whole = seen[:, _SHOULDERS + _HIPS].all(dim=1)
         trunk = (hips - shoulders).norm(dim=1)
         # From shoulders to ankles a body is some two and a half trunks long.
         height = torch.where(low, torch.maximum((ankles - shoulders).norm(dim=1), 1.5 * trunk), 2.5 * trunk)
@@ -183,13 +187,16 @@ class _Body(NamedTuple):
             if part is _TRUNK:
                 apart = (places[:, 5] - places[:, 6]).norm(dim=1) * seen[:, _SHOULDERS].all(dim=1)
                 width = torch.maximum(width, apart / 2 + 0.03 * height)
-            if part is _HEAD:  # from behind there is no face to be seen
+            if part is _HEAD:
+                ears, heard = mean(_EARS)
+                end = torch.where(heard[:, None], ears, end)
+                # From far behind there is nothing of a face to be seen.
                 end = torch.where(there_too[:, None], end, shoulders - _NECK * (hips - shoulders))
                 there_too = there_too | (above & below)
             end = end + part.beyond * (end - start)
             numbers.append(torch.cat([start, end, width[:, None]], dim=1))
             known.append(there & there_too)
-        return cls(torch.stack(numbers), torch.stack(known), above & below & (trunk > 1))
+        return cls(torch.stack(numbers), torch.stack(known), whole & (trunk > 1))
 
     def part(self, number: int) -> _Line:
         return _Line(self.numbers[number], self.seen[number])
@@ -241,10 +248,10 @@ def _moved(images: Tensor, shown: _Line, wanted: _Line, trunk: bool) -> tuple[Te
 
 def without_people(images: Tensor, covered: Tensor) -> Tensor:
     """``images`` (N, 3, H, W) with what is ``covered`` (N, 1, H, W) filled in from around: by means of ever larger
-    squares of what is not (pull-push: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4)."""
+    squares of what is not, up to the whole (pull-push: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4)."""
     share = 1 - (covered > 0.2).to(images.dtype)
     levels = [(images * share, share)]
-    while min(levels[-1][1].shape[2:]) > 1:
+    while max(levels[-1][1].shape[2:]) > 1:
         levels.append(tuple(functional.avg_pool2d(one, 2, ceil_mode=True) for one in levels[-1]))  # type: ignore[arg-type]
     filled = levels[-1][0] / levels[-1][1].clamp(min=1e-6)
     for total, known in reversed(levels[:-1]):

@@ -87,8 +87,8 @@ def test_a_head_seen_from_behind_is_over_the_shoulders() -> None:
     assert made[:, 10, 16].tolist() == pytest.approx(RED, abs=1e-3)
 
 
-@pytest.mark.parametrize("lost", [(5, 6), (11, 12)])
-def test_without_shoulders_or_hips_an_image_stays(lost: tuple[int, int]) -> None:
+@pytest.mark.parametrize("lost", [(5, 6), (11, 12), (6,)])
+def test_without_shoulders_and_hips_an_image_stays(lost: tuple[int, ...]) -> None:
     cut_off = standing()
     cut_off[list(lost), 2] = 0.0
     image = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
@@ -102,13 +102,16 @@ def test_what_a_person_hid_is_filled_from_around() -> None:
     hidden = torch.where(covered > 0, torch.full_like(image, 9.0), image)
     torch.testing.assert_close(without_people(hidden, covered), image, atol=0.25, rtol=0)
     assert torch.equal(without_people(image, covered * 0), image)
+    covered[..., :32, :] = 1
+    flat = torch.full_like(image, 0.8)
+    torch.testing.assert_close(without_people(flat, covered), flat, msg="half of an image is hidden")
 
 
 def test_joints_survive_the_way_to_a_generator() -> None:
     pose = standing()[None] + 0.25
     assert (as_joints(pose).reshape(1, 17, 3) / 256 == pose).all()
-    pose[0, 3] = np.nan
-    assert as_joints(pose).reshape(17, 3)[3].tolist() == [0, 0, 0]
+    pose[0, 3], pose[0, 4] = np.nan, (1e20, -1e20, 1)
+    assert as_joints(pose).reshape(17, 3)[3:5].tolist() == [[0, 0, 0], [2_560_000, -2_560_000, 256]]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,17 @@ def warp(toy_sources: ToySources, toy_annotations: str, tmp_path_factory: pytest
     manifests = {"source": (toy_sources.market, toy_annotations)}
     TrainingRun(PartWarp(), TrainingSettings(steps=1, height=64, width=32), folder, manifests).train()
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole(toy_annotations: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Poses of which every joint is seen."""
+
+    def see(rows: Rows) -> None:
+        for row in rows:
+            row["keypoints"] = [{**point, "score": 1.0} for point in row["keypoints"] or ()] or None
+
+    return edited(toy_annotations, tmp_path_factory.mktemp("whole") / "annotations", see)
 
 
 def test_a_row_depends_on_that_row_alone(warp: Path) -> None:
@@ -129,7 +143,7 @@ def test_a_row_depends_on_that_row_alone(warp: Path) -> None:
 
 @pytest.mark.parametrize("poses", ["canonical", "data"])
 def test_rows_hold_people_in_other_poses(
-    warp: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path, poses: str
+    warp: Path, toy_sources: ToySources, whole: str, tmp_path: Path, poses: str
 ) -> None:
     settings = PoseSettings.model_validate({**CUT, "limit": 3, "poses": poses, "poses_per_image": 2})
     sets = [
@@ -139,7 +153,7 @@ def test_rows_hold_people_in_other_poses(
                 None,
                 str(warp),
                 settings.model_copy(update={"shard_size": size}),
-                annotations_uri=toy_annotations,
+                annotations_uri=whole,
             ),
             tmp_path / str(size),
         )
@@ -173,3 +187,18 @@ def test_whose_pose_is_unknown_is_left_out(
     assert every.plan.num_rows - fewer.plan.num_rows == 8
     planned = [part.table().column("image_sha256").to_pylist() for part in fewer.plan.shards.values()]
     assert unseen not in {digest for part in planned for digest in part}
+
+
+def test_who_cannot_be_moved_is_rejected(warp: Path, toy_sources: ToySources, whole: str, tmp_path: Path) -> None:
+    """The row would be its source under another pose's name."""
+
+    def hide(rows: Rows) -> None:
+        for row in rows:
+            row["keypoints"][5]["score"] = 0.0
+
+    hidden = edited(whole, tmp_path / "annotations", hide)
+    settings = PoseSettings.model_validate({**CUT, "limit": 1})
+    job = prepare_synthesis(toy_sources.market, None, str(warp), settings, annotations_uri=hidden)
+    dataset = made(job, tmp_path / "set", rejected=8)
+    reasons = dataset.run["counts"]["reasons"]
+    assert reasons == {"bad_annotation": 8}
