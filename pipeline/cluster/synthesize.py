@@ -132,10 +132,8 @@ def prepare_synthesis(
     decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
     decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
     decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    if annotations is None and not only_told and pastes(settings, generators):
-        raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    if annotations is None and not only_told and generators.moves_joints:
-        raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
+    if annotations is None and not only_told:
+        _check_nothing_is_read(settings, generators)
     annotated = _read_by_plan(annotations, settings, generators)
     samples = kind.samples(PlanInputs(source.uri, request.people, generators, annotated), settings)
     settings = _with_convolutions(settings, generators, samples.count, inputs, source, only_told)
@@ -144,6 +142,14 @@ def prepare_synthesis(
     if not plan.num_rows:
         raise UserError(f"nothing of {source.uri} is left to make with these settings")
     return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
+
+
+def _check_nothing_is_read(settings: SynthesisSettings, generators: GeneratorSet) -> None:
+    """Raises UserError where the generators read masks or poses of the very images that they change."""
+    if pastes(settings, generators):
+        raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
+    if generators.moves_joints:
+        raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
 
 
 def _read_by_plan(

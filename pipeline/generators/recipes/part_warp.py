@@ -185,7 +185,7 @@ class _Body(NamedTuple):
             (start, there), (end, there_too) = mean(part.start), mean(part.end)
             width = part.width * height
             if part is _TRUNK:
-                apart = (places[:, 5] - places[:, 6]).norm(dim=1) * seen[:, _SHOULDERS].all(dim=1)
+                apart = (places[:, 5] - places[:, 6]).norm(dim=1)
                 width = torch.maximum(width, apart / 2 + 0.03 * height)
             if part is _HEAD:
                 ears, heard = mean(_EARS)
