@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from pipeline.annotation.canonical_poses import pose_distances
+from pipeline.annotation.canonical_poses import pose_distances, shows_torso
 from pipeline.common.skeletons import draw_skeleton
 from pipeline.training.data import Columns, DomainData, crop_together, draw_crop, enlarged, evenly, needed
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
@@ -84,6 +84,22 @@ def identity_partners(data: DomainData) -> Partners:
         rows[identity][rows[identity] != row] if identity >= 0 else np.empty(0, np.int64)
         for row, identity in enumerate(identities)
     ]
+
+
+def pose_partners(data: DomainData) -> Partners:
+    """As `identity_partners`, of images that show shoulders and hips; those by the same camera, where there are some:
+    a pose changes, and what is seen behind it does not.
+
+    Raises:
+        UserError: people or keypoints of the images are not known.
+    """
+    shown = np.array([shows_torso(points) for points in needed(data.keypoints, *_POSES)], np.bool_)
+    found: Partners = []
+    for row, others in enumerate(identity_partners(data)):
+        others = others[shown[others] & shown[row]]
+        near = others[data.cameras[others] == data.cameras[row]] if data.cameras is not None else others[:0]
+        found.append(near if len(near) else others)
+    return found
 
 
 def camera_partners(data: DomainData, source: int, target: int, nearest: int = 2) -> Partners:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pipeline.common.colours import Look, look_of, transfer_colours
 from pipeline.common.detail_transfer import Bands, bands_of, transfer_detail
 from pipeline.common.images import RgbImage
-from pipeline.common.skeletons import draw_skeleton
+from pipeline.common.skeletons import as_joints, draw_skeleton
 from pipeline.generators.backgrounds import grown, without_person
 from pipeline.generators.batches.pairs import Partners
-from pipeline.generators.networks.flow import ANOTHER, ITSELF
+from pipeline.generators.networks.flow import ITSELF, MOVED
 from pipeline.training.data import Columns, Crop, DomainData, crop_together, cut, draw_crop, enlarged, evenly
 from pipeline.training.randomness import GeneratorStream, epoch_rows, random_generator
 
@@ -22,8 +22,9 @@ from pipeline.training.randomness import GeneratorStream, epoch_rows, random_gen
 class Referenced:
     """Columns ``target``, the image that should come out; ``source``, its reference, and ``reference``, which kind
     that is; ``camera``, the number of the target's condition; ``skeleton``, the target's pose, black beside a
-    reference that shows it; ``mask``, the target's person, empty where that is not known; ``background``, before which
-    the source's person is to be put by that mask; and ``known``, where the source says all of the target's detail.
+    reference that shows it; ``joints`` and ``asked_joints``, of source and target where they differ, else 0; ``mask``,
+    the target's person, empty where that is not known; ``background``, before which the source's person is to be put by
+    that mask; and ``known``, where the source says all of the target's detail.
 
     A reference in another look has the colours of a random image of another camera, and as much detail as that
     (`pipeline.common.colours`, `pipeline.common.detail_transfer`): what it takes to get back from there is what a
@@ -72,7 +73,7 @@ class Referenced:
             self._in_another_look(target.images[place], int(self.cameras[row]), rng) if alone[place] else other
             for place, (row, other) in enumerate(zip(rows, source.images, strict=True))
         ]
-        columns = self._columns(target, np.stack(images), rows, alone)
+        columns = self._columns(target, replace(source, images=np.stack(images)), rows, alone)
         for place in np.flatnonzero(alone & columns["mask"].any(axis=(1, 2))):
             if rng.random() < self.background:
                 self._before_its_own(columns, int(place), int(rows[place]), crops[0][place], rng)
@@ -85,7 +86,7 @@ class Referenced:
         alone = np.array([not len(self.partners[row]) for row in rows])
         others = np.array([row if one else self.partners[row][0] for row, one in zip(rows, alone, strict=True)])
         target, source = (self.data.take(taken).resized(*self.size) for taken in (rows, others))
-        return self._columns(target, source.images, rows, alone)
+        return self._columns(target, source, rows, alone)
 
     def digests(self) -> dict[str, str]:
         """As of the sets themselves."""
@@ -115,21 +116,24 @@ class Referenced:
         return self._empty[row]
 
     def _columns(
-        self, target: DomainData, source: NDArray[np.uint8], rows: NDArray[np.int64], alone: NDArray[np.bool_]
+        self, target: DomainData, source: DomainData, rows: NDArray[np.int64], alone: NDArray[np.bool_]
     ) -> Columns:
         assert target.keypoints is not None
+        assert source.keypoints is not None
         assert target.masks is not None
         drawn = np.zeros_like(target.images)
         for place in np.flatnonzero(~alone):
             drawn[place] = draw_skeleton(target.keypoints[place], *self.size)
         return {
             "target": target.images,
-            "source": source,
-            "reference": np.where(alone, ITSELF, ANOTHER).astype(np.int64),
+            "source": source.images,
+            "reference": np.where(alone, ITSELF, MOVED).astype(np.int64),
             "camera": self.cameras[rows],
             "skeleton": drawn,
+            "joints": as_joints(source.keypoints * ~alone[:, None, None]),
+            "asked_joints": as_joints(target.keypoints * ~alone[:, None, None]),
             "mask": target.masks,
-            "background": source.copy(),
+            "background": source.images.copy(),
             "known": np.repeat(alone, target.masks[0].size).reshape(target.masks.shape),
         }
 

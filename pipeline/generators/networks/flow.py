@@ -2,7 +2,7 @@
 
 pix2pix's form (Isola et al., CVPR 2017, appendix 6.1), which learns in few steps, with what is told behind each norm
 (Dumoulin et al., ICLR 2017, equation 5) and a refining block at each level. The reference stands beside what is
-denoised, where it is the image itself or the person stands alike; for all else attention finds what belongs where.
+denoised, its person moved where the pose asks for another; for all else attention finds what belongs where.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.nn import functional
 from pipeline.generators.backgrounds import Backgrounds
 from pipeline.generators.networks.blocks import InstanceNorm
 
-NOTHING, ANOTHER, ITSELF = range(3)
-"""What the reference is: there is none; another image of the person; the image that is to be changed."""
+NOTHING, MOVED, ITSELF = range(3)
+"""What the reference is: there is none; an image whose person is to be moved; an image that is to be changed."""
 SPANS = 5
 """Lengths of a step that the network knows: 0 (how fast it goes now), 1/8, 1/4, 1/2 and 1, by number."""
 
@@ -84,16 +84,16 @@ class FlowNetwork(nn.Module):
         noisy: Tensor,
         time: Tensor,
         span: Tensor,
-        source: Tensor,
+        start: Tensor,
         reference: Tensor,
         skeleton: Tensor,
         camera: Tensor,
         seen: list[Tensor],
     ) -> Tensor:
-        """(N, 3, H, W): ``noisy`` of unit variance, ``source`` and the drawn ``skeleton`` in [-1, 1]; (N,): ``time`` in
+        """(N, 3, H, W): ``noisy`` of unit variance, ``start`` and the drawn ``skeleton`` in [-1, 1]; (N,): ``time`` in
         [0, 1), the numbers of ``span``, ``camera`` and ``reference``. Returns (N, 3, H, W) of unit variance."""
         height, width = noisy.shape[2:]
-        given = self._padded(torch.cat([noisy, source, skeleton], dim=1))
+        given = self._padded(torch.cat([noisy, start, skeleton], dim=1))
         told = self._told(time, span, camera, reference, noisy.dtype)
         made = torch.cat([given, _places(given)], dim=1)
         kept: list[Tensor] = []

@@ -9,16 +9,20 @@ to go there::
     L = E (1 + a m) (|F - F*|^2 + b |D(F - F*)|^2)   F*: by which y^ is y (d = 0), or one step of 2d is two of d
     x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
 
-D are differences between neighbours; b is 0 where only chance could say what they are, in another pose. t is the
-logistic of a normal number, or 0; the coefficients: `pipeline.generators.recipes.flow.path`. Steps of d are those of
-the moving average of F, which is also what is kept.
+D are differences between neighbours. t is the logistic of a normal number, or 0; the coefficients:
+`pipeline.generators.recipes.flow.path`. Steps of d are those of the moving average of F, which is also what is kept.
 
-Told are a reference s, a pose p, a camera c; each is left out now and then. The reference is another image of the
-person, and y the image (poses); or it is the image itself in the look of another camera, and y what changes (cameras,
-another place): a step from there begins at s, and s keeps its detail. In some of the latter the person alone looks
-otherwise, before a background by the right camera: so the network learns to make people fit in whom a synthesis cuts
-out and puts before one (`pipeline.generators.backgrounds`). Without a reference somebody new comes out. A
-place whose people nobody named is learned from by the second kind alone.
+Told are a reference s, a pose p, a camera c; each is left out now and then. A reference is an image that is changed,
+and y is what changes: a step begins at the image and keeps its detail.
+
+- Other cameras, another place: s is the image itself in the look of another camera. In some the person alone looks
+  otherwise, before a background by the right camera: so the network learns to make people fit in whom a synthesis cuts
+  out and puts before one (`pipeline.generators.backgrounds`).
+- Other poses: s is another image of the person, whose limbs are laid first where the pose asks for them, as a puppet's
+  (`pipeline.generators.recipes.flow.moved`); the errors count as they are, not squared.
+
+Without a reference y is the image, and somebody new comes out; D is left out. A place whose people nobody named is
+learned from by the first kind alone.
 """
 
 from __future__ import annotations
@@ -36,13 +40,14 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from pipeline.common.settings import faults
 from pipeline.generators.backgrounds import Known
-from pipeline.generators.losses.detail import detailed_squares
 from pipeline.generators.networks.flow import ITSELF, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Batch, Need, Recipe, RecipeSettings, Size, StepContext, Terms
 from pipeline.generators.recipes.flow import data as training_sets
 from pipeline.generators.recipes.flow import rows as synthesis_rows
+from pipeline.generators.recipes.flow.asked import asked_of
 from pipeline.generators.recipes.flow.moments import SPAN_OF_STEPS, draw_moments, uniform
+from pipeline.generators.recipes.flow.moved import lay
 from pipeline.generators.recipes.flow.path import FlowPath, mixed, wide
 from pipeline.generators.recipes.flow.settings import PersonFlowSettings
 from pipeline.generators.recipes.flow.speeds import GuidedSpeeds, Speeds
@@ -60,7 +65,9 @@ class PersonFlow(Recipe):
     settings: PersonFlowSettings
     roles = ("source",)
     optional_roles = ("target",)
-    inputs: ClassVar[tuple[str, ...]] = ("source", "reference", "skeleton", "camera", "noise", "person", "seed")
+    inputs: ClassVar[tuple[str, ...]] = (
+        *("source", "reference", "skeleton", "joints", "asked_joints", "camera", "noise", "person", "seed"),
+    )
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {"network": ("network",)}
     exports: ClassVar[Mapping[str, str]] = {"generator": "average"}
     label_rule = "lsr"
@@ -111,8 +118,9 @@ class PersonFlow(Recipe):
         settings, rng, target = self.settings, context.rng, batch["target"]
         self._follow(networks, context.step)
         rows, device = len(target), target.device
-        told = Told.learning(batch).without(uniform(rng, (3, rows), device) < settings.drop, settings.conditions)
-        image = told.inner(target)
+        left_out = uniform(rng, (3, rows), device) < settings.drop
+        told, asked = asked_of(batch, left_out, settings.conditions)
+        image = told.inner(asked.image)
         # The first rows learn longer steps: this share of them, over several steps where rows are few.
         before, after = (math.floor(settings.shortcut_share * rows * (context.step + k)) for k in (0, 1))
         learning = after - before
@@ -126,8 +134,7 @@ class PersonFlow(Recipe):
                 teacher = Speeds.of(_flow(networks["average"]), self._path, told.first(learning))
                 wanted[:learning] = teacher.two_steps(noisy[:learning], time[:learning], span[:learning])
         found = Speeds.of(_flow(networks["network"]), self._path, told).found(noisy, time, span)
-        weight = 1 + settings.mask_weight * batch["mask"]
-        each = detailed_squares(found.float() - wanted, weight, batch["known"], settings.detail_weight)
+        each = asked.errors(found.float() - wanted, settings.mask_weight, settings.detail_weight)
         shortcut = torch.arange(rows, device=device) < learning
         terms = {"flow": each[~shortcut].sum() / rows}
         yield "network", terms | ({"shortcut": each[shortcut].sum() / rows} if learning else {})
@@ -141,9 +148,9 @@ class PersonFlow(Recipe):
     def generate(self, generator: nn.Module, batch: Batch) -> Tensor:
         settings, network = self.settings, _flow(generator)
         source = self._placed(network, batch)
-        told = Told(source, batch["reference"], batch["skeleton"].float(), batch["camera"])
+        told = Told.of(source, lay(source, batch).image, batch)
         noise = batch["noise"].float().view_as(source)
-        noise = torch.where(wide(told.reference) == ITSELF, settings.place_noise * noise, noise)
+        noise = torch.where(wide(told.changes), settings.place_noise * noise, noise)
         rows, steps = len(source), settings.flow_steps
         moment = torch.full((rows,), settings.flow_start, device=source.device)
         noisy = mixed(moment, told.inner(source), noise) if settings.flow_start else noise

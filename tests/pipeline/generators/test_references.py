@@ -9,7 +9,7 @@ from pipeline.common.colours import look_of
 from pipeline.common.detail_transfer import bands_of
 from pipeline.generators.batches.pairs import identity_partners
 from pipeline.generators.batches.references import Referenced
-from pipeline.generators.networks.flow import ANOTHER, ITSELF
+from pipeline.generators.networks.flow import ITSELF, MOVED
 from pipeline.training.data import Columns, DomainData
 
 SIZE = 32, 16
@@ -99,7 +99,7 @@ def test_some_people_alone_look_otherwise() -> None:
 
 def test_known_is_nothing_of_another_image() -> None:
     columns = seen(batches(0.0, background=1.0))
-    another = columns["reference"] == ANOTHER
+    another = columns["reference"] == MOVED
     assert not columns["known"][another].any()
     np.testing.assert_array_equal(columns["background"][another], columns["source"][another])
 
@@ -113,7 +113,7 @@ def test_a_batch_can_be_made_again() -> None:
 
 def test_the_preview_shows_whole_images_beside_their_first_partner() -> None:
     columns = batches().preview(4)
-    assert (columns["reference"] == ANOTHER).all()
+    assert (columns["reference"] == MOVED).all()
     assert columns["target"].shape == (4, *SIZE, 3)
     alone = Referenced({"source": unnamed()}, np.zeros(6, np.int64), [np.empty(0, np.int64)] * 6, SIZE, 0, 0.5)
     np.testing.assert_array_equal(alone.preview(3)["source"], alone.preview(3)["target"])

@@ -9,7 +9,7 @@ import numpy as np
 from manifests.errors import UserError
 from pipeline.annotation.canonical_poses import canonical_shares
 from pipeline.generators.backgrounds import Known
-from pipeline.generators.batches.pairs import Partners, identity_partners
+from pipeline.generators.batches.pairs import Partners, pose_partners
 from pipeline.generators.batches.references import Referenced
 from pipeline.generators.recipes.base import Need, Size
 from pipeline.generators.recipes.flow.settings import PersonFlowSettings
@@ -60,7 +60,7 @@ def check_backgrounds(counts: tuple[int, ...]) -> None:
 def batches_of(settings: PersonFlowSettings, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
     """Batches of images with a reference each; of another place all images are their own."""
     source = data["source"]
-    partners: Partners = identity_partners(source) if _poses_people(settings) else _nobody(source)
+    partners: Partners = pose_partners(source) if _poses_people(settings) else _nobody(source)
     cameras = [camera_places(source, settings.cameras)]
     if "target" in data:
         cameras.append(len(settings.cameras) + camera_places(data["target"], settings.target_cameras))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generators.networks.flow import ANOTHER, ITSELF, NOTHING
+from pipeline.generators.networks.flow import ITSELF, MOVED, NOTHING
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.recipes.base import Size
 from pipeline.generators.recipes.flow.settings import PersonFlowSettings
@@ -19,21 +19,27 @@ from pipeline.training.randomness import random_generator
 def completed(settings: PersonFlowSettings, given: Columns, rows: int, size: Size) -> Columns:
     """``given`` columns, ``seed`` among them, and those that are missing.
 
-    Without a source somebody new is made, with a skeleton the source's person in that pose, else the source is
-    changed. A source that is changed goes to the other place, if there is one, to a camera by its row's seed; else a
-    camera that is not said is not told. Noise is the seed's too.
+    Without a source somebody new is made; where a pose is asked for, the source's person is moved there; else the
+    source is changed. That goes to the other place, if there is one, to a camera by its row's seed; else a camera that
+    is not said is not told. Noise is the seed's too.
     """
-    kind = NOTHING if "source" not in given else ANOTHER if "skeleton" in given else ITSELF
-    moved = kind == ITSELF and bool(settings.target_cameras)
+    posed = "source" in given and bool({"skeleton", "asked_joints"} & set(given))
+    kind = MOVED if posed else ITSELF if "source" in given else NOTHING
+    elsewhere = kind == ITSELF and bool(settings.target_cameras)
     seeds = given["seed"]
     missing: dict[str, Callable[[], NDArray[Any]]] = {
         "source": lambda: np.full((rows, *size, 3), 127, np.uint8),
-        "skeleton": lambda: np.zeros((rows, *size, 3), np.uint8),
         "reference": lambda: np.full(rows, kind, np.int64),
         "person": lambda: np.zeros((rows, *size), np.bool_),
-        "camera": lambda: _elsewhere(settings, seeds) if moved else np.full(rows, settings.conditions, np.int64),
+        "camera": lambda: _elsewhere(settings, seeds) if elsewhere else np.full(rows, settings.conditions, np.int64),
         "noise": lambda: np.stack([draw_noise(settings, size, random_generator(int(one))) for one in seeds]),
     }
+    if not posed:  # else whoever asks for a pose has to say where it is, and where the person stood
+        missing |= {
+            "skeleton": lambda: np.zeros((rows, *size, 3), np.uint8),
+            "joints": lambda: np.zeros((rows, 51), np.int64),
+            "asked_joints": lambda: np.zeros((rows, 51), np.int64),
+        }
     return given | {name: make() for name, make in missing.items() if name not in given}
 
 

@@ -57,7 +57,7 @@ class PersonFlowSettings(RecipeSettings):
     detail_weight: float = Field(
         default=20.0,
         ge=0,
-        description="b: of the error's differences between neighbours, where the image itself is the reference (ours)",
+        description="b: of the error's differences between neighbours, where there is a reference (ours)",
     )
     itself_share: float = Field(
         default=0.5,

@@ -29,9 +29,9 @@ class Speeds(NamedTuple):
     def found(self, noisy: Tensor, time: Tensor, span: Tensor) -> Tensor:
         """F (N, 3, H, W)."""
         dtype, told = _dtype(self.network), self.told
-        source, skeleton = told.source.to(dtype), told.skeleton.to(dtype)
+        start, skeleton = told.start.to(dtype), told.skeleton.to(dtype)
         shown = self.path.shown(noisy, time).to(dtype)
-        made: Tensor = self.network(shown, time, span, source, told.reference, skeleton, told.camera, self.seen)
+        made: Tensor = self.network(shown, time, span, start, told.reference, skeleton, told.camera, self.seen)
         return made
 
     def speed(self, noisy: Tensor, time: Tensor, span: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor
 from manifests.errors import UserError
 from pipeline.cluster.synthesize import prepare_synthesis
 from pipeline.common.skeletons import as_joints
-from pipeline.generators.recipes.part_warp import PartWarp, move_parts, without_people
+from pipeline.generators.puppets import move_parts, without_people
+from pipeline.generators.recipes.part_warp import PartWarp
 from pipeline.generators.trained import load_generator
 from pipeline.generators.training.loop import TrainingSettings
 from pipeline.generators.training.run import TrainingRun
@@ -56,14 +57,14 @@ def painted(*spots: tuple[float, float, tuple[float, float, float]]) -> Tensor:
 def test_an_arm_goes_where_it_is_asked_for() -> None:
     elbow, raised = (25, 24), (27, 14)
     image = painted((*elbow, RED))
-    made = move_parts(image, batch(standing()), batch(arms_out()))[0]
+    made = move_parts(image, batch(standing()), batch(arms_out())).image[0]
     assert made[:, raised[1], raised[0]].tolist() == pytest.approx(RED, abs=0.35)
     assert made[0, 27:, 23:].max() < 0.3, "nothing is left where it was"
 
 
 def test_who_is_asked_for_their_own_pose_stays() -> None:
     image = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    made = move_parts(image, batch(standing()), batch(standing()))
+    made = move_parts(image, batch(standing()), batch(standing())).image
     for x, y in ((16, 25), (25, 24), (19, 40), (16, 9)):
         torch.testing.assert_close(made[..., y, x], image[..., y, x], atol=1e-4, rtol=0)
 
@@ -72,10 +73,10 @@ def test_the_other_side_stands_in_for_what_is_not_seen() -> None:
     hidden = standing()
     hidden[list(LEFT_ARM), 2] = 0.0
     image = painted((7, 24, BLUE), (25, 24, RED))
-    made = move_parts(image, batch(hidden), batch(arms_out()))[0]
+    made = move_parts(image, batch(hidden), batch(arms_out())).image[0]
     assert made[:, 14, 27].tolist() == pytest.approx(BLUE, abs=0.35)
     hidden[list(RIGHT_ARM), 2] = 0.0
-    neither = move_parts(image, batch(hidden), batch(arms_out()))[0]
+    neither = move_parts(image, batch(hidden), batch(arms_out())).image[0]
     assert neither[:, 14, 29].tolist() == pytest.approx(GREY, abs=0.2), "no arm is made up"
 
 
@@ -83,7 +84,7 @@ def test_a_head_seen_from_behind_is_over_the_shoulders() -> None:
     behind = standing()
     behind[:5, 2] = 0.0
     image = painted((16, 10, RED))
-    made = move_parts(image, batch(behind), batch(behind))[0]
+    made = move_parts(image, batch(behind), batch(behind)).image[0]
     assert made[:, 10, 16].tolist() == pytest.approx(RED, abs=1e-3)
 
 
@@ -92,7 +93,11 @@ def test_without_shoulders_and_hips_an_image_stays(lost: tuple[int, ...]) -> Non
     cut_off = standing()
     cut_off[list(lost), 2] = 0.0
     image = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(move_parts(image, batch(cut_off, standing()), batch(standing(), cut_off)), image)
+    puppet = move_parts(image, batch(cut_off, standing()), batch(standing(), cut_off))
+    assert torch.equal(puppet.image, image)
+    assert torch.equal(puppet.background, image)
+    assert not puppet.whole.any()
+    assert not puppet.shown.any()
 
 
 def test_what_a_person_hid_is_filled_from_around() -> None:
