@@ -28,8 +28,6 @@ class Puppet(NamedTuple):
     """(N, 3, H, W)."""
     background: Tensor
     """(N, 3, H, W): what they stand before, the image without them."""
-    shown: Tensor
-    """(N, 1, H, W) in [0, 1]: where their parts are."""
     whole: Tensor
     """(N,) bool: where both poses show shoulders and hips; who is not whole stays as they are."""
 
@@ -83,17 +81,15 @@ def move_parts(images: Tensor, own: Tensor, asked: Tensor) -> Puppet:
     where they are ``asked``. A row stays as it is where a shoulder or hip is not seen in one of both."""
     before, after = _Body.of(own), _Body.of(asked)
     made = background = without_people(images, before.covered((images.shape[2], images.shape[3]), _GROWN))
-    hidden = torch.ones_like(images[:, :1])
     for number in range(len(PARTS)):
         one, twin = before.part(number), before.part(_TWINS[number])
         shown = torch.where(one.seen[:, None], one.numbers, twin.numbers)
         wanted = after.part(number)
         moved, where = _moved(images, _Line(shown, one.seen | twin.seen), wanted, PARTS[number] is _TRUNK)
-        made, hidden = torch.lerp(made, moved, where), hidden * (1 - where)
+        made = torch.lerp(made, moved, where)
     whole = before.upright & after.upright
-    seen = whole[:, None, None, None]
-    kept = [torch.where(seen, one, images) for one in (made, background)]
-    return Puppet(*kept, (1 - hidden) * seen, whole)
+    made, background = (torch.where(whole[:, None, None, None], one, images) for one in (made, background))
+    return Puppet(made, background, whole)
 
 
 def joints_of(column: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def lay(source: Tensor, batch: Batch) -> Puppet:
     """The people of ``source`` (N, 3, H, W) where their rows ask for another pose; all else as it is."""
     moves = batch["reference"] == MOVED
     if not bool(moves.any()):
-        return Puppet(source, source, torch.zeros_like(source[:, :1]), moves)
+        return Puppet(source, source, moves)
     own, asked = (joints_of(batch[name]) for name in ("joints", "asked_joints"))
     # Of no joint nothing is moved.
     return move_parts(source, own * moves[:, None, None], asked)

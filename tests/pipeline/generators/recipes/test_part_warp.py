@@ -97,7 +97,6 @@ def test_without_shoulders_and_hips_an_image_stays(lost: tuple[int, ...]) -> Non
     assert torch.equal(puppet.image, image)
     assert torch.equal(puppet.background, image)
     assert not puppet.whole.any()
-    assert not puppet.shown.any()
 
 
 def test_what_a_person_hid_is_filled_from_around() -> None:
