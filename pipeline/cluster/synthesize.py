@@ -148,7 +148,7 @@ def _check_nothing_is_read(settings: SynthesisSettings, generators: GeneratorSet
     """Raises UserError where the generators read masks or poses of the very images that they change."""
     if pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    if generators.moves_joints:
+    if generators.recipe.moves_joints:
         raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
 
 

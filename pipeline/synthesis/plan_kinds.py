@@ -179,7 +179,7 @@ def other_poses(inputs: PlanInputs, settings: PoseSettings) -> Samples:
         UserError: the generator has no canonical poses, or the source too few images of known pose.
     """
     generators = inputs.generators
-    if generators.moves_joints and inputs.annotations is not None:
+    if generators.recipe.moves_joints and inputs.annotations is not None:
         inputs = replace(inputs, people=inputs.people.take(_donors(inputs, inputs.people)))
     people, poses = inputs.people[: settings.limit], len(generators.canonical_poses)
     if "source" not in generators.recipe.inputs and settings.poses != "canonical":
@@ -201,7 +201,7 @@ def _posed(people: People, settings: PoseSettings, generators: GeneratorSet) -> 
     """Those of ``people`` whose poses have to be known."""
     if _draws_poses(settings, generators):
         return people
-    return people[: settings.limit] if generators.moves_joints else people[:0]
+    return people[: settings.limit] if generators.recipe.moves_joints else people[:0]
 
 
 def _draws_poses(settings: PoseSettings, generators: GeneratorSet) -> bool:

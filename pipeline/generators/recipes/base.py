@@ -148,6 +148,11 @@ class Recipe(ABC):
         sized.settings = self.settings.model_copy(update=open_settings)
         return sized
 
+    @property
+    def moves_joints(self) -> bool:
+        """Whether people are moved joint by joint, for which the poses of their images have to be known."""
+        return "joints" in self.inputs
+
     def pastes(self, elsewhere: bool) -> bool:
         """Whether people are put before other backgrounds, for which their masks have to be known: those of other
         cameras, or of another place (``elsewhere``)."""
