@@ -100,6 +100,7 @@ def test_rows_keep_people_and_change_what_is_around(
     # At their edges, of which small people have many, light of the old background counts as structure.
     assert quality["foreground_fidelity"].mean() > 0.65  # type: ignore[operator]
     assert quality["background_change"].mean() > 2 * quality["foreground_change"].mean()  # type: ignore[operator]
+    assert set(sets[0].scan().select("digital_source_type").collect().to_series()) == {"composite"}
     names = sorted(pixels(sets[0]))[::-3]
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
 
