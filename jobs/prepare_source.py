@@ -40,7 +40,7 @@ class Settings(LineageSettings):
     splits: list[Split] = Field(list(SPLITS), min_length=1, description="splits to read")
     shard_size: Advanced[Output[int]] = Field(4096, ge=1, le=65536, description="images in a shard, at most")
     accept_terms: bool = Field(False, description="needed for sets that were withdrawn")
-    accept_generated: bool = Field(False, description="read images that say of themselves that a model made them")
+    accept_generated: bool = Field(False, description="read images that say of themselves that they were generated")
     variant: Advanced[str | None] = Field(
         None, description="cuhk03: detected, labeled; prid2011: single_shot, multi_shot"
     )

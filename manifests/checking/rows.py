@@ -27,8 +27,8 @@ from manifests.format.schema import (
     REQUIRED,
     ROLES,
     ROW_ID,
+    SOURCE_TYPES,
     SPLITS,
-    TRAINED_ALGORITHMIC_MEDIA,
     Kind,
 )
 from manifests.format.soft_labels import NO_LABEL, ClassMap
@@ -255,7 +255,7 @@ def _check_provenance(row: Row, plans: tuple[str, ...] | None) -> Iterator[Findi
         yield "provenance", "checkpoint_sha256s is empty or holds no SHA-256"
     if plans is not None and row["plan_id"] not in plans:
         yield "provenance", f"plan_id {row['plan_id']!r} is not that of its commit record"
-    if not drawn and row["digital_source_type"] != TRAINED_ALGORITHMIC_MEDIA:
+    if row["digital_source_type"] not in SOURCE_TYPES:
         yield "provenance", f"digital_source_type {row['digital_source_type']!r} does not say it is synthetic"
     if not _SHA256.fullmatch(row["pixel_sha256"] or ""):
         yield "provenance", "pixel_sha256 is no SHA-256"

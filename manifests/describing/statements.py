@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from manifests.describing.markdown import quoted
-from manifests.format.schema import DIGITAL_SOURCE_TYPE, TRAINED_ALGORITHMIC_MEDIA, Kind
+from manifests.format.schema import SOURCE_TYPE_KEY, TRAINED_ALGORITHMIC_MEDIA, Kind, source_type_uri
 from manifests.reading.dataset import Dataset
 from manifests.reading.query import RowNumbers
 from manifests.reading.rows import parts
@@ -17,15 +17,16 @@ from manifests.reading.runs import SOFTWARE, runs
 FOOTERS: dict[Kind, dict[str, str]] = {
     "source": {},
     "annotation": {},
-    "synthetic": {"reid_synth.digital_source_type": DIGITAL_SOURCE_TYPE, "reid_synth.generated_by": SOFTWARE},
+    "synthetic": {SOURCE_TYPE_KEY: source_type_uri(TRAINED_ALGORITHMIC_MEDIA), "reid_synth.generated_by": SOFTWARE},
 }
-"""What the key/value metadata of every shard says besides its schema."""
+"""What the key/value metadata of every shard says besides its schema, where who writes it says nothing else."""
 
 STATEMENTS: dict[Kind, str] = {
     "synthetic": (
-        f"**Every image here is synthetic**: made by {SOFTWARE} with trained generative models, not recorded by a "
-        f"camera (IPTC digital source type `{TRAINED_ALGORITHMIC_MEDIA}`, on every row). People on source images, real "
-        "or drawn, lent their appearance, pose or style: `sources` and `subject_keys` say whose."
+        f"**Every image here is synthetic**: made by {SOFTWARE}, not recorded so by a camera. Every row says how by "
+        f"its IPTC digital source type; `{TRAINED_ALGORITHMIC_MEDIA}` is the work of a trained generative model. "
+        "People on source images, real or drawn, lent their appearance, pose or style: `sources` and `subject_keys` "
+        "say whose."
     ),
     "source": "Images of people as they were brought, with what is known of their licence and consent on every row.",
     "annotation": "Masks and keypoints of images of another data set, joined by `image_sha256`; no image is held here.",

@@ -1,1 +1,1 @@
-"""Whether a picture is one that a model made: by the marks in it, by signatures, by data sets that are at hand."""
+"""Whether a picture is a generated one: by the marks in it, by signatures, by data sets that are at hand."""

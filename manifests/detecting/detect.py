@@ -18,8 +18,8 @@ from manifests.signing.reading import Signature, is_signed, signature_beside, si
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found of one picture. ``marks`` are what its metadata names where it says that a model made it; ``note``
-    is why a signature was not looked at."""
+    """What was found of one picture. ``marks`` are what its metadata names where it says that it was generated;
+    ``note`` is why a signature was not looked at."""
 
     picture: str
     marks: dict[str, str] | None
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def generated(self) -> bool:
-        """Whether anything says that a model made it; without, nothing is known of it."""
+        """Whether anything says that it was generated; without, nothing is known of it."""
         signed = any(one.holds and one.generated for one in self.signatures)
         return self.marks is not None or signed or bool(self.matches)
 
@@ -50,7 +50,7 @@ class Answer:
     def _lines(self) -> Iterator[str]:
         if self.marks is not None:
             named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.marks.items())
-            yield f"marks: its metadata says that a model made it{': ' + named if named else ''} (not signed)"
+            yield f"marks: its metadata says that it was generated{': ' + named if named else ''} (not signed)"
         for one in self.signatures:
             trust = (
                 "by an authority that you trust" if one.trusted else "by an authority that was not checked (--trust)"

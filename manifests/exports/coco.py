@@ -40,7 +40,10 @@ _FACTS = {
     "source": ("identity", "camera", "sequence", "frame", "domain", "role"),
     "synthetic": ("identity", "camera", "domain", "recipe"),
 }
-_MORE = {"source": ("relative_path",), "synthetic": ("recipe_version", "plan_id", "mask", "keypoints", "quality")}
+_MORE = {
+    "source": ("relative_path",),
+    "synthetic": ("recipe_version", "plan_id", "digital_source_type", "mask", "keypoints", "quality"),
+}
 _PERSON = {
     "id": 1,  # CVAT takes 0 for no category
     "name": "person",

@@ -50,7 +50,10 @@ _CARRIED = {
 }
 _IMAGE_COLUMNS = {
     "source": ("image_id", "image", "image_sha256"),
-    "synthetic": ("sample_id", "image", "image_sha256", "recipe", "recipe_version", "plan_id"),
+    "synthetic": (
+        *("sample_id", "image", "image_sha256"),
+        *("recipe", "recipe_version", "plan_id", "digital_source_type"),
+    ),
 }
 
 

@@ -1,8 +1,9 @@
 """Marks of synthetic origin inside image files: an XMP packet, put in beside the pixels, which stay as they are.
 
-The packet says by IPTC's properties what an image is (``DigitalSourceType``) and what made it (``AISystemUsed``,
-``AISystemVersionUsed``). Containers: JPEG (Adobe, "XMP Specification Part 3", section 1.1.3), PNG (an iTXt chunk; PNG,
-third edition, 11.3.3.4), WebP (RFC 9649, section 2.7).
+The packet says by IPTC's properties what an image is (``DigitalSourceType``) and which trained model made it
+(``AISystemUsed``, ``AISystemVersionUsed``); where none did, it names the program alone (``CreatorTool``). Containers:
+JPEG (Adobe, "XMP Specification Part 3", section 1.1.3), PNG (an iTXt chunk; PNG, third edition, 11.3.3.4), WebP (RFC
+9649, section 2.7).
 
 IPTC Photo Metadata Standard 2025.1; vocabulary http://cv.iptc.org/newscodes/digitalsourcetype/.
 """
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from manifests.format.schema import DIGITAL_SOURCE_TYPE
+from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA, source_type_uri
 from manifests.reading.runs import SOFTWARE
 
 _NAMESPACES = {
@@ -35,13 +36,14 @@ _PNG_XMP = b"XML:com.adobe.xmp\0"
 _WEBP_HAS_XMP, _WEBP_HAS_ALPHA = 0x04, 0x10
 
 
-def mark_synthetic(data: bytes, sample_id: str, recipe: str, version: str) -> bytes:
-    """The JPEG, PNG or WebP file ``data`` with the mark in it; an XMP packet that was there is replaced.
+def mark_synthetic(data: bytes, sample_id: str, recipe: str, version: str, source_type: str) -> bytes:
+    """The JPEG, PNG or WebP file ``data`` with the mark in it, which says that it is of ``source_type``, one of
+    `manifests.format.schema.SOURCE_TYPES`; an XMP packet that was there is replaced.
 
     Raises:
         ValueError: ``data`` is of another format, or its container is broken.
     """
-    packet = _packet(sample_id, recipe, version)
+    packet = _packet(sample_id, recipe, version, source_type)
     try:
         if data.startswith(b"\xff\xd8"):
             return _in_jpeg(data, packet)
@@ -54,14 +56,17 @@ def mark_synthetic(data: bytes, sample_id: str, recipe: str, version: str) -> by
     raise ValueError("neither JPEG, PNG nor WebP: it cannot be marked as synthetic")
 
 
-def _packet(sample_id: str, recipe: str, version: str) -> bytes:
-    values = {
-        "Iptc4xmpExt:DigitalSourceType": DIGITAL_SOURCE_TYPE,
-        "Iptc4xmpExt:AISystemUsed": f"{SOFTWARE}, recipe {recipe}",
-        "Iptc4xmpExt:AISystemVersionUsed": version,
-        "xmp:CreatorTool": SOFTWARE,
-        "dc:identifier": sample_id,
-    }
+def _packet(sample_id: str, recipe: str, version: str, source_type: str) -> bytes:
+    tool = f"{SOFTWARE}, recipe {recipe}"
+    if source_type == TRAINED_ALGORITHMIC_MEDIA:
+        by = {
+            "Iptc4xmpExt:AISystemUsed": tool,
+            "Iptc4xmpExt:AISystemVersionUsed": version,
+            "xmp:CreatorTool": SOFTWARE,
+        }
+    else:
+        by = {"xmp:CreatorTool": f"{tool} {version}"}
+    values = {"Iptc4xmpExt:DigitalSourceType": source_type_uri(source_type), **by, "dc:identifier": sample_id}
     spaces = {f"xmlns:{prefix}": uri for prefix, uri in _NAMESPACES.items()}
     pairs = (f"{name}={quoteattr(value)}" for name, value in (spaces | values).items())
     return _PACKET.format("\n ".join(pairs)).encode()

@@ -95,9 +95,12 @@ def image_file(dataset: Dataset, row: Mapping[str, Any], signer: Signer | None =
         ) from None
     if dataset.kind == "synthetic":
         try:
-            data = mark_synthetic(data, row["sample_id"], row["recipe"], row["recipe_version"])
+            made_by = row["recipe"], row["recipe_version"]
+            data = mark_synthetic(data, row["sample_id"], *made_by, row["digital_source_type"])
         except ValueError as error:
             raise UserError(f"{dataset.uri}: the image of row {row[ROW_ID[dataset.kind]]} is broken: {error}") from None
         if signer is not None and signer.each:
-            data = signer.image(data, facts_of(row["sample_id"], [row["recipe"]], [row["plan_id"]]))
+            source_type = row["digital_source_type"]
+            facts = facts_of(row["sample_id"], [row["recipe"]], [row["plan_id"]], source_type)
+            data = signer.image(data, source_type, facts)
     return data, suffix_of(dataset, row[ROW_ID[dataset.kind]], data)

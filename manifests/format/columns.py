@@ -45,6 +45,6 @@ MEANINGS = {
     "checkpoint_sha256s": "SHA-256 of the generator's checkpoints",
     "target": "camera, domain or pose that was asked for",
     "quality": "scores, null where not computed",
-    "digital_source_type": "IPTC digital source type: made by a trained model",
+    "digital_source_type": "IPTC digital source type: whether a trained model made it, or how else it came to be",
 }
 """By column name; columns of several kinds of data set mean the same in each."""

@@ -11,6 +11,9 @@ and its hard label -1.
 Its generator did learn from people. They stand on the generator's card and not on every row, and whoever erases a
 person from such rows goes by ``checkpoint_sha256s``: the generator has to be trained again without them.
 
+Its ``digital_source_type`` is one of `SOURCE_TYPES`; before version 1.7 rows of recipes without a network were said to
+be made by a trained model, too.
+
 Its ``licence`` and ``consent_basis`` are those of all that went in, put together by `manifests.format.terms`. They are
 null on rows that were made before version 1.3.
 """
@@ -18,7 +21,7 @@ null on rows that were made before version 1.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -26,7 +29,7 @@ import pyarrow as pa
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
 
-SCHEMA_VERSION = "1.6"
+SCHEMA_VERSION = "1.7"
 Kind = Literal["source", "annotation", "synthetic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -45,11 +48,22 @@ ANY_RECIPES = ("personflow",)
 """Recipes whose images are made from an image or from none; rows of all but these and `NOISE_RECIPES` must name theirs.
 """
 TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
-"""IPTC digital source type of an image made by a trained model; on every synthetic row but drawn ones."""
+"""IPTC digital source type of an image made by a trained model."""
 ALGORITHMIC_MEDIA = "algorithmicMedia"
 """The same of an image that a program drew which learned from no image: the toy world's, with or without a source."""
-DIGITAL_SOURCE_TYPE = f"http://cv.iptc.org/newscodes/digitalsourcetype/{TRAINED_ALGORITHMIC_MEDIA}"
-"""The same as IPTC's vocabulary writes it: in footers of shards and in image files."""
+COMPOSITE = "composite"
+"""The same of an image put together from parts of others, any of which may itself be generated or not."""
+ALGORITHMICALLY_ENHANCED = "algorithmicallyEnhanced"
+"""The same of an image that a program altered without changing what it shows: its colours."""
+SOURCE_TYPES = {
+    TRAINED_ALGORITHMIC_MEDIA: "made by a trained model",
+    ALGORITHMIC_MEDIA: "drawn by a program",
+    COMPOSITE: "put together from parts of images",
+    ALGORITHMICALLY_ENHANCED: "in other colours than the image it was made from",
+}
+"""What a synthetic row may say that its image is, in words; first what is furthest from a camera's."""
+SOURCE_TYPE_KEY = "reid_synth.digital_source_type"
+"""In footers of shards: the one of all their rows."""
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 POSE = pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32())]))
@@ -258,6 +272,16 @@ ROW_KEY: dict[Kind, tuple[str, ...]] = {
     "synthetic": ("sample_id",),
 }
 """What is unique in a data set: an image may be annotated by several models."""
+
+
+def source_type_uri(term: str) -> str:
+    """One of `SOURCE_TYPES` as IPTC's vocabulary writes it: in footers of shards and in image files."""
+    return f"http://cv.iptc.org/newscodes/digitalsourcetype/{term}"
+
+
+def source_type_of_all(terms: Collection[str]) -> str:
+    """What images of all these ``terms`` are said to be together: what is furthest from a camera's."""
+    return next((one for one in SOURCE_TYPES if one in terms), TRAINED_ALGORITHMIC_MEDIA)
 
 
 def check_version(version: str, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from manifests.format.schema import SOURCE_TYPES
 from manifests.reading.runs import TrainedOn
 from manifests.showing.chain import Annotation, Chain, Label, Row, RowModel, RowRun, Source, SourceImage
 
@@ -25,7 +26,11 @@ def as_text(chain: Chain) -> str:
     place = f"row {chain.row_in_file} of {chain.file} in {chain.uri}"
     shown = [f"identity {row.identity}" if row.identity is not None else "nobody in particular"]
     shown += [f"camera {row.camera}"] if row.camera is not None else []
-    shown += [str(row.domain), row.split, f"{row.width} x {row.height} pixels, made by a trained model"]
+    shown += [
+        str(row.domain),
+        row.split,
+        f"{row.width} x {row.height} pixels, {SOURCE_TYPES.get(row.digital_source_type, row.digital_source_type)}",
+    ]
     branches = (
         Branch(f"shows {', '.join(shown)}"),
         Branch(f"labelled by {_label_text(chain.label)}"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError, first_line
-from manifests.format.schema import DIGITAL_SOURCE_TYPE
+from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA, source_type_uri
 from manifests.reading.runs import SOFTWARE
 from manifests.signing.certificate import Certificate
 from manifests.signing.library import context, needs_extra
@@ -31,6 +31,7 @@ _SPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "dc": "http://purl.org/dc/elements/1.1/",
     "dcterms": "http://purl.org/dc/terms/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
 }
 _FORMATS = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp"}
 _ANY = "application/octet-stream"
@@ -63,15 +64,19 @@ class Signer:
             self._stamped = c2pa.Signer.from_info(c2pa.C2paSignerInfo(*own, time_authority))
         except self._error as error:
             raise self._refused(error) from None
-        self._sign(b"trial", _ANY, DIGITAL_SOURCE_TYPE, {}, embed=False)
+        self._sign(b"trial", _ANY, GENERATED_DATA, {}, embed=False)
 
-    def image(self, data: bytes, facts: Mapping[str, Any]) -> bytes:
-        """The JPEG, PNG or WebP file ``data`` with a claim inside that says ``facts`` (terms of XMP, with prefix)."""
-        return self._sign(data, _FORMATS[data[:2]], DIGITAL_SOURCE_TYPE, facts, embed=True)
+    def image(self, data: bytes, source_type: str, facts: Mapping[str, Any]) -> bytes:
+        """The JPEG, PNG or WebP file ``data`` with a claim inside that says of which of
+        `manifests.format.schema.SOURCE_TYPES` it is, and ``facts`` (terms of XMP, with prefix)."""
+        return self._sign(data, _FORMATS[data[:2]], source_type_uri(source_type), facts, embed=True)
 
-    def beside(self, data: bytes, facts: Mapping[str, Any]) -> bytes:
-        """A manifest that stands beside a file of the bytes ``data``, of whatever format."""
-        return self._sign(data, _ANY, GENERATED_DATA, facts, embed=False)
+    def beside(self, data: bytes, source_type: str, facts: Mapping[str, Any]) -> bytes:
+        """A manifest that stands beside a file of the bytes ``data``, of whatever format, which stands for images of
+        that type."""
+        trained = source_type == TRAINED_ALGORITHMIC_MEDIA
+        said = GENERATED_DATA if trained else source_type_uri(source_type)
+        return self._sign(data, _ANY, said, facts, embed=False)
 
     def _sign(self, data: bytes, kind: str, source_type: str, facts: Mapping[str, Any], embed: bool) -> bytes:
         import c2pa
@@ -103,13 +108,14 @@ class Signer:
         )
 
 
-def sign_folder(signer: Signer, folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write `SUMS`, the digests of all files of ``folder`` as `sha256sum -c` takes them, and its manifest beside it."""
+def sign_folder(signer: Signer, folder: Path, source_type: str, facts: Mapping[str, Any]) -> None:
+    """Write `SUMS`, the digests of all files of ``folder`` as `sha256sum -c` takes them, and its manifest beside it,
+    which says of which type the images are."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
     sums = "".join(lines).encode()
     (folder / SUMS).write_bytes(sums)
-    (folder / (SUMS + SIDECAR)).write_bytes(signer.beside(sums, facts))
+    (folder / (SUMS + SIDECAR)).write_bytes(signer.beside(sums, source_type, facts))
 
 
 def listed(sums: bytes) -> dict[str, str]:
@@ -118,13 +124,14 @@ def listed(sums: bytes) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
-def facts_of(identifier: str, recipes: Sequence[str], plans: Sequence[str]) -> dict[str, Any]:
-    """What a claim says of images: which they are, that a model made them, by which recipes and plans."""
+def facts_of(identifier: str, recipes: Sequence[str], plans: Sequence[str], source_type: str) -> dict[str, Any]:
+    """What a claim says of images: which they are, of which type, by which recipes and plans they were made."""
+    by = "Iptc4xmpExt:AISystemUsed" if source_type == TRAINED_ALGORITHMIC_MEDIA else "xmp:CreatorTool"
     return {
         "dc:identifier": identifier,
         "dcterms:isPartOf": [f"urn:{SOFTWARE}:plan:{plan}" for plan in plans],
-        "Iptc4xmpExt:DigitalSourceType": DIGITAL_SOURCE_TYPE,
-        "Iptc4xmpExt:AISystemUsed": f"{SOFTWARE}, recipe {', '.join(recipes)}",
+        "Iptc4xmpExt:DigitalSourceType": source_type_uri(source_type),
+        by: f"{SOFTWARE}, recipe {', '.join(recipes)}",
     }
 
 

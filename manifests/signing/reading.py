@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from manifests.errors import first_line
+from manifests.reading.runs import SOFTWARE
 from manifests.signing.claims import SIDECAR, SUMS, listed
 from manifests.signing.library import context, needs_extra
 
 _EMBEDDED = b"c2pa.claim"
 _ABOVE = 3
 """How many folders above a picture its list may lie: images/SPLIT of COCO have two."""
-_GENERATED = "trainedAlgorithmic"
+_GENERATED = ("trainedAlgorithmic", SOFTWARE)
+"""Words of actions: C2PA's and IPTC's of what a trained model made, and who signs generated images alone."""
 
 
 class Signature(NamedTuple):
     """What a signature says: whether it ``holds``, or what is ``wrong``; whose it is by its certificate; whether that
-    leads to an authority that the caller trusts; whether it says that a model made the image; what it is ``about``, a
+    leads to an authority that the caller trusts; whether it says that the image was generated; what it is ``about``, a
     sample id or the urn of a data set; where it was ``found``."""
 
     holds: bool
@@ -84,7 +86,7 @@ def _read(data: bytes, kind: str, manifest: bytes | None, trust: str | None, fou
         "" if holds else ", ".join(wrong) or str(state),
         (active.get("signature_info") or {}).get("common_name") or "nobody",
         state == "Trusted",
-        _GENERATED in str(said.get("c2pa.actions.v2") or said.get("c2pa.actions")),
+        any(word in str(said.get("c2pa.actions.v2") or said.get("c2pa.actions")) for word in _GENERATED),
         _sample(said.get("cawg.metadata")),
         found,
     )

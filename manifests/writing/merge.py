@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from manifests.disk.snapshots import BrokenDatasetError, FileEntry
 from manifests.errors import UserError
 from manifests.format.names import content_id
-from manifests.format.schema import OF_THE_SET, QUALITY, REJECT_SCHEMA, ROW_ID, ROW_KEY
+from manifests.format.schema import (
+    OF_THE_SET,
+    QUALITY,
+    REJECT_SCHEMA,
+    ROW_ID,
+    ROW_KEY,
+    SOURCE_TYPE_KEY,
+    SOURCE_TYPES,
+    source_type_of_all,
+    source_type_uri,
+)
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.earlier_runs import inherited_runs, row_plans
@@ -63,7 +73,7 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
     classes, renamings = unite(inputs)
     parts = list(_parts(inputs, renamings))
     numbering = {ClassMap.FOOTER_KEY: classes.to_json()} if classes is not None else {}
-    agreed = dict(set.intersection(*(set(one.footer.items()) for one in inputs)))
+    agreed = dict(set.intersection(*(set(one.footer.items()) for one in inputs))) | _source_type(inputs)
     run = DatasetRun.start(
         output,
         inputs[0].kind,
@@ -80,6 +90,13 @@ def merge(uris: Sequence[str], output: str) -> Dataset:
             run.sink.commit(number, kept, _rejects(part, rows), row_plans=row_plans(part.dataset, part.entry))
         run.close()
     return open_dataset(output)
+
+
+def _source_type(inputs: Sequence[Dataset]) -> dict[str, str]:
+    """What the footers say together of how images came to be, where all say something that is known."""
+    terms = [one.footer.get(SOURCE_TYPE_KEY, "").rpartition("/")[2] for one in inputs]
+    known = all(term in SOURCE_TYPES for term in terms)
+    return {SOURCE_TYPE_KEY: source_type_uri(source_type_of_all(terms))} if known else {}
 
 
 def _opened(uris: Sequence[str], output: str) -> list[Dataset]:

@@ -32,7 +32,7 @@ from pipeline.common.devices import threads_kept
 from pipeline.generators.convolutions import WAYS
 from pipeline.generators.trained_set import GeneratorSet, open_generators
 from pipeline.synthesis.contact_sheets import write_picture
-from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs, doubts_of_target
+from pipeline.synthesis.doubts import doubts_of_images, doubts_of_inputs, doubts_of_size, doubts_of_target
 from pipeline.synthesis.people import select_people
 from pipeline.synthesis.plan import SynthesisSettings
 from pipeline.synthesis.plan_kinds import Kind, check_kind
@@ -139,6 +139,7 @@ def _check(settings: SynthesisJobSettings, ray: bool = True) -> GeneratorSet:
         )
     generators = open_generators(settings.generator)
     check_kind(generators, kind)
+    _warn(doubts_of_size(generators, settings.of_kind()))
     if (target := settings.target_uri()) is not None:
         _warn(doubts_of_target(generators, open_input(target, "source", flag="--target")))
     annotations = _named_annotations(settings)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from manifests.format.schema import SOURCE_TYPE_KEY, source_type_uri
 from manifests.format.soft_labels import ClassMap
 from manifests.format.terms import Terms, combined, of_model
 from manifests.reading.dataset import Dataset, open_dataset
@@ -148,7 +149,7 @@ def _check_nothing_is_read(settings: SynthesisSettings, generators: GeneratorSet
     """Raises UserError where the generators read masks or poses of the very images that they change."""
     if pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    if generators.moves_joints:
+    if generators.recipe.moves_joints:
         raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
 
 
@@ -275,7 +276,10 @@ def synthesize(
         "synthetic",
         plan.plan_id,
         shard_rows,
-        footer={ClassMap.FOOTER_KEY: plan.classes.to_json()},
+        footer={
+            ClassMap.FOOTER_KEY: plan.classes.to_json(),
+            SOURCE_TYPE_KEY: source_type_uri(job.inputs.generators.recipe.source_type),
+        },
         run=recorded,
     )
     if run.finished:

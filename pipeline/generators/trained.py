@@ -75,6 +75,11 @@ class Generator:
         return self._recipe.inputs
 
     @property
+    def source_type(self) -> str:
+        """What IPTC calls its images: one of `manifests.format.schema.SOURCE_TYPES`."""
+        return self._recipe.source_type
+
+    @property
     def network(self) -> nn.Module:
         """In eval mode, in its precision and layout."""
         return self._network

@@ -81,11 +81,6 @@ class GeneratorSet:
         return self.recipe.name not in _ONE_WAY
 
     @property
-    def moves_joints(self) -> bool:
-        """Whether people are moved joint by joint, for which the poses of their images have to be known."""
-        return "joints" in self.recipe.inputs
-
-    @property
     def canonical_poses(self) -> NDArray[np.float32]:
         """(K, 17, 2) x, y in [0, 1] of width and height; K is 0 where the recipe has none."""
         return np.asarray(getattr(self.recipe.settings, "canonical_poses", ()), np.float32).reshape(-1, 17, 2)

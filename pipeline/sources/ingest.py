@@ -17,7 +17,6 @@ import pyarrow as pa
 from manifests.common.json_text import json_text
 from manifests.detecting.embedded import says_generated
 from manifests.errors import UserError
-from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA
 from manifests.reading.dataset import open_dataset
 from manifests.writing.attempt import attempt
 from manifests.writing.run import Dataset, DatasetRun
@@ -28,7 +27,7 @@ from pipeline.sources.known_layouts import scan_and_remark
 from pipeline.sources.layout_base import Layout, ScanOptions
 from pipeline.sources.reading import GENERATED, STAGE, Provenance, read_shard
 
-_HOW_TO_ACCEPT = "; --accept-generated reads images that a model made"
+_HOW_TO_ACCEPT = "; --accept-generated reads images that were generated"
 SHARD_BYTES = 256 << 20
 """A shard is held in memory while it is read: it ends before this many bytes of files."""
 
@@ -61,7 +60,7 @@ def make_plan(
 ) -> Plan:
     """List the files of a data set and cut them into shards. The same files and settings give the same plan.
 
-    ``choose`` keeps some of the files found; ``accept_generated`` reads images that say that a model made them.
+    ``choose`` keeps some of the files found; ``accept_generated`` reads images that say that they were generated.
 
     Raises:
         UserError: the folder is not of this layout, or holds nothing to read in these splits.
@@ -186,7 +185,7 @@ class Summary:
     repeated: int
     contradicting: int
     generated: int
-    """Images that say of themselves that a model made them."""
+    """Images that say of themselves that they were generated."""
 
     def lines(self) -> list[str]:
         """For people: three lines or some more."""
@@ -200,9 +199,9 @@ class Summary:
             twins = f"{self.contradicting} of them under another identity"
             lines.append(f"same bytes as another image: {self.repeated}, {twins}; all are kept")
         if self.generated:
-            lines.append(f"images that a model made ({TRAINED_ALGORITHMIC_MEDIA}): {self.generated}, read as real ones")
+            lines.append(f"generated images: {self.generated}, read as real ones")
         if refused := self.rejects.get(GENERATED):
-            lines.append(f"images that a model made ({TRAINED_ALGORITHMIC_MEDIA}): {refused} not read{_HOW_TO_ACCEPT}")
+            lines.append(f"generated images: {refused} not read{_HOW_TO_ACCEPT}")
         return lines
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from manifests.common.pictures import MAX_BYTES, orientation
 from manifests.detecting.embedded import says_generated
 from manifests.format.names import file_name
-from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
+from manifests.format.schema import REJECT_SCHEMA, SOURCE_SCHEMA
 from pipeline.common import images
 from pipeline.common.digests import content_id
 from pipeline.common.progress import Progress
@@ -21,7 +21,7 @@ from pipeline.sources.files import Origin, SourceFile
 
 STAGE = "prepare_source"
 GENERATED = "generated"
-"""Why an image that says of itself that a model made it is no row, unless such images are accepted."""
+"""Why an image that says of itself that it was generated is no row, unless such images are accepted."""
 _UPRIGHT = (
     "EXIF orientation {}: other programs turn it, so that masks and poses of the stored picture would not fit; "
     "store it upright (exiftran -ai, or Pillow's ImageOps.exif_transpose)"
@@ -81,7 +81,7 @@ def _read(root: Path, file: SourceFile, provenance: Provenance, accept_generated
         if (turned := orientation(data)) != 1:
             raise images.ImageError("exif_orientation", _UPRIGHT.format(turned))
         if not accept_generated and says_generated(data):
-            raise images.ImageError(GENERATED, f"it says that a model made it ({TRAINED_ALGORITHMIC_MEDIA})")
+            raise images.ImageError(GENERATED, "it says that it was generated")
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return False, _reject(file, provenance, digest, "unreadable_file", message)

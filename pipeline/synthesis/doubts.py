@@ -13,6 +13,8 @@ from pipeline.common.images import RgbImage, resize
 from pipeline.common.row_images import PICTURE, decode_row
 from pipeline.generators.trained_set import GeneratorSet
 from pipeline.measures.detail import sharpness
+from pipeline.synthesis.plan import SynthesisSettings
+from pipeline.synthesis.plan_kinds import pastes
 from pipeline.synthesis.target_styles import domains_of, learned_domains, spread_images
 
 LEAST_FIDELITY, LEAST_SHARPNESS = 0.5, 0.1
@@ -28,6 +30,17 @@ def doubts_of_inputs(generators: GeneratorSet, source: Dataset) -> Iterator[str]
         yield (
             f"{generators.name} learned from drawn people alone and {source.uri} is none of theirs: its images will be "
             "worth nothing; train a generator on your own with jobs/train_generator.py"
+        )
+
+
+def doubts_of_size(generators: GeneratorSet, settings: SynthesisSettings) -> Iterator[str]:
+    """What is known before any image is made, of the size that is asked for."""
+    asked = settings.size(generators)
+    if pastes(settings, generators) and (asked[0] > generators.height or asked[1] > generators.width):
+        size = f"--height {asked[0]} --width {asked[1]}"
+        yield (
+            f"{generators.name} keeps backgrounds of {generators.height} x {generators.width} pixels, which are "
+            f"enlarged to {asked[0]} x {asked[1]} and so blurred behind sharp people: train it with {size}"
         )
 
 

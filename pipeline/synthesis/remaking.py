@@ -100,7 +100,7 @@ class _Maker:
         nothing: tuple[None, dict[str, Place]] = None, {}
         source, places = inputs.holding("source", content) if content else nothing
         settings = inputs.settings(generators)
-        annotated = poses | (content if pastes(settings, generators) or generators.moves_joints else set())
+        annotated = poses | (content if pastes(settings, generators) or generators.recipe.moves_joints else set())
         annotations, _ = inputs.holding("annotations", annotated) if annotated else nothing
         self.lines = pa.Table.from_pylist([_plan_line(row, member, places) for row in rows], schema=PLAN_SCHEMA)
         synthesis = SynthesisInputs(

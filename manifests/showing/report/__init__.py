@@ -9,7 +9,15 @@ from importlib import resources
 import polars as pl
 
 from manifests.describing.statements import INTENDED_USE
-from manifests.format.schema import QUALITY_SCORES, SCHEMAS, Kind
+from manifests.format.schema import (
+    ALGORITHMIC_MEDIA,
+    ALGORITHMICALLY_ENHANCED,
+    COMPOSITE,
+    QUALITY_SCORES,
+    SCHEMAS,
+    TRAINED_ALGORITHMIC_MEDIA,
+    Kind,
+)
 from manifests.format.terms import shows_nobody
 from manifests.reading.dataset import Dataset
 from manifests.reading.frames import frame_of
@@ -36,6 +44,12 @@ _INDEXED: dict[Kind, tuple[str, ...]] = {
         *("sample_id", "identity", "camera", "label_rule", "label_epsilon", "num_classes", "hard_label"),
         *("quality", "sources", "target", "recipe", "consent_basis", "digital_source_type"),
     ),
+}
+_HOW_MADE = {
+    TRAINED_ALGORITHMIC_MEDIA: "trained generative models made them",
+    ALGORITHMIC_MEDIA: "a program drew them",
+    COMPOSITE: "they were put together from parts of images",
+    ALGORITHMICALLY_ENHANCED: "they are images in other colours",
 }
 PICTURES = 2000
 """So many rows are shown with their pictures by default."""
@@ -67,12 +81,13 @@ def report_page(dataset: Dataset, origins: Origins, samples: int, pictures: int 
     frame, names = _index(dataset, origins)
     scores = known_scores(frame, names)
     ranking = next((score for score in scores if score.better), None)
-    summary = summarize(dataset)
+    summary, sources = summarize(dataset), _source_types(frame)
     values: dict[str, object] = {
         "summary": summary,
         "heading": title(dataset),
         "drawn": _drawn(frame),
-        "sources": _source_types(frame),
+        "sources": sources,
+        "made": _how_made(sources),
         "rows": all_rows(dataset, frame, scores, origins, pictures) if frame.height else None,
         "snapshot": dataset.snapshot,
         "records": [run for run in runs(dataset) if run.settings or run.inputs or run.checkpoints],
@@ -99,6 +114,12 @@ def _source_types(frame: pl.DataFrame) -> list[str]:
     """What IPTC calls the images, by the rows' own words."""
     known = "digital_source_type" in frame.columns
     return frame.get_column("digital_source_type").unique().sort().to_list() if known else []
+
+
+def _how_made(source_types: Sequence[str]) -> str:
+    """The same in words: the beginning of a sentence."""
+    said = " or ".join(words for one, words in _HOW_MADE.items() if one in source_types)
+    return said[:1].upper() + said[1:]
 
 
 @dataclass(frozen=True)

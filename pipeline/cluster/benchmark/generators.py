@@ -48,11 +48,6 @@ def generator_folder(bench: Bench, name: str) -> Path:
     return bench.generator_folder(name, generator_settings(bench, name))
 
 
-def moves_joints(name: str) -> bool:
-    """Whether a recipe reads the poses of the very images that it changes."""
-    return "joints" in find_recipe(name).inputs
-
-
 def needs_annotations(gap: Gap, name: str) -> bool:
     """Whether a recipe reads masks or poses."""
     return bool({"masks", "keypoints"} & set(gap_recipe(gap, name).needs))

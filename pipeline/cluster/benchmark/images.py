@@ -13,9 +13,9 @@ from manifests.errors import UserError
 from manifests.reading.dataset import Dataset, open_dataset
 from pipeline.cluster.benchmark.generators import (
     annotations_uri,
+    gap_recipe,
     generator_folder,
     generator_settings,
-    moves_joints,
     needs_annotations,
 )
 from pipeline.cluster.benchmark.judging import judge
@@ -109,7 +109,9 @@ def _synthesize(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> D
     kind = arm.kind
     assert kind is not None
     # A pose is a canonical one, whatever the source's poses, unless people are moved from their own.
-    annotated = moves_joints(recipe) or (kind is not POSES and needs_annotations(bench.gap, recipe))
+    annotated = gap_recipe(bench.gap, recipe).moves_joints or (
+        kind is not POSES and needs_annotations(bench.gap, recipe)
+    )
     job = prepare_synthesis(
         bench.uri(part),
         bench.uri("target") if "target" in bench.gap.sets else None,

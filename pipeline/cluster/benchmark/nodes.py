@@ -10,9 +10,9 @@ from pipeline.cluster.benchmark.generators import (
     PAIRED,
     annotate_set,
     gap_pairs,
+    gap_recipe,
     generator_folder,
     join_pairs,
-    moves_joints,
     needs_annotations,
     train_generator,
     train_pair,
@@ -141,7 +141,7 @@ class _Parts:
         if arm.fuses_images:
             for part in MEASURED:
                 read = self._set(part)
-                if not arm.drawn and moves_joints(arm.recipe):
+                if not arm.drawn and gap_recipe(self.bench.gap, arm.recipe).moves_joints:
                     yield self._annotation_node(part)
                     read = self._annotations(part)
                 work = partial(make_images, self.bench, arm, part)

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from manifests.format.schema import ALGORITHMIC_MEDIA, DIGITAL_SOURCE_TYPE, QUALITY_SCORES, SYNTHETIC_SCHEMA
+from manifests.format.schema import (
+    ALGORITHMIC_MEDIA,
+    QUALITY_SCORES,
+    SOURCE_TYPE_KEY,
+    SYNTHETIC_SCHEMA,
+    source_type_uri,
+)
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.writing.attempt import attempt
@@ -33,7 +39,6 @@ RECIPE = "toyworld"
 HEADINGS = 8
 """Poses of an image: as many as PN-GAN has canonical ones, an eighth of a turn apart."""
 _SHARD = 1024
-_SOURCE_TYPE = f"{DIGITAL_SOURCE_TYPE.rpartition('/')[0]}/{ALGORITHMIC_MEDIA}"
 
 
 class Redrawn(NamedTuple):
@@ -97,7 +102,7 @@ def draw_rows(bench: Bench, arm: Arm, part: str, splits: Sequence[Split]) -> Dat
         "synthetic",
         plan_id,
         {number: len(rows) for number, rows in shards.items()},
-        footer={ClassMap.FOOTER_KEY: classes.to_json(), "reid_synth.digital_source_type": _SOURCE_TYPE},
+        footer={ClassMap.FOOTER_KEY: classes.to_json(), SOURCE_TYPE_KEY: source_type_uri(ALGORITHMIC_MEDIA)},
         run={"job": "draw", "settings": settings, "inputs": described("source", source), "environment": environment()},
     )
     with attempt(run, len(shards)):

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from manifests.format.schema import TRAINED_ALGORITHMIC_MEDIA
 from pipeline.common.settings import JobSettings
 from pipeline.generators.networks.blocks import DEFAULT_UPSAMPLING, HistoryPool, Norm, Upsampling
 from pipeline.training.data import BatchSource, Columns, DomainData, UnpairedDomains
@@ -122,6 +123,8 @@ class Recipe(ABC):
     """What is kept after training: file stem -> name of the network that `generate` needs."""
     label_rule: ClassVar[str]
     """Default rule for generated rows, by its name in `manifests.format.soft_labels`."""
+    source_type: ClassVar[str] = TRAINED_ALGORITHMIC_MEDIA
+    """What IPTC calls its images: one of `manifests.format.schema.SOURCE_TYPES`."""
     before: ClassVar[Mapping[str, Any]] = {}
     """What a training has whose checkpoint does not name these settings: how things were before they were settings."""
 
@@ -147,6 +150,11 @@ class Recipe(ABC):
         sized = copy.copy(self)
         sized.settings = self.settings.model_copy(update=open_settings)
         return sized
+
+    @property
+    def moves_joints(self) -> bool:
+        """Whether people are moved joint by joint, for which the poses of their images have to be known."""
+        return "joints" in self.inputs
 
     def pastes(self, elsewhere: bool) -> bool:
         """Whether people are put before other backgrounds, for which their masks have to be known: those of other

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from manifests.format.schema import ALGORITHMICALLY_ENHANCED
 from pipeline.common.colours import Look, change_widths, jittered, look_of, transfer_colours
 from pipeline.common.images import RgbImage
 from pipeline.common.tensors import clipped, to_signed
@@ -71,6 +72,7 @@ class _Humble(Untrained):
     """Keeps numbers of its training images, and by them gives an image another look."""
 
     paper = "Reinhard et al., IEEE CG&A 2001"
+    source_type = ALGORITHMICALLY_ENHANCED
     settings_model: ClassVar[type[HumbleSettings]] = HumbleSettings
     settings: HumbleSettings
     inputs: ClassVar[tuple[str, ...]] = ("source", "seed")

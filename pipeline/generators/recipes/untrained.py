@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
+from manifests.format.schema import COMPOSITE
 from pipeline.generators.recipes.base import Batch, Recipe, Size, StepContext, Terms
 from pipeline.training.data import BatchSource, Columns, DomainData, evenly
 
@@ -18,6 +19,7 @@ class Untrained(Recipe):
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     exports: ClassVar[Mapping[str, str]] = {"generator": "generator"}
     label_rule = "lsr"
+    source_type = COMPOSITE
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
         return Shown(data, size)

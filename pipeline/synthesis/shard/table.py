@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.format.schema import IMAGE, POSE, SYNTHETIC_SCHEMA, TARGET, TRAINED_ALGORITHMIC_MEDIA
+from manifests.format.schema import IMAGE, POSE, SYNTHETIC_SCHEMA, TARGET
 from manifests.format.soft_labels import LabelColumns
 from pipeline.common.digests import subject_key
 from pipeline.common.images import BoolMask, RgbImage, encode, encode_mask, pixel_sha256, sha256
@@ -100,7 +100,7 @@ class RowMaker:
             "settings_sha256": self.settings_sha256,
             "plan_id": self.plan_id,
             "checkpoint_sha256s": (generator.sha256,),
-            "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
+            "digital_source_type": generator.source_type,
         }
         columns |= {name: pa.repeat(pa.scalar(value, _TYPES[name]), count) for name, value in shared.items()}
         return pa.Table.from_arrays([columns[name] for name in _TYPES], schema=SYNTHETIC_SCHEMA)

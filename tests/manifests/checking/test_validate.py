@@ -22,7 +22,7 @@ from manifests.checking.validate import validate
 from manifests.common.pictures import decode_picture
 from manifests.disk import parquet
 from manifests.errors import UserError
-from manifests.format.schema import LABEL_RULES, NEEDS_TEACHER, VERSION_KEY, Kind
+from manifests.format.schema import LABEL_RULES, NEEDS_TEACHER, SOURCE_TYPES, SYNTHETIC_SCHEMA, VERSION_KEY, Kind
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.storage.whole_files import open_storage
@@ -177,6 +177,13 @@ SYNTHETIC_FAULTS: dict[str, tuple[str, Edit]] = {
     "no classes at all": ("malformed", lambda row: row.update(num_classes=0)),
     "id of another form": ("name", lambda row: row.update(sample_id="f")),
 }
+
+
+@pytest.mark.parametrize("source_type", SOURCE_TYPES)
+def test_every_way_to_make_an_image_is_one(source_type: str, uri: str) -> None:
+    rows = synthetic_rows(0, 3).to_pylist()
+    said = pa.Table.from_pylist([row | {"digital_source_type": source_type} for row in rows], SYNTHETIC_SCHEMA)
+    assert validate(closed(uri, "synthetic", said).uri).faults == []
 
 
 @pytest.mark.parametrize("case", SYNTHETIC_FAULTS)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
 from manifests.__main__ import main
 from manifests.checking.validate import validate
+from manifests.detecting.detect import detect
 from tests.manifests.exports.export_rows import source_dataset, synthetic_dataset, with_image
 from tests.manifests.manifest_rows import PLAN_ID
 from tests.manifests.signing.authority import TimeAuthority, write_chain
@@ -82,6 +83,24 @@ def test_each_image_is_signed_where_that_is_asked_for(
     assert b"Iptc4xmpExt:DigitalSourceType=" in image, "the other mark stays"
     assert "c2pa.thumbnail.claim" not in said
     assert len(image) - len(row["image"]["bytes"]) < 6000
+
+
+def test_what_no_model_made_is_signed_as_what_it_is(uri: str, output: Path, signing: list[str]) -> None:
+    pasted = {"recipe": "pasted", "digital_source_type": "composite"}
+    synthetic_dataset(uri, lambda number, row: row.update(pasted), sizes=(2,))
+    assert main(["export", uri, "--to", "market1501", "--output", str(output), *signing, "--sign-each"]) == 0
+    sums, manifest = (output / "SHA256SUMS").read_bytes(), (output / "SHA256SUMS.c2pa").read_bytes()
+    picture = next((output / "bounding_box_train").iterdir())
+    composite = SOURCE_TYPE.replace("trainedAlgorithmicMedia", "composite")
+    for state, said in (read("text/plain", sums, manifest), read("image/jpeg", picture.read_bytes())):
+        assert state == "Valid"
+        assert said["c2pa.actions.v2"]["actions"][0]["digitalSourceType"] == composite
+        assert said["cawg.metadata"]["Iptc4xmpExt:DigitalSourceType"] == composite
+        assert said["cawg.metadata"]["xmp:CreatorTool"] == "reid-synth, recipe pasted"
+        assert "Iptc4xmpExt:AISystemUsed" not in said["cawg.metadata"]
+    found = detect(str(picture))
+    assert [one.generated for one in found.signatures] == [True, True]
+    assert found.marks is not None
 
 
 def test_pixels_and_folders_of_images_stay(uri: str, output: Path, signing: list[str]) -> None:
@@ -201,7 +220,7 @@ def test_real_images_are_not_signed_as_generated(
 ) -> None:
     source_dataset(uri)
     assert main(["export", uri, "--to", "market1501", "--output", str(output), *signing]) == 2
-    assert "is a source data set: what is signed says that a model made it" in capsys.readouterr().err
+    assert "is a source data set: what is signed says that it was generated" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_is_said_in_one_line(

@@ -16,7 +16,7 @@ from manifests.erasing.erase import erase
 from manifests.erasing.traces import Request
 from manifests.errors import UserError
 from manifests.format.names import subject_key
-from manifests.format.schema import SOURCE_SCHEMA, SYNTHETIC_SCHEMA
+from manifests.format.schema import SOURCE_SCHEMA, SOURCE_TYPE_KEY, SYNTHETIC_SCHEMA, source_type_uri
 from manifests.format.soft_labels import ClassMap, expand
 from manifests.reading.dataset import Dataset, open_dataset
 from manifests.reading.runs import runs
@@ -366,6 +366,30 @@ def test_the_command_tells_of_images_of_other_sizes(root: str, capsys: pytest.Ca
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("note: images of 2 sizes (64x16: 4, 8x16: 8): ")
     assert "transform=" in said
+
+
+def made_so(uri: Path, source_type: str) -> str:
+    """A data set whose shards say so of how its images came to be."""
+    rows = people_synthetic(people_source("market", MARKET, 2), ClassMap.of(MARKET), "lsr", source_type)
+    said = {ClassMap.FOOTER_KEY: ClassMap.of(MARKET).to_json(), SOURCE_TYPE_KEY: source_type_uri(source_type)}
+    run = DatasetRun.start(str(uri), "synthetic", name(source_type), {0: rows.num_rows}, footer=said)
+    run.sink.commit(0, rows)
+    run.close()
+    return run.uri
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("algorithmicallyEnhanced", "composite", "composite"),
+        ("algorithmicMedia", "composite", "algorithmicMedia"),
+        ("composite", "trainedAlgorithmicMedia", "trainedAlgorithmicMedia"),
+    ],
+)
+def test_a_union_says_what_is_furthest_from_a_camera(tmp_path: Path, one: str, other: str, together: str) -> None:
+    merged = merge([made_so(tmp_path / name, name) for name in (one, other)], f"{tmp_path}/union")
+    assert merged.footer[SOURCE_TYPE_KEY] == source_type_uri(together)
+    assert validate(merged.uri).faults == []
 
 
 def test_what_all_shards_say_of_themselves_stands_on_those_of_the_union(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from manifests.errors import UserError
+from pipeline.generators.recipes import RECIPES
+from pipeline.generators.recipes.untrained import Untrained
 from pipeline.generators.trained_set import PAIRS_FILE, SINGLE, open_generators
 from tests.pipeline.tiny_generators import SIZE, save_tiny, save_tiny_pairs, standing_poses
 
@@ -83,3 +85,12 @@ def test_a_pair_that_is_missing_or_was_exchanged_is_named(tmp_path: Path) -> Non
 def test_a_file_of_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match="no generator of this project"):
         open_generators("sam_tiny")
+
+
+def test_only_what_networks_make_is_said_to_be_a_trained_models() -> None:
+    without = {name: recipe.source_type for name, recipe in RECIPES.items() if issubclass(recipe, Untrained)}
+    colours = ("reinhard", "reinhard_cameras", "colour_jitter", "colour_jitter_cameras")
+    assert without == dict.fromkeys(colours, "algorithmicallyEnhanced") | dict.fromkeys(
+        ("pasted", "pasted_cameras", "part_warp"), "composite"
+    )
+    assert {RECIPES[name].source_type for name in RECIPES.keys() - without} == {"trainedAlgorithmicMedia"}

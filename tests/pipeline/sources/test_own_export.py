@@ -86,16 +86,14 @@ def generated(tmp_path: Path) -> tuple[Dataset, Path]:
 
 
 def test_generated_images_are_not_read_as_real_ones(generated: tuple[Dataset, Path]) -> None:
-    with pytest.raises(UserError, match=r"could be read \(generated 4; --accept-generated reads images that a model"):
+    with pytest.raises(UserError, match=r"could be read \(generated 4; --accept-generated reads images that were"):
         read_again(generated[1])
 
 
 def test_accepted_ones_are_counted_and_keep_where_they_come_from(generated: tuple[Dataset, Path]) -> None:
     source, folder = generated
     again = read_again(folder, accept_generated=True)
-    assert summarize(again, accepted_generated=True).lines()[-1] == (
-        "images that a model made (trainedAlgorithmicMedia): 4, read as real ones"
-    )
+    assert summarize(again, accepted_generated=True).lines()[-1] == ("generated images: 4, read as real ones")
     rows = again.read(["identity", "dataset_id", "sequence", "frame", "licence", "consent_basis"]).to_pylist()
     assert {(row["identity"], row["dataset_id"]) for row in rows} == {("anna", "market"), ("7", "market")}
     assert {(row["sequence"], row["frame"]) for row in rows} == {(None, None)}
@@ -112,7 +110,7 @@ def test_a_generated_image_among_real_ones_is_counted_as_refused(
     strange = next((folder / "bounding_box_train").iterdir())
     (tmp_path / "mixed" / "bounding_box_train" / "0999_c1s1_000001_00.png").write_bytes(strange.read_bytes())
     told = summarize(read_again(tmp_path / "mixed")).lines()[-1]
-    assert told.startswith("images that a model made (trainedAlgorithmicMedia): 1 not read; --accept-generated reads")
+    assert told.startswith("generated images: 1 not read; --accept-generated reads")
 
 
 def test_plans_of_files_without_an_origin_are_called_as_ever(tmp_path: Path) -> None:

@@ -98,6 +98,12 @@ def test_what_a_program_drew_was_not_made_of_people(tmp_path: Path) -> None:
     assert "The set was made from images of people: where those come from" in head
 
 
+def test_what_no_model_made_is_not_said_to_be_a_models(tmp_path: Path) -> None:
+    made = make_family(str(tmp_path), lambda number, row: {**row, "digital_source_type": "composite"}).synthetic
+    head = report(made.uri, tmp_path / "report.html").sections[""]
+    assert "They were put together from parts of images, no camera recorded them; every row says so" in head
+
+
 def test_an_image_of_the_target_stands_beside(tmp_path: Path) -> None:
     target = {"camera": 2, "domain": "market", "pose": None}
     family = make_family(str(tmp_path), lambda number, row: {**row, "target": target})

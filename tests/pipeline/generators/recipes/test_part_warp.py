@@ -170,6 +170,23 @@ def test_rows_hold_people_in_other_poses(
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
 
 
+def test_images_of_any_size_are_those_of_a_training_with_it(
+    warp: Path, toy_sources: ToySources, toy_annotations: str, whole: str, tmp_path: Path
+) -> None:
+    larger = {"height": 2 * SIZE[0], "width": 2 * SIZE[1]}
+    manifests = {"source": (toy_sources.market, toy_annotations)}
+    TrainingRun(PartWarp(), TrainingSettings(steps=1, **larger), tmp_path / "trained", manifests).train()
+    settings = PoseSettings.model_validate({**CUT, **larger, "limit": 2, "poses": "data", "poses_per_image": 2})
+    found = []
+    for number, generator in enumerate((warp, tmp_path / "trained")):
+        job = prepare_synthesis(toy_sources.market, None, str(generator), settings, annotations_uri=whole)
+        rows = made(job, tmp_path / str(number)).read(["height", "sources", "pixel_sha256"]).to_pylist()
+        found.append({tuple(one["sha256"] for one in row["sources"]): row["pixel_sha256"] for row in rows})
+        assert {row["height"] for row in rows} == {larger["height"]}
+    assert found[0] == found[1]
+    assert len(found[0]) == 4
+
+
 def test_poses_are_asked_for(warp: Path, toy_sources: ToySources) -> None:
     settings = PoseSettings.model_validate({**CUT, "limit": 2})
     with pytest.raises(UserError, match=r"moves people joint by joint: name their poses with --annotations$"):

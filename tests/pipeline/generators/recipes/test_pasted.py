@@ -21,6 +21,7 @@ from pipeline.generators.trained_set import open_generators
 from pipeline.generators.training.loop import TrainingSettings
 from pipeline.generators.training.run import TrainingRun
 from pipeline.generators.training.source import load_domain
+from pipeline.synthesis.doubts import doubts_of_size
 from pipeline.synthesis.plan_kinds import CameraSettings, PoseSettings, TranslationSettings
 from pipeline.synthesis.remaking import remake
 from tests.conftest import ToySources
@@ -100,8 +101,23 @@ def test_rows_keep_people_and_change_what_is_around(
     # At their edges, of which small people have many, light of the old background counts as structure.
     assert quality["foreground_fidelity"].mean() > 0.65  # type: ignore[operator]
     assert quality["background_change"].mean() > 2 * quality["foreground_change"].mean()  # type: ignore[operator]
+    assert set(sets[0].scan().select("digital_source_type").collect().to_series()) == {"composite"}
     names = sorted(pixels(sets[0]))[::-3]
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
+
+
+def test_backgrounds_that_are_enlarged_are_warned_of(pasting: Path, tmp_path: Path) -> None:
+    """People are as sharp as their sources, what is behind them is not."""
+    generators = open_generators(str(pasting))
+    known = generators.height, generators.width
+    for asked in (known, (known[0] // 2, known[1] // 2)):
+        settings = CameraSettings(height=asked[0], width=asked[1])
+        assert list(doubts_of_size(generators, settings)) == []
+    [doubt] = doubts_of_size(generators, CameraSettings(height=128))
+    assert doubt.startswith(f"{pasting} keeps backgrounds of 64 x 32 pixels, which are enlarged to 128 x 32 and so ")
+    assert doubt.endswith("train it with --height 128 --width 32")
+    save_tiny(tmp_path, "reinhard")
+    assert list(doubts_of_size(open_generators(str(tmp_path)), TranslationSettings(height=128, width=64))) == []
 
 
 def test_masks_are_asked_for(pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
