@@ -48,6 +48,7 @@ from pipeline.synthesis.plan_kinds import (
     TranslationSettings,
     check_kind,
     kind_of,
+    moves_people,
     pastes,
 )
 from pipeline.synthesis.recorded_inputs import described
@@ -149,7 +150,7 @@ def _check_nothing_is_read(settings: SynthesisSettings, generators: GeneratorSet
     """Raises UserError where the generators read masks or poses of the very images that they change."""
     if pastes(settings, generators):
         raise UserError(f"{generators.name} puts people before other backgrounds: name their masks with --annotations")
-    if generators.recipe.moves_joints:
+    if moves_people(settings, generators):
         raise UserError(f"{generators.name} moves people joint by joint: name their poses with --annotations")
 
 

@@ -97,6 +97,11 @@ def pastes(settings: SynthesisSettings, generators: GeneratorSet) -> bool:
     return isinstance(settings, TranslationSettings) and generators.recipe.asked(settings.generation).pastes(elsewhere)
 
 
+def moves_people(settings: SynthesisSettings, generators: GeneratorSet) -> bool:
+    """Whether people are moved joint by joint, for which the poses of their images have to be known."""
+    return isinstance(settings, PoseSettings) and generators.recipe.moves_joints
+
+
 def translations(inputs: PlanInputs, settings: TranslationSettings) -> Samples:
     """Every image, ``per_image`` times."""
     people = _cut_out(inputs, settings, inputs.people)[: settings.limit]

@@ -22,7 +22,7 @@ from pipeline.common.images import RgbImage
 from pipeline.common.row_images import PICTURE, decode_row, image_of
 from pipeline.measures.images import peak_signal_to_noise
 from pipeline.synthesis.plan import PLAN_SCHEMA, RECIPE_VERSION, PlanHead
-from pipeline.synthesis.plan_kinds import pastes
+from pipeline.synthesis.plan_kinds import moves_people, pastes
 from pipeline.synthesis.recorded_inputs import Elsewhere, Place, RecordedInputs
 from pipeline.synthesis.worker import SynthesisInputs, SynthesisWorker
 
@@ -100,7 +100,8 @@ class _Maker:
         nothing: tuple[None, dict[str, Place]] = None, {}
         source, places = inputs.holding("source", content) if content else nothing
         settings = inputs.settings(generators)
-        annotated = poses | (content if pastes(settings, generators) or generators.recipe.moves_joints else set())
+        own = pastes(settings, generators) or moves_people(settings, generators)
+        annotated = poses | (content if own else set())
         annotations, _ = inputs.holding("annotations", annotated) if annotated else nothing
         self.lines = pa.Table.from_pylist([_plan_line(row, member, places) for row in rows], schema=PLAN_SCHEMA)
         synthesis = SynthesisInputs(

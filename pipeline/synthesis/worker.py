@@ -204,7 +204,7 @@ class SynthesisWorker:
         try:
             view = View(plan) if source is None else self._image(source, plan, laid_out)
             view.pose = self._asked_pose(plan)
-            if self.inputs.generators.recipe.moves_joints:
+            if view.pose and self.inputs.generators.recipe.moves_joints:
                 check_movable(view)
         except ImageError as error:
             made_from = source or {"image_sha256": plan["pose_sha256"], "relative_path": None}
