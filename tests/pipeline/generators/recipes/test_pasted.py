@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 import torch
 
+from manifests.checking.validate import validate
 from manifests.errors import UserError
-from pipeline.cluster.synthesize import prepare_synthesis
+from pipeline.cluster.pool import run_shards_here
+from pipeline.cluster.synthesize import prepare_synthesis, synthesize
 from pipeline.common.tensors import to_batch
 from pipeline.generators.backgrounds import grown
 from pipeline.generators.recipes.pasted import Pasted, PastedCameras, PastedCameraSettings
@@ -104,6 +106,16 @@ def test_rows_keep_people_and_change_what_is_around(
     assert set(sets[0].scan().select("digital_source_type").collect().to_series()) == {"composite"}
     names = sorted(pixels(sets[0]))[::-3]
     assert {one.outcome for one in remake(sets[0], names)} == {"identical"}
+
+
+def test_shards_say_what_their_rows_do(
+    pasting: Path, toy_sources: ToySources, toy_annotations: str, tmp_path: Path
+) -> None:
+    settings = CameraSettings.model_validate({**CUT, "limit": 1})
+    job = prepare_synthesis(toy_sources.market, None, str(pasting), settings, annotations_uri=toy_annotations)
+    dataset = synthesize(job, str(tmp_path / "set"), runner=run_shards_here)
+    assert dataset.footer["reid_synth.digital_source_type"].endswith("/digitalsourcetype/composite")
+    assert validate(dataset.uri).faults == []
 
 
 def test_backgrounds_that_are_enlarged_are_warned_of(pasting: Path, tmp_path: Path) -> None:
