@@ -13,32 +13,28 @@ import multiprocessing
 import os
 import resource
 import time
-from collections.abc import Sized
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 
 from manifests.common.json_text import json_text, write_json
 from manifests.format.soft_labels import ClassMap
 from manifests.format.terms import Terms
-from pipeline.annotation.annotated_images import AnnotatedImages
 from pipeline.common.settings import JobSettings, run_job
 from pipeline.generators.recipes import find_recipe
 from pipeline.generators.trained_set import SINGLE, GeneratorSet, Member
 from pipeline.synthesis.people import PEOPLE_SCHEMA, People
 from pipeline.synthesis.plan import SynthesisPlan, SynthesisSettings, make_plan
-from pipeline.synthesis.plan_kinds import CameraSettings, PeopleSettings, PlanInputs, PoseSettings, kind_of
+from pipeline.synthesis.plan_kinds import CameraSettings, PeopleSettings, PlanInputs, kind_of
 
 PER_IDENTITY = 20
 CAMERAS = tuple(range(1, 9))
-POSES = 8
-Shape = Literal["cameras", "poses", "people"]
+Shape = Literal["cameras", "people"]
 
 
 class Settings(JobSettings):
@@ -48,13 +44,6 @@ class Settings(JobSettings):
     shapes: list[Shape] = Field(["cameras", "people"], description="what is planned: see `measure`")
     per_image: int = Field(14, ge=1, description="images for each source image and camera: 98 of an image by default")
     output: Path | None = Field(None, description="JSON file for the result")
-
-
-class Posed:
-    """Annotations in which everybody has a pose and a mask."""
-
-    def holding(self, digests: Sized, *wanted: str) -> NDArray[np.bool_]:
-        return np.ones(len(digests), np.bool_)
 
 
 def main(settings: Settings) -> None:
@@ -78,8 +67,7 @@ def alone(shape: Shape, rows: int, per_image: int) -> dict[str, Any]:
 
 
 def measure(shape: Shape, rows: int, per_image: int) -> dict[str, Any]:
-    """One plan: images of people into every other of eight cameras, in eight poses of others, or people who do not
-    exist."""
+    """One plan: images of people into every other of eight cameras, or people who do not exist."""
     before, started = peak(), time.process_time()
     plan = planned(shape, rows, per_image)
     spent, shards, started = time.process_time() - started, plan.shards, time.process_time()
@@ -103,17 +91,15 @@ def measure(shape: Shape, rows: int, per_image: int) -> dict[str, Any]:
 
 def planned(shape: Shape, rows: int, per_image: int = 14) -> SynthesisPlan:
     """A plan of about so many rows, whose source nobody has."""
-    model = find_recipe({"cameras": "camstyle_multidomain", "poses": "pngan", "people": "cgan"}[shape])
+    recipe = "camstyle_multidomain" if shape == "cameras" else "cgan"
+    model = find_recipe(recipe)
     generators = GeneratorSet("drawn", model(), 64, 32, {SINGLE: Member("nowhere", "c" * 64)}, CAMERAS)
     asked: SynthesisSettings = PeopleSettings(images=rows)
     source = people(0)
     if shape == "cameras":
         asked = CameraSettings(per_image=per_image)
         source = people(-(-rows // (per_image * (len(CAMERAS) - 1))))
-    elif shape == "poses":
-        asked = PoseSettings(poses="data", poses_per_image=POSES)
-        source = people(-(-rows // POSES))
-    samples = kind_of(asked).samples(PlanInputs("drawn", source, generators, cast(AnnotatedImages, Posed())), asked)
+    samples = kind_of(asked).samples(PlanInputs("drawn", source, generators), asked)
     terms = {SINGLE: Terms.of("CC0-1.0", "shows nobody")}
     return make_plan(samples, asked, generators, ClassMap.of(source.identities), {}, terms)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar, Literal
 
@@ -27,8 +26,7 @@ from pipeline.generators.trained_set import SINGLE, GeneratorSet, pair_name
 from pipeline.synthesis.contact_sheets import people_sheet, translation_sheet, variations_sheet
 from pipeline.synthesis.people import NOBODY, People
 from pipeline.synthesis.plan import SynthesisSettings
-from pipeline.synthesis.samples import AT_A_TIME, Asked, Numbers, Samples, asked
-from pipeline.training.random_columns import first_draws
+from pipeline.synthesis.samples import Asked, Numbers, Samples, asked
 from pipeline.training.randomness import random_generator
 
 
@@ -222,82 +220,36 @@ def _drawn_poses(inputs: PlanInputs, people: People, settings: PoseSettings) -> 
     Poses of other people come first; those of the person's other images only where there are too few of others. An
     image's draws depend on the seed and itself, and the first N of N + 1 draws are the N draws.
     """
-    donors = _Donors.of(_donors(inputs, inputs.people), inputs.people)
-    wanted, ids = settings.poses_per_image, people.rows.column("image_id")
+    donors = _donors(inputs, inputs.people)
+    ranks, wanted = inputs.people.ranks, settings.poses_per_image
+    by_person = np.argsort(ranks[donors], kind="stable")
+    ends = np.searchsorted(ranks[donors][by_person], np.arange(len(inputs.people.identities) + 1))
     drawn = np.empty((len(people), wanted), np.int32)
-    for start in range(0, len(people), AT_A_TIME):
-        some = ids.slice(start, AT_A_TIME).to_pylist()
-        keys = np.array([content_seed("poses", settings.seed, image_id) for image_id in some])
-        places = np.arange(start, start + len(some))
-        counts = donors.others(places)
-        enough = counts >= wanted
-        chosen = first_draws(keys[enough], np.arange(wanted), counts[enough])
-        drawn[places[enough]] = donors.of_others(places[enough], swapped(chosen))
-        for at in np.flatnonzero(~enough).tolist():
-            found = donors.shuffled(start + at, int(keys[at]))[:wanted]
-            if len(found) < wanted:
-                raise UserError(f"{inputs.source} has {len(found)} other poses for an image: lower --poses-per-image")
-            drawn[start + at] = found
+    for place, image_id in enumerate(people.rows.column("image_id").to_pylist()):
+        rng = random_generator(content_seed("poses", settings.seed, image_id))
+        own = by_person[slice(*ends[ranks[place] : ranks[place] + 2])]
+        others = _drawn(rng, len(donors) - len(own), wanted)
+        others += np.searchsorted(own - np.arange(len(own)), others, side="right")  # counted past the own ones
+        found = donors[others]
+        if len(found) < wanted:
+            same = donors[own]
+            found = np.append(found, rng.permutation(same[same != place]))[:wanted]
+        if len(found) < wanted:
+            raise UserError(f"{inputs.source} has {len(found)} other poses for an image: lower --poses-per-image")
+        drawn[place] = found
     return drawn
 
 
-@dataclass(frozen=True)
-class _Donors:
-    """Images whose poses may be drawn, and whose they are."""
-
-    places: Numbers
-    """(D,): among the people."""
-    ranks: NDArray[np.int32]
-    """Of the people, as `People.ranks`."""
-    by_person: Numbers
-    """(D,): the numbers from 0 to D by the donors' ranks."""
-    ends: Numbers
-    """Where in ``by_person`` those of each rank begin, and where the last ones end."""
-
-    @classmethod
-    def of(cls, places: Numbers, people: People) -> _Donors:
-        """Those at these ``places`` of ``people``."""
-        ranks = people.ranks[places]
-        by_person = np.argsort(ranks, kind="stable")
-        ends = np.searchsorted(ranks[by_person], np.arange(len(people.identities) + 1))
-        return cls(places, people.ranks, by_person, ends)
-
-    def others(self, people: Numbers) -> Numbers:
-        """(N,): how many donors show somebody else than each of ``people`` (N,)."""
-        return len(self.places) - np.diff(self.ends)[self.ranks[people]]
-
-    def of_others(self, people: Numbers, numbers: Numbers) -> Numbers:
-        """(N, W): the places of those that have these ``numbers`` among all who show somebody else."""
-        rank = self.ranks[people][:, None] * np.int64(len(self.places))
-        passed = np.searchsorted(self._before, numbers + rank, side="right") - self.ends[self.ranks[people]][:, None]
-        return self.places[numbers + passed]
-
-    @cached_property
-    def _before(self) -> Numbers:
-        """(D,): for each of ``by_person`` how many donors of others stand before it; by rank, one after the other."""
-        rank = np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
-        own = np.arange(len(rank)) - self.ends[rank]
-        return self.by_person - own + rank * len(self.places)
-
-    def shuffled(self, person: int, key: int) -> Numbers:
-        """All but ``person`` in a random order: first those who show somebody else."""
-        rng, people = random_generator(key), np.array([person])
-        count = int(self.others(people)[0])
-        chosen = rng.integers(np.arange(count), count)
-        own = self.places[self.by_person[slice(*self.ends[self.ranks[person] : self.ranks[person] + 2])]]
-        return np.append(self.of_others(people, swapped(chosen[None]))[0], rng.permutation(own[own != person]))
-
-
-def swapped(chosen: Numbers) -> Numbers:
-    """(N, W): the first of shuffled numbers, where each place in turn is swapped with the ``chosen`` one, which is none
-    before it (Fisher and Yates). Where no two are alike these are the chosen ones."""
-    found, ordered = chosen.copy(), np.sort(chosen, axis=1)
-    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)).tolist():
-        moved: dict[int, int] = {}
-        for place, other in enumerate(chosen[row].tolist()):
-            found[row, place] = moved.get(other, other)
-            moved[other] = moved.get(place, place)
-    return found
+def _drawn(rng: np.random.Generator, count: int, wanted: int) -> Numbers:
+    """The first ``wanted`` of the numbers below ``count`` in a random order (Fisher and Yates), of which no more is
+    made: it is for each image."""
+    moved: dict[int, int] = {}
+    drawn = np.empty(min(wanted, count), np.int64)
+    for place in range(len(drawn)):
+        other = int(rng.integers(place, count))
+        drawn[place] = moved.get(other, other)
+        moved[other] = moved.get(place, place)
+    return drawn
 
 
 def _donors(inputs: PlanInputs, people: People) -> Numbers:
