@@ -168,18 +168,24 @@ class SynthesisWorker:
         rows = max(1, _FETCHED // self.settings.batch_size) * self.settings.batch_size
         return [plan.slice(start, rows) for start in range(0, plan.num_rows, rows)]
 
-    def _fetch(self, part: pa.Table) -> list[tuple[pa.Table, list[dict[str, Any] | None]]]:
-        """The batches of some rows, each with its sources, where it has any."""
-        sources: list[dict[str, Any] | None] = [None] * part.num_rows
-        if not part.column("file").null_count:
-            check_shards(self.source, part.column("file").to_pylist())
-            sources = fetch_rows(self.source, part, _SOURCE_COLUMNS).to_pylist()
-        size = self.settings.batch_size
-        return [(part.slice(start, size), sources[start : start + size]) for start in range(0, part.num_rows, size)]
+    def _fetch(self, part: pa.Table) -> list[tuple[pa.Table, pa.Table | None]]:
+        """The batches of some rows, each with its sources, where it has any.
 
-    def _prepare(self, fetched: tuple[pa.Table, list[dict[str, Any] | None]]) -> Batch:
+        They stay Arrow's until their turn comes: 512 pictures made Python's at once would hold the interpreter's lock
+        for milliseconds, and lie in memory that no cache has.
+        """
+        sources = None
+        if not part.column("file").null_count:
+            check_shards(self.source, part.column("file").unique().to_pylist())
+            sources = fetch_rows(self.source, part, _SOURCE_COLUMNS)
+        size = self.settings.batch_size
+        starts = range(0, part.num_rows, size)
+        return [(part.slice(start, size), None if sources is None else sources.slice(start, size)) for start in starts]
+
+    def _prepare(self, fetched: tuple[pa.Table, pa.Table | None]) -> Batch:
         """What the rows of one batch are made from; what cannot be read is rejected."""
-        plan, sources = fetched
+        plan, rows = fetched
+        sources: list[Any] = [None] * plan.num_rows if rows is None else rows.to_pylist()
         batch = Batch(plan, [], [], [])
         pictures = np.empty((plan.num_rows, *self.size, 3), np.uint8)
         for place, (source, row) in enumerate(zip(sources, plan.to_pylist(), strict=True)):
