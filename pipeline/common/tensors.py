@@ -25,19 +25,19 @@ def to_signed(
 
 
 def to_batch(
-    columns: Mapping[str, NDArray[Any]],
+    columns: Mapping[str, NDArray[Any] | Tensor],
     device: torch.device | str = "cpu",
     layout: torch.memory_format = torch.channels_last,
 ) -> dict[str, Tensor]:
     """Columns as a recipe's batch has them: images travel as uint8, masks as bool, all else as it is."""
     batch: dict[str, Tensor] = {}
     for name, column in columns.items():
-        if column.dtype == np.uint8:
-            batch[name] = to_signed(column, device, layout)
-        elif column.dtype == np.bool_:
-            batch[name] = upload(column, device).float().unsqueeze(1)
-        else:
-            batch[name] = upload(column, device)
+        there = upload(column, device)
+        if there.dtype == torch.uint8:
+            there = to_signed(there, device, layout)
+        elif there.dtype == torch.bool:
+            there = there.float().unsqueeze(1)
+        batch[name] = there
     return batch
 
 

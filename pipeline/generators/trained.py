@@ -22,7 +22,7 @@ from pipeline.checkpoints.state import save_state
 from pipeline.common.finite import NotFiniteError
 from pipeline.common.precision import Precision, resolve_precision
 from pipeline.common.tensors import are_finite, clipped, to_batch
-from pipeline.common.transfers import Download
+from pipeline.common.transfers import Download, upload
 from pipeline.generators.convolutions import Convolutions
 from pipeline.generators.networks.arranged import arrange, memory_format
 from pipeline.generators.recipes import find_recipe
@@ -32,16 +32,28 @@ FILE_NAME = "generator.safetensors"
 
 
 @dataclass(frozen=True)
+class MadePart:
+    """Some of the rows, which the device has seen together."""
+
+    images: Download
+    finite: Download
+    """Whether they are."""
+    made: Tensor
+    """The images (N, H, W, 3) uint8 where they were made, perhaps not finished."""
+    source: Tensor | None
+    """So those that they were made from, if any."""
+
+
+@dataclass(frozen=True)
 class Making:
     """Images that a generator's device makes meanwhile."""
 
-    _parts: list[tuple[Download, Download]]
-    """Images and whether they are finite, by batches."""
+    parts: list[MadePart]
     _nothing: NDArray[np.uint8]
 
     def result(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """What `Generator.attempt` returns, waited for."""
-        made = [(images.array(), finite.array()) for images, finite in self._parts]
+        made = [(part.images.array(), part.finite.array()) for part in self.parts]
         if len(made) == 1:
             return made[0]
         images, finite = zip(*made, strict=True) if made else ([self._nothing], [np.ones(0, np.bool_)])
@@ -145,14 +157,18 @@ class Generator:
         ]
         return Making(parts, self._nothing(used))
 
-    def _batch(self, part: Mapping[str, NDArray[Any]]) -> tuple[Download, Download]:
-        filled = {name: _filled(column, self.at_a_time) for name, column in part.items()}
+    def _batch(self, part: Mapping[str, NDArray[Any]]) -> MadePart:
+        rows = len(next(iter(part.values())))
         with torch.inference_mode():
-            batch = to_batch(filled, self._device, memory_format(self.convolutions))
+            given = {name: upload(_filled(column, self.at_a_time), self._device) for name, column in part.items()}
+            batch = to_batch(given, self._device, memory_format(self.convolutions))
             dtype = getattr(torch, self.precision)
             batch = {name: column.to(dtype) if column.is_floating_point() else column for name, column in batch.items()}
-            made = self._recipe.generate(self._network, batch)[: len(next(iter(part.values())))]
-            return Download(clipped(made)), Download(are_finite(made))
+            made = self._recipe.generate(self._network, batch)[:rows]
+            images, source = clipped(made), given.get("source")
+            return MadePart(
+                Download(images), Download(are_finite(made)), images, None if source is None else source[:rows]
+            )
 
     def _size_of(self, columns: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
         """Height and width of what is made: as of what goes in, if that has any."""

@@ -6,9 +6,9 @@ Images are ``(H, W, 3)`` uint8 RGB, masks ``(H, W)`` bool (True on the person).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,7 +33,7 @@ def structure_similarity(source: RgbImage, generated: RgbImage, mask: BoolMask) 
 
     Blind to a change of brightness, contrast or tint, so it tells a restyled person from a redrawn one.
     """
-    return _correlation(source, generated, mask, _shown(mask)[0])
+    return _correlation(_squares(source, generated, mask, _shown(mask)[0]))
 
 
 class PersonScores(NamedTuple):
@@ -51,9 +51,43 @@ class PersonScores(NamedTuple):
         """All three, looking once for where the person is."""
         part, pixels = _shown(mask)
         inside = _difference(source, generated, mask, part)
-        outside = cv2.norm(source, generated, cv2.NORM_L1) - inside
-        fidelity = _correlation(source, generated, mask, part)
-        return cls(_share(inside, pixels), fidelity, _share(outside, mask.size - pixels))
+        everywhere = round(cv2.norm(source, generated, cv2.NORM_L1))
+        return cls.counted((pixels, inside, everywhere, *_squares(source, generated, mask, part)), mask.size)
+
+    @classmethod
+    def counted(cls, counts: Sequence[int], size: int) -> PersonScores:
+        """The same from the first six numbers of `PairCounts` and the number of pixels of a whole image."""
+        pixels, inside, everywhere, *squares = counts
+        outside = _share(everywhere - inside, size - pixels)
+        return cls(_share(inside, pixels), _correlation(squares), outside)
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """What was counted over the pixels of N pairs of images of some size, source and generated.
+
+    ``counts`` (N, 18) int64: of the person as `PersonScores.counted` takes them (how many pixels; the sum of absolute
+    differences there, and everywhere; |a|^2, |b|^2, |a + b|^2 of the luminance's gradients there); of each image's
+    CIELAB values at half the size the sums, then those of the squares, first the sources', then the others'.
+    """
+
+    counts: NDArray[np.int64]
+    size: tuple[int, int]
+    """Height and width of the images, pixels."""
+
+    def taken(self, kept: NDArray[Any]) -> PairCounts:
+        """Those of some pairs."""
+        return PairCounts(self.counts[kept], self.size)
+
+    def person(self, pair: int) -> PersonScores:
+        """Of one pair."""
+        return PersonScores.counted(self.counts[pair, :6].tolist(), math.prod(self.size))
+
+    def styles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The `style_features` of the sources, and of what was made."""
+        sums, squares = self.counts[:, 6:].reshape(-1, 2, 2, 3).swapaxes(0, 2) * (4.0 / math.prod(self.size))
+        found = np.concatenate([sums, np.sqrt(np.maximum(squares - sums**2, 0.0))], axis=2)
+        return _as_cielab(found[0]), _as_cielab(found[1])
 
 
 def peak_signal_to_noise(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
@@ -73,29 +107,32 @@ _Part = tuple[slice, slice]
 def _shown(mask: BoolMask) -> tuple[_Part, int]:
     """The rows and columns in which ``mask`` is set, and one more to each side, at which gradients look; how many
     pixels are set."""
-    marked = np.ascontiguousarray(mask).view(np.uint8)
+    marked = mask.view(np.uint8)
     left, top, width, height = cv2.boundingRect(marked)
     part = slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1)
     return part, cv2.countNonZero(marked)
 
 
-def _difference(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float:
+def _difference(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> int:
     """The sum of absolute differences inside ``mask``, which lies in ``part``: one of integers, so the same whatever
     adds them up."""
-    inside = np.ascontiguousarray(mask[part]).view(np.uint8)
-    return float(cv2.norm(source[part], generated[part], cv2.NORM_L1, inside))
+    return round(cv2.norm(source[part], generated[part], cv2.NORM_L1, mask[part].view(np.uint8)))
 
 
-def _share(difference: float, pixels: int) -> float | None:
+def _share(difference: int, pixels: int) -> float | None:
     return difference / (3 * pixels) / 255.0 if pixels else None
 
 
-def _correlation(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> float | None:
-    """Out of sums of integers, by |a + b|^2 = |a|^2 + |b|^2 + 2ab: the same whatever adds them up, as BLAS's products
-    are not. OpenCV's norm of a difference of int16 arrays is not: with Intel's IPP it is too large."""
+def _squares(source: RgbImage, generated: RgbImage, mask: BoolMask, part: _Part) -> list[int]:
+    """|a|^2, |b|^2 and |a + b|^2 of the gradients inside ``mask``: sums of integers, the same whatever adds them up, as
+    BLAS's products are not. OpenCV's norm of a difference of int16 arrays is not: with Intel's IPP it is too large."""
     inside = mask[part].astype(np.int16)
     first, second = (_gradients(image[part], inside) for image in (source, generated))
-    squares = [round(cv2.norm(one, cv2.NORM_L2SQR)) for one in (first, second, first + second)]
+    return [round(cv2.norm(one, cv2.NORM_L2SQR)) for one in (first, second, first + second)]
+
+
+def _correlation(squares: Sequence[int]) -> float | None:
+    """Of a and b, whose `_squares` these are: by |a + b|^2 = |a|^2 + |b|^2 + 2ab."""
     norm = math.sqrt(squares[0] * squares[1])
     return (squares[2] - squares[0] - squares[1]) / 2 / norm if norm else None
 
@@ -166,7 +203,11 @@ def style_features(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     for image, row in zip(images, found.reshape(count, 2, 3, 1), strict=True):
         small = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
         cv2.meanStdDev(cv2.cvtColor(small, cv2.COLOR_RGB2LAB, small), *row)
-    # OpenCV stores L as 0-255 and a, b with 128 added.
+    return _as_cielab(found)
+
+
+def _as_cielab(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means and deviations (N, 6) in place: OpenCV stores L as 0-255 and a, b with 128 added."""
     found[:, :3] -= np.array([0.0, 128.0, 128.0])
     found *= np.array([100.0 / 255.0, 1.0, 1.0] * 2)
     return found

@@ -35,7 +35,7 @@ from pipeline.synthesis.labelling import NEEDS_IDENTITY, Labeller
 from pipeline.synthesis.plan import PlanHead, SynthesisSettings
 from pipeline.synthesis.row_inputs import NO_ANNOTATION, Pose, View, asked_pose, check_movable, fit_view, input_columns
 from pipeline.synthesis.shard.batches import Batch
-from pipeline.synthesis.shard.scores import condemned, score
+from pipeline.synthesis.shard.scores import condemned, count, score
 from pipeline.synthesis.shard.stages import StageClock, ahead, one_behind, stage_threads
 from pipeline.synthesis.shard.table import Part, RowMaker
 
@@ -94,6 +94,8 @@ class SynthesisWorker:
         self.annotated = AnnotatedImages(open_dataset(inputs.annotations_uri)) if inputs.annotations_uri else None
         self.annotations: Annotations | None = None
         """Of the images of the shard in hand."""
+        self.counts_there = torch.device(inputs.device).type == "cuda"
+        """Whether the device counts what scores are told from: a processor does it in a tenth of the time by OpenCV."""
         self._loaded: tuple[str, Generator] | None = None
 
     def generator(self, member: str) -> Generator:
@@ -236,6 +238,8 @@ class SynthesisWorker:
         """Hand the batch to the generator, which need not be finished with it afterwards."""
         if batch.views:
             batch.making = generator.begin(batch.columns)
+        if self.counts_there:
+            batch.counting = count(batch, self.inputs.device)
         return batch
 
     def _take(self, generator: Generator, batch: Batch) -> Batch:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from manifests.format.soft_labels import LabelColumns
 from pipeline.annotation.annotations import reject_row
 from pipeline.common.images import ImageError
+from pipeline.common.transfers import Download
 from pipeline.generators.trained import Making
+from pipeline.measures.images import PairCounts
 from pipeline.synthesis.row_inputs import View
 from pipeline.training.data import Columns
 
@@ -35,6 +37,10 @@ class Batch:
     """The generator's answer, on its way; None where there is nothing to ask it for."""
     images: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
     """What it made, (N, H, W, 3)."""
+    counting: Download | None = None
+    """What the device counts of each pair of images (`count_pairs`), on its way; None where the processor is to."""
+    counts: PairCounts | None = None
+    """The same, there."""
     labels: LabelColumns = field(default_factory=dict)
     found: NDArray[np.float32] | None = None
     """Keypoints (N, 17, 3) on ``images``, where a score asks for them."""
@@ -47,11 +53,14 @@ class Batch:
         )
 
     def take(self, error: ImageError) -> None:
-        """Set ``images``; the rows whose pixels are not finite are rejected by ``error``."""
+        """Set ``images`` and ``counts``; the rows whose pixels are not finite are rejected by ``error``."""
         if self.making is None:
             return
         self.images, finite = self.making.result()
-        self.making = None
+        if self.counting is not None:
+            height, width = self.images.shape[1:3]
+            self.counts = PairCounts(self.counting.array(), (height, width))
+        self.making = self.counting = None
         self.drop(dict.fromkeys(np.flatnonzero(~finite).tolist(), error), "generate")
 
     def drop(self, errors: Mapping[int, ImageError], stage: str) -> None:
@@ -65,5 +74,6 @@ class Batch:
         self.views, self.places = list(compress(self.views, kept)), list(compress(self.places, kept))
         self.columns = {name: column[kept] for name, column in self.columns.items()}
         self.images = self.images[kept]
+        self.counts = None if self.counts is None else self.counts.taken(kept)
         self.labels = {name: column.filter(pa.array(kept)) for name, column in self.labels.items()}
         self.found = None if self.found is None else self.found[kept]

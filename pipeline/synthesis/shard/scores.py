@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
+import torch
 
 from manifests.format.schema import QUALITY
 from pipeline.common.images import ImageError
+from pipeline.common.transfers import Download, upload
 from pipeline.measures.images import (
     PersonScores,
     StyleStatistics,
@@ -15,12 +18,28 @@ from pipeline.measures.images import (
     style_features,
     style_shifts,
 )
+from pipeline.measures.on_device import count_pairs
 from pipeline.synthesis.gates import rejected_by
 from pipeline.synthesis.shard.batches import Batch
 
 Scores = dict[str, list[float | None]]
 """By name, one for each row; None where it cannot be told."""
 Styles = Mapping[int | None, StyleStatistics]
+
+
+def count(batch: Batch, device: str) -> Download | None:
+    """Begin to count, on the device that makes its images, what the scores of ``batch`` are told from; None where it
+    has no images to be compared with."""
+    if batch.making is None or "source" not in batch.columns:
+        return None
+    masks = np.zeros(batch.columns["source"].shape[:3], np.bool_)
+    for row, view in enumerate(batch.views):
+        if view.mask is not None:
+            masks[row] = view.mask
+    with torch.inference_mode():
+        sources = torch.cat([part.source for part in batch.making.parts if part.source is not None])
+        made = torch.cat([part.made for part in batch.making.parts])
+        return Download(count_pairs(sources, made, upload(masks, device)))
 
 
 def score(batch: Batch, styles: Styles) -> Scores:
@@ -34,7 +53,9 @@ def score(batch: Batch, styles: Styles) -> Scores:
     scores: Scores = {name: none.copy() for name in names}
     for row, (view, image) in enumerate(zip(batch.views, batch.images, strict=True)):
         if view.image is not None and view.pose is None and view.mask is not None:
-            for name, value in PersonScores.of(view.image, image, view.mask)._asdict().items():
+            counts = batch.counts
+            person = counts.person(row) if counts else PersonScores.of(view.image, image, view.mask)
+            for name, value in person._asdict().items():
                 scores[name][row] = value
         if batch.found is not None and view.pose is not None:
             scores["pose_error"][row] = pose_error(view.pose.keypoints, batch.found[row], image.shape[0])
@@ -52,9 +73,11 @@ def _score_styles(batch: Batch, camera: int | None, style: StyleStatistics, shif
     ]
     if asked:
         every = len(asked) == len(batch.views)  # which need not be copied
-        sources, made = (
-            style_features(images if every else images[asked]) for images in (batch.columns["source"], batch.images)
-        )
+        if batch.counts is not None:
+            sources, made = batch.counts.taken(np.array(asked)).styles()
+        else:
+            pairs = batch.columns["source"], batch.images
+            sources, made = (style_features(images if every else images[asked]) for images in pairs)
         for row, shift in zip(asked, style_shifts(sources, made, style).tolist(), strict=True):
             shifts[row] = shift
 
