@@ -106,6 +106,25 @@ class FreeGenerator:
         return Asleep(images, until)
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What a device counted of some pairs of images, there at once."""
+
+    pairs: int
+
+    def array(self) -> NDArray[np.int64]:
+        return np.ones((self.pairs, 18), np.int64)
+
+
+class BesideADevice(SynthesisWorker):
+    """A worker whose device has counted what scores are told from: what they are is not looked at here."""
+
+    def _begin(self, generator: Any, batch: Any) -> Any:
+        batch = super()._begin(generator, batch)
+        batch.counting = Counted(len(batch.views))
+        return batch
+
+
 def main(settings: Settings) -> None:
     if settings.inside:
         print(json_text(measure(settings)))
@@ -123,7 +142,7 @@ def main(settings: Settings) -> None:
         "cpu_over_least": {
             name: min(round(one["cpu"] / one["least"], 2) for one in rounds) for name, rounds in found.items()
         },
-        "share_of_bound": {name: shares(rounds, settings.threads) for name, rounds in found.items()},
+        "share_of_bound": {name: shares(rounds) for name, rounds in found.items()},
         "load": os.getloadavg()[0],
         "environment": environment(),
     }
@@ -133,14 +152,11 @@ def main(settings: Settings) -> None:
     write(settings, record)
 
 
-def shares(rounds: Sequence[Mapping[str, float]], threads: Sequence[int]) -> dict[str, float]:
+def shares(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """How near to its bound the worker came beside a sleeping generator, by cores; the best round's."""
-    return {
-        f"{count} cores": max(
-            round(one[f"bound, {count} cores"] / one[f"beside a generator, {count} cores"], 3) for one in rounds
-        )
-        for count in threads
-    }
+    bound, beside = "bound, ", "beside a generator, "
+    names = [name.removeprefix(bound) for name in rounds[0] if name.startswith(bound)]
+    return {name: max(round(one[bound + name] / one[beside + name], 3) for one in rounds) for name in names}
 
 
 def write(settings: Settings, record: Mapping[str, Any]) -> None:
@@ -183,16 +199,20 @@ def measure(settings: Settings) -> dict[str, float]:
     cpu, _, parts = run_shards(job, 0.0, 1)
     known = least(job)
     figures |= {"cpu": cpu, **parts, **known, "least": sum(known.values())}
+    figures["cpu, scores counted by a device"], _, _ = run_shards(job, 0.0, 1, BesideADevice)
     for threads in settings.threads:
-        spent, wall, _ = run_shards(job, GPU_SECONDS, threads)
-        figures |= {
-            f"beside a generator, {threads} cores": wall,
-            f"bound, {threads} cores": max(GPU_SECONDS, spent / threads),
-        }
+        for kind, who in ((SynthesisWorker, "cores"), (BesideADevice, "cores, scores counted by a device")):
+            spent, wall, _ = run_shards(job, GPU_SECONDS, threads, kind)
+            figures |= {
+                f"beside a generator, {threads} {who}": wall,
+                f"bound, {threads} {who}": max(GPU_SECONDS, spent / threads),
+            }
     return {name: round(value * 1e6, 1) for name, value in figures.items()}
 
 
-def run_shards(job: Synthesis, seconds: float, threads: int) -> tuple[float, float, dict[str, float]]:
+def run_shards(
+    job: Synthesis, seconds: float, threads: int, kind: type[SynthesisWorker] = SynthesisWorker
+) -> tuple[float, float, dict[str, float]]:
     """CPU and wall seconds an image, and wall seconds by part; ``seconds`` an image are the generator's."""
     memory = Path("/dev/shm")  # where there is one: disks are another matter
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
@@ -202,9 +222,7 @@ def run_shards(job: Synthesis, seconds: float, threads: int) -> tuple[float, flo
         rows = {shard: part.num_rows for shard, part in shards.items()}
         footer = {ClassMap.FOOTER_KEY: job.plan.classes.to_json()}
         run = DatasetRun.start(f"{folder}/set", "synthetic", job.plan.plan_id, rows, footer=footer)
-        worker = SynthesisWorker(
-            replace(job.inputs, threads=threads), getattr(plan, "head", plan), job.settings, run.sink
-        )
+        worker = kind(replace(job.inputs, threads=threads), getattr(plan, "head", plan), job.settings, run.sink)
         generator: Any = FreeGenerator(next(iter(job.inputs.generators.members.values())).sha256, seconds)
         worker._loaded = "", generator
         count, wall, cpu = sum(rows.values()), time.perf_counter(), time.process_time()
