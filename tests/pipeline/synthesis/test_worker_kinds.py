@@ -286,3 +286,11 @@ def test_a_flow_of_one_place_makes_no_other(toy_sources: ToySources, toy_annotat
         prepare_synthesis(
             toy_sources.market, None, str(tmp_path), settings_of("cyclegan"), annotations_uri=toy_annotations
         )
+
+
+def test_a_flow_that_learned_no_poses_makes_none(toy_sources: ToySources, toy_annotations: str, tmp_path: Path) -> None:
+    save_tiny(tmp_path, "personflow", cameras=(1, 2), canonical_poses=standing_poses(), itself_share=1.0)
+    with pytest.raises(UserError, match="has learned no poses: train it with an --itself-share below 1"):
+        prepare_synthesis(
+            toy_sources.market, None, str(tmp_path), settings_of("pngan"), annotations_uri=toy_annotations
+        )

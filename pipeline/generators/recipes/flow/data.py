@@ -58,9 +58,18 @@ def check_backgrounds(counts: tuple[int, ...]) -> None:
 
 
 def batches_of(settings: PersonFlowSettings, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
-    """Batches of images with a reference each; of another place all images are their own."""
+    """Batches of images with a reference each; of another place all images are their own.
+
+    Raises:
+        UserError: poses are to be learned, and of nobody are there two images to learn them from.
+    """
     source = data["source"]
     partners: Partners = pose_partners(source) if _poses_people(settings) else _nobody(source)
+    if _poses_people(settings) and not any(map(len, partners)):
+        raise UserError(
+            "no two images of --source show shoulders and hips of one person, from which poses are learned: give more "
+            "images of each, or take --itself-share 1, which learns no poses"
+        )
     cameras = [camera_places(source, settings.cameras)]
     if "target" in data:
         cameras.append(len(settings.cameras) + camera_places(data["target"], settings.target_cameras))

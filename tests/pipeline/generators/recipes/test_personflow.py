@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from pipeline.common.precision import Precision
+from pipeline.common.skeletons import as_joints
 from pipeline.common.tensors import to_batch
 from pipeline.generators.backgrounds import pasted
 from pipeline.generators.networks.flow import ITSELF, MOVED, NOTHING, FlowNetwork, start
@@ -198,6 +200,22 @@ def test_people_are_wanted_before_the_background_that_they_are_moved_on() -> Non
     assert apart < 0.5 * (puppet.image - images["target"])[inside].abs().mean(), "colours are the target's"
 
 
+@pytest.mark.parametrize("itself_share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("lacking", ["a second image", "hips"])
+def test_where_nobody_shows_a_pose_twice_none_are_learned(itself_share: float, lacking: str) -> None:
+    data = people()
+    assert data.keypoints is not None
+    hipless = data.keypoints.copy()
+    hipless[1:, 11:13, 2] = 0
+    named = replace(data, keypoints=hipless) if lacking == "hips" else replace(data, identities=np.arange(12))
+    one = recipe(itself_share=itself_share)
+    if itself_share == 1:
+        assert one.batches({"source": named}, SIZE, 3).batch(0, 4)["reference"].tolist() == 4 * [ITSELF]
+        return
+    with pytest.raises(UserError, match=r"^no two images of --source show shoulders and hips.*--itself-share 1"):
+        one.batches({"source": named}, SIZE, 3)
+
+
 def test_who_cannot_be_moved_has_no_reference() -> None:
     one = recipe(itself_share=0.0)
     images = moved_batch(one, 4)
@@ -310,9 +328,15 @@ def columns(rows: int) -> dict[str, Any]:
     }
 
 
-def test_rows_do_not_depend_on_their_batch(tmp_path: Path) -> None:
-    generator = load_generator(saved(recipe(), tmp_path), batch_size=4, precision="float32")
-    whole = columns(7)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kinds", [[ITSELF], [MOVED], [ITSELF, MOVED, NOTHING, ITSELF, ITSELF, ITSELF, MOVED]])
+def test_rows_do_not_depend_on_their_batch(kinds: list[int], precision: Precision, tmp_path: Path) -> None:
+    """Nor on whether somebody else in it is moved."""
+    generator = load_generator(saved(recipe(), tmp_path), batch_size=4, precision=precision)
+    poses = np.array(standing_poses(8)) * (SIZE[1], SIZE[0])
+    joints = as_joints(np.dstack([poses, np.ones((8, 17))]).astype(np.float32))
+    whole = columns(7) | {"joints": joints[:7], "asked_joints": joints[1:], "reference": np.resize(kinds, 7)}
+    whole["skeleton"] = np.zeros((7, *SIZE, 3), np.uint8)
     together = generator.generate(whole)
     for cut in (1, 3):
         parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from pipeline.common.skeletons import draw_skeleton
-from pipeline.generators.batches.pairs import PosePairs, camera_partners, identity_partners, own_partners
+from pipeline.generators.batches.pairs import PosePairs, camera_partners, identity_partners, own_partners, pose_partners
 from pipeline.generators.networks.blocks import initialize
 from pipeline.generators.networks.unet import UNet
 from pipeline.generators.recipes.base import Recipe, StepContext
@@ -119,6 +120,17 @@ def test_pairs_are_of_one_person() -> None:
         assert set(data.identities[partners]) <= {data.identities[row]}
     with pytest.raises(UserError, match="no two training images make a pair"):
         PosePairs(data, [np.empty(0, np.int64)] * len(data), HEIGHT, WIDTH, 0)
+
+
+def test_poses_are_of_one_camera_where_it_has_two_and_show_shoulders_and_hips() -> None:
+    known = people(6, persons=1)
+    assert known.keypoints is not None
+    poses = known.keypoints.copy()
+    poses[4, 11, 2] = 0
+    data = replace(known, keypoints=poses, cameras=np.array([1, 1, 2, 3, 1, 2]))
+    assert [found.tolist() for found in pose_partners(data)] == [[1], [0], [5], [0, 1, 2, 5], [], [2]]
+    anywhere = pose_partners(replace(data, cameras=None))
+    assert [found.tolist() for found in anywhere][2:5] == [[0, 1, 3, 5], [0, 1, 2, 5], []]
 
 
 def test_source_and_target_show_the_same_person_mirrored_or_not_alike() -> None:
