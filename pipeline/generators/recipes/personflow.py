@@ -21,8 +21,8 @@ and y is what changes: a step begins at the image and keeps its detail.
 - Other poses: s is another image of the person, whose limbs are laid first where the pose asks for them, as a puppet's
   (`pipeline.generators.recipes.flow.moved`); the errors count as they are, not squared.
 
-Without a reference y is the image, and somebody new comes out; D is left out. A place whose people nobody named is
-learned from by the first kind alone.
+Without a reference y is the image, and somebody new comes out. A place whose people nobody named is learned from by the
+first kind alone.
 """
 
 from __future__ import annotations
