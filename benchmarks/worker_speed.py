@@ -34,7 +34,7 @@ from pydantic import Field
 
 from manifests.common.json_text import json_text
 from manifests.errors import UserError
-from manifests.format.schema import ANNOTATION_SCHEMA
+from manifests.format.schema import ANNOTATION_SCHEMA, TRAINED_ALGORITHMIC_MEDIA
 from manifests.format.soft_labels import ClassMap
 from manifests.reading.dataset import open_dataset
 from manifests.writing.run import DatasetRun
@@ -92,6 +92,7 @@ class FreeGenerator:
     seconds: float = 0.0
     name: str = "free"
     recipe: str = "ptgan"
+    source_type: str = TRAINED_ALGORITHMIC_MEDIA
     free_at: list[float] = field(default_factory=lambda: [0.0])
     """When it is through with each batch that it was given: one after the other, as a device is."""
 
