@@ -1,4 +1,4 @@
-"""Benchmarks stand outside the package, on private parts of it: what costs most to find broken runs on next to nothing."""
+"""Benchmarks stand outside the package, on private parts of it: the one that leans on most of them still runs."""
 
 from __future__ import annotations
 
