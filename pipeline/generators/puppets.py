@@ -28,6 +28,8 @@ class Puppet(NamedTuple):
     """(N, 3, H, W)."""
     background: Tensor
     """(N, 3, H, W): what they stand before, the image without them."""
+    share: Tensor
+    """(N, 1, H, W) in [0, 1]: how much of a pixel is theirs."""
     whole: Tensor
     """(N,) bool: where both poses show shoulders and hips; who is not whole stays as they are."""
 
@@ -81,15 +83,16 @@ def move_parts(images: Tensor, own: Tensor, asked: Tensor) -> Puppet:
     where they are ``asked``. A row stays as it is where a shoulder or hip is not seen in one of both."""
     before, after = _Body.of(own), _Body.of(asked)
     made = background = without_people(images, before.covered((images.shape[2], images.shape[3]), _GROWN))
+    share = torch.zeros_like(made[:, :1])
     for number in range(len(PARTS)):
         one, twin = before.part(number), before.part(_TWINS[number])
         shown = torch.where(one.seen[:, None], one.numbers, twin.numbers)
         wanted = after.part(number)
         moved, where = _moved(images, _Line(shown, one.seen | twin.seen), wanted, PARTS[number] is _TRUNK)
-        made = torch.lerp(made, moved, where)
+        made, share = torch.lerp(made, moved, where), torch.lerp(share, torch.ones_like(share), where)
     whole = before.upright & after.upright
     made, background = (torch.where(whole[:, None, None, None], one, images) for one in (made, background))
-    return Puppet(made, background, whole)
+    return Puppet(made, background, share * whole[:, None, None, None], whole)
 
 
 def joints_of(column: Tensor) -> Tensor:

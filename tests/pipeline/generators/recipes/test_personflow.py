@@ -10,19 +10,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from manifests.errors import UserError
 from pipeline.common.precision import Precision
 from pipeline.common.skeletons import as_joints
-from pipeline.common.tensors import to_batch
 from pipeline.generators.backgrounds import pasted
 from pipeline.generators.networks.flow import ITSELF, MOVED, NOTHING, FlowNetwork, start
 from pipeline.generators.noise import photographic_noise
 from pipeline.generators.puppets import joints_of, move_parts
 from pipeline.generators.recipes import RECIPES
-from pipeline.generators.recipes.base import StepContext
-from pipeline.generators.recipes.flow.asked import asked_of
 from pipeline.generators.recipes.flow.moved import wanted_of
 from pipeline.generators.recipes.flow.path import mixed, wide
 from pipeline.generators.recipes.flow.settings import PersonFlowSettings
@@ -34,52 +31,17 @@ from pipeline.generators.training.loop import Training, TrainingSettings
 from pipeline.generators.training.run import TrainingRun
 from pipeline.training.data import DomainData
 from tests.conftest import ToySources
+from tests.pipeline.tiny_flows import (
+    CAMERAS,
+    SIZE,
+    batch,
+    context,
+    networks,
+    of_no_joint,
+    people,
+    recipe,
+)
 from tests.pipeline.tiny_generators import standing_poses
-
-SIZE = 32, 16
-CAMERAS = (2, 5, 15)
-
-
-def people(count: int = 12, named: bool = True) -> DomainData:
-    """Noise whose brightness tells the camera: ``count // 3`` people before three cameras each."""
-    rng = np.random.Generator(np.random.Philox(0))
-    images = rng.integers(0, 60, (count, 36, 18, 3)) + (np.arange(count) % 3 * 90)[:, None, None, None]
-    poses = np.stack([np.array(one) * (18, 36) for one in standing_poses(count)])
-    return DomainData(
-        images.astype(np.uint8),
-        masks=np.broadcast_to(np.arange(18) >= 9, (count, 36, 18)) if named else None,
-        keypoints=np.dstack([poses, np.ones((count, 17))]).astype(np.float32) if named else None,
-        identities=np.arange(count) // 3,
-        cameras=np.array(CAMERAS)[np.arange(count) % 3],
-    )
-
-
-def recipe(target: bool = False, **changed: Any) -> PersonFlow:
-    data = {"source": people()} | ({"target": people(6, named=False)} if target else {})
-    return PersonFlow(PersonFlowSettings(**{"channels": 8, "backgrounds": 0, **changed})).fitted(data)
-
-
-def networks(one: PersonFlow) -> nn.ModuleDict:
-    """With weights that let everything be seen; the average lags behind."""
-    made = one.build(torch.Generator().manual_seed(1), SIZE)
-    with torch.no_grad():
-        for name, alpha in (("network", 0.1), ("average", 0.1)):
-            random = torch.Generator().manual_seed(len(name))
-            for parameter in made[name].parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=random), alpha=alpha)
-    return made
-
-
-def batch(one: PersonFlow, rows: int = 8) -> dict[str, Tensor]:
-    return to_batch(one.batches({"source": people()}, SIZE, 3).batch(0, rows))
-
-
-def of_no_joint(rows: int) -> dict[str, Tensor]:
-    return {name: torch.zeros(rows, 51, dtype=torch.int64) for name in ("joints", "asked_joints")}
-
-
-def context(step: int = 0) -> StepContext:
-    return StepContext(step, np.random.Generator(np.random.Philox(5)))
 
 
 @pytest.mark.parametrize("changed", [{"flow_start": 0.3}, {"flow_steps": 1, "flow_start": 0.5}])
@@ -176,30 +138,6 @@ def test_the_loss_is_that_of_the_formula(backgrounds: int) -> None:
     torch.testing.assert_close(terms["flow"], expected / 8, rtol=1e-4, atol=1e-5)
 
 
-def moved_batch(one: PersonFlow, rows: int = 8) -> dict[str, Tensor]:
-    images = batch(one, rows)
-    assert (images["reference"] == MOVED).all()
-    return images
-
-
-def test_people_are_wanted_before_the_background_that_they_are_moved_on() -> None:
-    one = recipe(itself_share=0.0)
-    images = moved_batch(one)
-    told, asked = asked_of(images, torch.zeros(3, 8, dtype=torch.bool), 3)
-    puppet = move_parts(images["source"], *(joints_of(images[name]) for name in ("joints", "asked_joints")))
-    torch.testing.assert_close(told.start, puppet.image)
-    torch.testing.assert_close(told.source, images["source"])
-    laid = (puppet.image != puppet.background).any(dim=1, keepdim=True).float()
-    far = torch.nn.functional.max_pool2d(torch.maximum(images["mask"], laid), 9, stride=1, padding=4) == 0
-    assert far.any()
-    far = far.expand(-1, 3, -1, -1)
-    torch.testing.assert_close(asked.image[far], puppet.background[far])
-    inside = (-torch.nn.functional.max_pool2d(-images["mask"], 9, stride=1, padding=4) == 1).expand(-1, 3, -1, -1)
-    assert inside.any()
-    apart = (asked.image - images["target"])[inside].abs().mean()
-    assert apart < 0.5 * (puppet.image - images["target"])[inside].abs().mean(), "colours are the target's"
-
-
 @pytest.mark.parametrize("itself_share", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("lacking", ["a second image", "hips"])
 def test_where_nobody_shows_a_pose_twice_none_are_learned(itself_share: float, lacking: str) -> None:
@@ -216,37 +154,11 @@ def test_where_nobody_shows_a_pose_twice_none_are_learned(itself_share: float, l
         one.batches({"source": named}, SIZE, 3)
 
 
-def test_who_cannot_be_moved_has_no_reference() -> None:
-    one = recipe(itself_share=0.0)
-    images = moved_batch(one, 4)
-    images["joints"] = images["joints"] * torch.tensor([1, 0, 1, 1])[:, None]
-    told, asked = asked_of(images, torch.tensor([4 * [False], 4 * [False], [True, *3 * [False]]]), 3)
-    assert told.reference.tolist() == [MOVED, NOTHING, MOVED, MOVED]
-    assert asked.moved.tolist() == [True, False, True, True]
-    assert told.camera[0] == 3
-    assert told.start[1].abs().max() == told.source[1].abs().max() == 0
-    torch.testing.assert_close(asked.image[1], images["target"][1])
-    assert asked.known[1].max() == 0
-
-
 def test_a_pose_is_asked_for_with_the_joints_of_both(tmp_path: Path) -> None:
     generator = load_generator(saved(recipe(), tmp_path), precision="float32")
     posed = columns(2) | {"skeleton": np.zeros((2, *SIZE, 3), np.uint8)}
     with pytest.raises(ValueError, match="reads the columns"):
         generator.generate(posed)
-
-
-def test_at_the_start_people_are_puppets(tmp_path: Path) -> None:
-    one = recipe(itself_share=0.0, flow_steps=1)
-    with torch.no_grad():
-        made = one.generate(one.build(torch.Generator().manual_seed(1), SIZE)["average"], _asked(one))
-    puppet = move_parts(_asked(one)["source"], *(joints_of(_asked(one)[name]) for name in ("joints", "asked_joints")))
-    torch.testing.assert_close(made, puppet.image)
-    assert (puppet.image != _asked(one)["source"]).any()
-
-
-def _asked(one: PersonFlow) -> dict[str, Tensor]:
-    return moved_batch(one, 2) | {"noise": torch.randn(2, 3 * SIZE[0] * SIZE[1]), "seed": torch.arange(2)}
 
 
 def test_a_long_step_learns_to_go_as_far_as_two_of_its_halves() -> None:
