@@ -78,6 +78,26 @@ def test_a_row_for_each_system(
     assert capsys.readouterr().out.count("measured before") == 3
 
 
+@pytest.mark.usefixtures("_little")
+def test_between_cameras_all_are_measured_on_the_directions_that_they_share(
+    toy_sources: ToySources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["compare_recipes.py"])
+    compare(toy_sources.world, tmp_path, "--systems", "camstyle,pasted_cameras")
+    benchmark = load_job("between_cameras", "benchmarks")
+    given = ["--world", str(toy_sources.world), "--comparisons", str(tmp_path), "--reid-steps", "3"]
+    benchmark.main(parse_settings(benchmark.Settings, [*given, "--results", str(tmp_path / "results.json")]))
+    [run] = json.loads((tmp_path / "results.json").read_text()).values()
+    assert run["directions"] == [[1, 2], [2, 1]]
+    of = {measured["system"]: measured["figures"] for measured in run["systems"]}
+    untouched = ("camera_accuracy_untransferred", "fid_untransferred", "retrieval_untransferred")
+    assert len({tuple(figures[name] for name in untouched) for figures in of.values()}) == 1, "of the same images"
+    alone = json.loads((tmp_path / "camstyle" / "effect.json").read_text())["figures"]
+    assert of["camstyle"] == pytest.approx(alone), "it was trained for no other"
+    everywhere = json.loads((tmp_path / "pasted_cameras" / "effect.json").read_text())["figures"]
+    assert of["pasted_cameras"]["fid"] != everywhere["fid"]
+
+
 def test_every_recipe_is_in_the_table() -> None:
     assert {system.recipe for system in SYSTEMS.values()} == set(RECIPES) - {"pix2pix_cameras"}
     aims = {name for name, system in SYSTEMS.items() if system.recipe == "personflow"}

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_job(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "jobs" / f"{name}.py")
+def load_job(name: str, folder: str = "jobs") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Effect:
     lines: tuple[str, ...]
 
 
+Directions = Collection[tuple[int, int]]
+"""Pairs of cameras, from one to the other."""
 Measure = Callable[[Laboratory, Recipe, Path], Effect]
 
 
@@ -72,14 +74,12 @@ def measure_people(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
     return _effect(lab, figures, {"generated": rows[0], "more": rows[1], "real": real[:: len(real) // SHOWN]})
 
 
-def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
-    """Into other cameras: is the asked one named, is the person still found; the same of the untouched images."""
+def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path, directions: Directions | None = None) -> Effect:
+    """Into other cameras, by default in all ``directions`` that were trained: is the asked one named, is the person
+    still found, how far are the images from real ones by the cameras asked for; the same of the untouched images."""
     data = lab.tested(TESTED)
     sources, asked, made = [], [], []
-    for path, source, target, column in _camera_generators(recipe, trained):
-        rows = np.flatnonzero(data.cameras != target if source is None else data.cameras == source)
-        if not len(rows):
-            continue
+    for path, target, column, rows in _camera_generators(recipe, trained, data, directions):
         columns: Columns = {"source": data.images[rows]}
         if column is not None:
             columns["camera"] = np.full(len(rows), column, np.int64)
@@ -90,10 +90,13 @@ def measure_cameras(lab: Laboratory, recipe: Recipe, trained: Path) -> Effect:
         asked.append(np.full(len(rows), target))
     rows, images, wanted = np.concatenate(sources), np.concatenate(made), np.concatenate(asked)
     before = data.take(rows)
+    reals = lab.reid.pooled(_real_of(lab.train["source"], wanted))
     figures = {
         "camera_accuracy": camera_accuracy(lab.camera_classifier, images, wanted),
         "camera_accuracy_untransferred": camera_accuracy(lab.camera_classifier, before.images, wanted),
         "camera_accuracy_real": _real_cameras(lab),
+        "fid": frechet_distance(reals, lab.reid.pooled(images)),
+        "fid_untransferred": frechet_distance(reals, lab.reid.pooled(before.images)),
         "retrieval_source": lab.source_retrieval(images, before),
         "retrieval": lab.retrieval(images, before),
         "retrieval_untransferred": lab.retrieval(before.images, before),
@@ -184,17 +187,35 @@ def _real_cameras(lab: Laboratory) -> float:
     return camera_accuracy(lab.camera_classifier, data.images, data.cameras)
 
 
-def _camera_generators(recipe: Recipe, trained: Path) -> list[tuple[Path, int | None, int, int | None]]:
-    """(weights, source camera or None for any other, target camera, value of the column ``camera`` or None)."""
+def _camera_generators(
+    recipe: Recipe, trained: Path, data: WorldData, directions: Directions | None
+) -> Iterator[tuple[Path, int, int | None, NDArray[np.int64]]]:
+    """(weights, target camera, value of the column ``camera`` or None, rows of ``data`` to change)."""
+
+    def rows(target: int, sources: Collection[int]) -> NDArray[np.int64]:
+        wanted = [camera for camera in sources if directions is None or (camera, target) in directions]
+        return np.flatnonzero(np.isin(data.cameras, wanted))
+
+    found: list[tuple[Path, int, int | None, NDArray[np.int64]]] = []
     if "camera" in recipe.inputs:
         cameras = list(getattr(recipe.settings, "cameras", ()))
-        return [(trained, None, camera, index) for index, camera in enumerate(cameras)]
-    found: list[tuple[Path, int | None, int, int | None]] = []
-    for folder in sorted(path for path in trained.iterdir() if (path / FILE_NAME).is_file()):
-        first, second = (int(part) for part in folder.name.split("_"))
-        found.append((folder / FILE_NAME, first, second, None))
-        found.append((folder / "generator_back.safetensors", second, first, None))
-    return found
+        for index, camera in enumerate(cameras):
+            found.append((trained, camera, index, rows(camera, {*data.cameras.tolist()} - {camera})))
+    else:
+        for folder in sorted(path for path in trained.iterdir() if (path / FILE_NAME).is_file()):
+            first, second = (int(part) for part in folder.name.split("_"))
+            found.append((folder / FILE_NAME, second, None, rows(second, [first])))
+            found.append((folder / "generator_back.safetensors", first, None, rows(first, [second])))
+    return (one for one in found if len(one[-1]))
+
+
+def _real_of(data: WorldData, cameras: NDArray[np.int64]) -> Images:
+    """Real images by ``cameras`` (N,), as many by each, spread evenly over what there is."""
+    rows = []
+    for camera, count in zip(*np.unique(cameras, return_counts=True), strict=True):
+        there = np.flatnonzero(data.cameras == camera)
+        rows.append(there[np.linspace(0, len(there) - 1, count).astype(np.int64)])
+    return np.asarray(data.images[np.concatenate(rows)])
 
 
 def _untrained(lab: Laboratory, recipe: Recipe, trained: Path) -> Generator:

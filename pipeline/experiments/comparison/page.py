@@ -18,6 +18,7 @@ from pipeline.generators.recipes import find_recipe
 MEANINGS = {
     "fid": "distance to real images (Fréchet, our own ReID features); lower is better",
     "fid_untrained": "the same before training",
+    "fid_untransferred": "the same of the untouched sources",
     "fid_real": "the same between two halves of the real images: the floor",
     "coverage": "share of real images with a generated one among their nearest; low is mode collapse",
     "coverage_real": "the same of one half of the real images for the other",
@@ -43,13 +44,13 @@ MEANINGS = {
 }
 _TEMPLATE = resources.files("pipeline.experiments.comparison") / "comparison.html"
 _BEFORE = {
-    "fid": "fid_untrained",
-    "camera_accuracy": "camera_accuracy_untransferred",
-    "retrieval": "retrieval_untransferred",
-    "pck": "pck_source",
+    "fid": ("fid_untrained", "fid_untransferred"),
+    "camera_accuracy": ("camera_accuracy_untransferred",),
+    "retrieval": ("retrieval_untransferred",),
+    "pck": ("pck_source",),
 }
-"""The figure that a measure had before anything was trained or changed."""
-_REAL = {name: f"{name}_real" for name in ("fid", "coverage", "diversity", "camera_accuracy", "pck")}
+"""The figure that a measure had before anything was trained or changed: whichever of these is known."""
+_REAL = {name: (f"{name}_real",) for name in ("fid", "coverage", "diversity", "camera_accuracy", "pck")}
 """The same figure of real images."""
 _HEADLINES = (
     ("camera_accuracy", "camera_accuracy_untransferred"),
@@ -104,18 +105,19 @@ def _row(output: Path, system: System, record: Mapping[str, Any]) -> dict[str, A
 
 def _measures(figures: Mapping[str, float]) -> list[Measure]:
     """A line for each figure, beside it the figures that it is to be held against."""
-    beside = {other for pairs in (_BEFORE, _REAL) for name, other in pairs.items() if name in figures}
+    beside = {
+        other for pairs in (_BEFORE, _REAL) for name, others in pairs.items() if name in figures for other in others
+    }
     return [
-        Measure(
-            _title(name),
-            MEANINGS[name],
-            value,
-            figures.get(_BEFORE.get(name, "")),
-            figures.get(_REAL.get(name, "")),
-        )
+        Measure(_title(name), MEANINGS[name], value, _known(figures, _BEFORE, name), _known(figures, _REAL, name))
         for name, value in figures.items()
         if name not in beside
     ]
+
+
+def _known(figures: Mapping[str, float], beside: Mapping[str, tuple[str, ...]], name: str) -> float | None:
+    """The first figure of those ``beside`` one that was measured."""
+    return next((figures[other] for other in beside.get(name, ()) if other in figures), None)
 
 
 def _headline(figures: Mapping[str, float]) -> str:

@@ -24,6 +24,7 @@ FIGURES = {
     "gan_lsro": {"fid": 2.924, "fid_untrained": 82.78, "fid_real": 0.953, "diversity": 0.383, "diversity_real": 0.382},
     "cyclegan": {"foreground_change": 0.122, "background_change": 0.106, "retrieval_source": 0.14, "retrieval": 0.075},
     "camstyle": {"camera_accuracy": 0.841, "camera_accuracy_untransferred": 0.008, "retrieval_untransferred": 0.5},
+    "pasted_cameras": {"fid": 3.82, "fid_untransferred": 11.3},
     "pngan": {"pck": 0.829, "pck_real": 0.958, "pck_source": 0.397},
 }
 ABOUT = "Drawn people & <b>places</b>."
@@ -48,6 +49,7 @@ def words(text: str) -> str:
 def test_each_figure_stands_beside_what_it_is_held_against(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert f"FID {MEANINGS['fid']} 2.92 82.8 0.953" in words(text)
+    assert f"FID {MEANINGS['fid']} 3.82 11.3 –" in words(text)
     assert f"diversity {MEANINGS['diversity']} 0.383 – 0.382" in words(text)
     assert f"PCK {MEANINGS['pck']} 0.829 0.397 0.958" in words(text)
     assert f"retrieval source {MEANINGS['retrieval_source']} 0.14 – –" in words(text)
