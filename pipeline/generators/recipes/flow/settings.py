@@ -57,7 +57,8 @@ class PersonFlowSettings(RecipeSettings):
     detail_weight: float = Field(
         default=20.0,
         ge=0,
-        description="b: of the error's differences between neighbours, where there is a reference (ours)",
+        description="b: of the error's differences between neighbours: of images that are their own reference, also "
+        "where it is left out, and of people who are moved (ours)",
     )
     itself_share: float = Field(
         default=0.5,
