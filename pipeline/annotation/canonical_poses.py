@@ -16,6 +16,7 @@ from pydantic import Field
 
 from manifests.errors import UserError
 from manifests.format.skeleton import LEAST_SCORE
+from pipeline.training.data import DomainData, needed
 from pipeline.training.randomness import SetStream, random_generator
 
 SHOULDERS, HIPS = (5, 6), (11, 12)
@@ -29,6 +30,11 @@ Floats = NDArray[np.float64]
 _Share = Annotated[float, Field(ge=-10, le=10)]
 CanonicalPose = Annotated[tuple[tuple[_Share, _Share], ...], Field(min_length=17, max_length=17)]
 """17 points in shares of width and height, as settings hold them."""
+CanonicalPoses = Annotated[
+    tuple[CanonicalPose, ...],
+    Field(description="17 points each, in shares of width and height; by default the centres of the data"),
+]
+PoseCount = Annotated[int, Field(ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")]
 
 
 def fit_canonical_poses(
@@ -56,9 +62,15 @@ def fit_canonical_poses(
     return np.clip(placed / (width, height), 0, 1).astype(np.float32)
 
 
-def canonical_shares(keypoints: NDArray[np.float32], height: int, width: int, count: int) -> tuple[CanonicalPose, ...]:
-    """What `fit_canonical_poses` finds, as settings hold it: rounded to a ten-thousandth."""
-    centres = fit_canonical_poses(keypoints, height, width, count)
+def canonical_shares(data: DomainData, count: int, recipe: str) -> tuple[CanonicalPose, ...]:
+    """What `fit_canonical_poses` finds in the training set of a ``recipe``, as settings hold it: rounded to a
+    ten-thousandth.
+
+    Raises:
+        UserError: too few poses of it are known.
+    """
+    height, width = data.images.shape[1:3]
+    centres = fit_canonical_poses(needed(data.keypoints, "keypoints", recipe), height, width, count)
     return tuple(tuple((round(float(x), 4), round(float(y), 4)) for x, y in centre) for centre in centres)
 
 

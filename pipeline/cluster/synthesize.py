@@ -116,11 +116,37 @@ def prepare_synthesis(
     annotations = open_input(annotations_uri, "annotation", flag="--annotations") if annotations_uri else None
     if annotations is not None:
         check_belonging(annotations, source)
-    kind = kind_of(settings)
     request = check_request(source, generators, settings, device)
     settings = request.settings
+    inputs = _inputs(source, target, annotations, generators, settings, pose_model, device)
+    decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
+    decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
+    decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
+    if annotations is None and not only_told:
+        _check_nothing_is_read(settings, generators)
+    annotated = _read_by_plan(annotations, settings, generators)
+    samples = kind_of(settings).samples(PlanInputs(source.uri, request.people, generators, annotated), settings)
+    settings = _with_convolutions(settings, generators, samples.count, inputs, source, only_told)
+    terms = _terms(generators, settings, target, request.teacher_sha256)
+    plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
+    if not plan.num_rows:
+        raise UserError(f"nothing of {source.uri} is left to make with these settings")
+    return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
+
+
+def _inputs(
+    source: Dataset,
+    target: Dataset | None,
+    annotations: Dataset | None,
+    generators: GeneratorSet,
+    settings: SynthesisSettings,
+    pose_model: str | None,
+    device: str,
+) -> SynthesisInputs:
+    """What workers are told; ``settings`` are resolved. ``pose_model`` is used where poses are asked for and scored."""
+    kind = kind_of(settings)
     domain = look_asked_for(source, target, generators if kind is TRANSLATION else None)
-    inputs = SynthesisInputs(
+    return SynthesisInputs(
         source_uri=source.uri,
         annotations_uri=annotations.uri if annotations else None,
         generators=generators,
@@ -131,19 +157,6 @@ def prepare_synthesis(
         device=device,
         threads=int(stage_resources(STAGE, device).cpus),
     )
-    decisive: dict[str, str | None] = {name: dataset.digest() for name, dataset in _named(source, target, annotations)}
-    decisive |= {"domain": inputs.domain, "teacher": request.teacher_sha256}
-    decisive |= {"pose_model": file_sha256(resolve(inputs.pose_model))} if inputs.pose_model else {}
-    if annotations is None and not only_told:
-        _check_nothing_is_read(settings, generators)
-    annotated = _read_by_plan(annotations, settings, generators)
-    samples = kind.samples(PlanInputs(source.uri, request.people, generators, annotated), settings)
-    settings = _with_convolutions(settings, generators, samples.count, inputs, source, only_told)
-    terms = _terms(generators, settings, target, request.teacher_sha256)
-    plan = make_plan(samples, settings, generators, request.classes, decisive, terms)
-    if not plan.num_rows:
-        raise UserError(f"nothing of {source.uri} is left to make with these settings")
-    return Synthesis(source, target, settings, inputs, plan, request.teacher_sha256)
 
 
 def _check_nothing_is_read(settings: SynthesisSettings, generators: GeneratorSet) -> None:

@@ -352,7 +352,11 @@ def check_kind(generators: GeneratorSet, kind: Kind) -> None:
         raise UserError(f"{generators.name} is a {recipe} generator, jobs/{kind.job} takes {taken}: {fitting}")
     if kind is TRANSLATION and getattr(generators.recipe.settings, "target_cameras", None) == ():
         raise UserError(f"{generators.name} knows no other place: train it with --target URI too")
-    if kind is POSES and getattr(generators.recipe.settings, "itself_share", None) == 1:
+    itself_share = getattr(generators.recipe.settings, "itself_share", None)
+    if kind is POSES and itself_share == 1:
         raise UserError(f"{generators.name} has learned no poses: train it with an --itself-share below 1")
+    # Another place may be asked for: its images are always their own reference.
+    if kind is CAMERAS and itself_share == 0:
+        raise UserError(f"{generators.name} has learned no other cameras: train it with an --itself-share above 0")
     if recipe == "camstyle" and not generators.pairs:
         raise UserError(f"{generators.name} is one pair of cameras: name the folder that holds camstyle.json")

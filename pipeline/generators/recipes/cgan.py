@@ -30,7 +30,9 @@ from pipeline.generators.batches.crops import TrainingCrops, mirrored
 from pipeline.generators.networks.dcgan import DCGANDiscriminator, DCGANGenerator, Judgement, evaluating
 from pipeline.generators.recipes.base import Batch, Need, Size, Terms
 from pipeline.generators.recipes.gan_lsro import GanLsro, GanLsroSettings
-from pipeline.training.data import BatchSource, Camera, DomainData
+from pipeline.training.data import BatchSource, Camera, DomainData, needed
+
+_CLASSING = "cgan with --pose-classes"
 
 
 class CGANSettings(GanLsroSettings):
@@ -82,8 +84,7 @@ class CGAN(GanLsro):
             raise UserError("cgan needs the camera of each image: leave out those without")
         found: dict[str, Any] = {"cameras": tuple(int(camera) for camera in np.unique(cameras))}
         if count:
-            height, width = source.images.shape[1:3]
-            found["canonical_poses"] = canonical_shares(_keypoints(source), height, width, count)
+            found["canonical_poses"] = canonical_shares(source, count, _CLASSING)
         return type(self)(self.settings.model_copy(update=found))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:
@@ -98,7 +99,8 @@ class CGAN(GanLsro):
     def _pose_classes(self, data: DomainData) -> NDArray[np.int64]:
         """(N, 2): the class of each image's pose, and that of its mirror image."""
         height, width = data.images.shape[1:3]
-        points, centres = _keypoints(data), np.array(self.settings.canonical_poses, np.float32)
+        points = needed(data.keypoints, "keypoints", _CLASSING)
+        centres = np.array(self.settings.canonical_poses, np.float32)
         both = (pose_classes(each, centres, height, width) for each in (points, mirrored(points, width)))
         return np.stack(list(both), axis=1)
 
@@ -140,13 +142,5 @@ class CGAN(GanLsro):
         return columns
 
 
-def _keypoints(data: DomainData) -> NDArray[np.float32]:
-    if data.keypoints is None:
-        raise UserError("cgan needs the keypoints of each image for classes of poses, and its training set knows none")
-    return data.keypoints
-
-
 def _cameras(data: DomainData) -> NDArray[np.int64]:
-    if data.cameras is None:
-        raise UserError("cgan needs the camera of each image, and its training set knows none")
-    return data.cameras
+    return needed(data.cameras, "camera", CGAN.name)

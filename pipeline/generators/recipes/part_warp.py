@@ -11,10 +11,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.annotation.canonical_poses import CanonicalPose, canonical_shares
+from pipeline.annotation.canonical_poses import CanonicalPoses, PoseCount, canonical_shares
 from pipeline.common.skeletons import as_joints
 from pipeline.generators.puppets import joints_of, move_parts
 from pipeline.generators.recipes.base import Batch, Need, RecipeSettings, Size
@@ -25,10 +24,8 @@ from pipeline.training.data import BatchSource, Columns, DomainData, needed
 class PartWarpSettings(RecipeSettings):
     """None of the numbers of a training means anything here."""
 
-    poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")
-    canonical_poses: tuple[CanonicalPose, ...] = Field(
-        default=(), description="17 points each, in shares of width and height; by default the centres of the data"
-    )
+    poses: PoseCount = 8
+    canonical_poses: CanonicalPoses = ()
 
 
 class PartWarp(Untrained):
@@ -43,8 +40,7 @@ class PartWarp(Untrained):
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         if self.settings.canonical_poses:
             return self
-        points, (height, width) = data["source"].keypoints, data["source"].images.shape[1:3]
-        poses = canonical_shares(needed(points, "keypoints", self.name), height, width, self.settings.poses)
+        poses = canonical_shares(data["source"], self.settings.poses, self.name)
         return type(self)(self.settings.model_copy(update={"canonical_poses": poses}))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

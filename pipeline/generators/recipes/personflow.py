@@ -9,8 +9,9 @@ to go there::
     L = E (1 + a m) (|F - F*|^2 + b |D(F - F*)|^2)   F*: by which y^ is y (d = 0), or one step of 2d is two of d
     x <- x + d v(x, t, d)                        d in {1, 1/2, 1/4, 1/8}
 
-D are differences between neighbours. t is the logistic of a normal number, or 0; the coefficients:
-`pipeline.generators.recipes.flow.path`. Steps of d are those of the moving average of F, which is also what is kept.
+D are differences between neighbours, where detail is known (`pipeline.generators.recipes.flow.asked`). t is the
+logistic of a normal number, or 0; the coefficients: `pipeline.generators.recipes.flow.path`. Steps of d are those of
+the moving average of F, which is also what is kept.
 
 Told are a reference s, a pose p, a camera c; each is left out now and then. A reference is an image that is changed,
 and y is what changes: a step begins at the image and keeps its detail.

@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.annotation.canonical_poses import CanonicalPose, canonical_shares
+from pipeline.annotation.canonical_poses import CanonicalPoses, PoseCount, canonical_shares
 from pipeline.generators.batches.pairs import PosePairs, identity_partners
 from pipeline.generators.networks.blocks import Norm
 from pipeline.generators.networks.generators import ResnetGenerator
 from pipeline.generators.recipes.base import Batch, Need, Size
 from pipeline.generators.recipes.paired import PairedRecipe, PairedSettings
-from pipeline.training.data import BatchSource, DomainData, needed
+from pipeline.training.data import BatchSource, DomainData
 
 
 class PNGANSettings(PairedSettings):
@@ -33,10 +33,8 @@ class PNGANSettings(PairedSettings):
         default="instance", description="instance (the paper), or pixel: the colours of clothes are seen (ours)"
     )
     pixel_weight: float = Field(default=10.0, ge=0, description="weight of the L1 term (section 3.2)")
-    poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (section 3.3)")
-    canonical_poses: tuple[CanonicalPose, ...] = Field(
-        default=(), description="17 points each, in shares of width and height; by default the centres of the data"
-    )
+    poses: PoseCount = Field(default=8, description="canonical poses (section 3.3)")
+    canonical_poses: CanonicalPoses = ()
 
 
 class PNGAN(PairedRecipe):
@@ -51,8 +49,7 @@ class PNGAN(PairedRecipe):
     def fitted(self, data: Mapping[str, DomainData]) -> Self:
         if self.settings.canonical_poses:
             return self
-        points, (height, width) = data["source"].keypoints, data["source"].images.shape[1:3]
-        poses = canonical_shares(needed(points, "keypoints", self.name), height, width, self.settings.poses)
+        poses = canonical_shares(data["source"], self.settings.poses, self.name)
         return type(self)(self.settings.model_copy(update={"canonical_poses": poses}))
 
     def batches(self, data: Mapping[str, DomainData], size: Size, seed: int) -> BatchSource:

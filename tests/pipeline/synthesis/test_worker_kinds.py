@@ -294,3 +294,22 @@ def test_a_flow_that_learned_no_poses_makes_none(toy_sources: ToySources, toy_an
         prepare_synthesis(
             toy_sources.market, None, str(tmp_path), settings_of("pngan"), annotations_uri=toy_annotations
         )
+
+
+def test_a_flow_that_learned_poses_alone_makes_no_other_cameras(
+    toy_sources: ToySources, toy_annotations: str, cameras: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Another place it can make, which is learned from images that are their own reference."""
+    known = {"cameras": cameras, "target_cameras": (7, 8), "canonical_poses": standing_poses()}
+    save_tiny(tmp_path / "poses", "personflow", itself_share=0.0, **known)
+    save_tiny(tmp_path / "both", "personflow", itself_share=0.1, **known)
+
+    def rows(generator: str, like: str) -> int:
+        uri, settings = str(tmp_path / generator), settings_of(like)
+        return prepare_synthesis(toy_sources.market, None, uri, settings, annotations_uri=toy_annotations).plan.num_rows
+
+    with pytest.raises(UserError, match=r"has learned no other cameras: train it with an --itself-share above 0$"):
+        rows("poses", "camstyle")
+    assert rows("both", "camstyle")
+    assert rows("poses", "cyclegan")
+    assert rows("poses", "pngan")

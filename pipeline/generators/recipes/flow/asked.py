@@ -17,8 +17,11 @@ from pipeline.generators.recipes.flow.told import Told
 
 
 class Asked(NamedTuple):
-    """``image`` (N, 3, H, W) in [-1, 1]; ``mask`` (N, 1, H, W) of its people; ``known``, of the same shape: where what
-    is told says its finest detail; ``moved`` (N,): whose person was moved."""
+    """``image`` (N, 3, H, W) in [-1, 1]; ``mask`` (N, 1, H, W) of its people; ``known``, of the same shape: where its
+    finest detail counts; ``moved`` (N,): whose person was moved.
+
+    Of a moved person all detail counts, else what the batch knows: an image's own, also where that reference is left
+    out."""
 
     image: Tensor
     mask: Tensor

@@ -14,7 +14,7 @@ from pipeline.generators.batches.references import Referenced
 from pipeline.generators.recipes.base import Need, Size
 from pipeline.generators.recipes.flow.settings import PersonFlowSettings
 from pipeline.training.camera_numbers import camera_numbers, camera_places
-from pipeline.training.data import BatchSource, DomainData, needed
+from pipeline.training.data import BatchSource, DomainData
 
 
 def needs_of(settings: PersonFlowSettings, role: str, annotated: bool) -> frozenset[Need]:
@@ -38,8 +38,7 @@ def settings_of(
     known: dict[str, object] = {"cameras": camera_numbers(source)}
     known["target_cameras"] = () if target is None else camera_numbers(target)
     if not settings.canonical_poses and (_poses_people(settings) or source.keypoints is not None):
-        points, (height, width) = needed(source.keypoints, "keypoints", name), source.images.shape[1:3]
-        known["canonical_poses"] = canonical_shares(points, height, width, settings.poses)
+        known["canonical_poses"] = canonical_shares(source, settings.poses, name)
     backgrounds = Known.joined([Known.of_cameras(part, settings.backgrounds) for part in data.values()])
     known["background_counts"] = backgrounds.counts if any(backgrounds.counts) else ()
     if settings.background == "asked":

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from pipeline.annotation.canonical_poses import CanonicalPose
+from pipeline.annotation.canonical_poses import CanonicalPoses, PoseCount
 from pipeline.common.settings import Found
 from pipeline.generators.backgrounds import Count
 from pipeline.generators.generation_choices import Background, FlowSteps
@@ -57,7 +57,8 @@ class PersonFlowSettings(RecipeSettings):
     detail_weight: float = Field(
         default=20.0,
         ge=0,
-        description="b: of the error's differences between neighbours, where there is a reference (ours)",
+        description="b: of the error's differences between neighbours: of images that are their own reference, also "
+        "where it is left out, and of people who are moved (ours)",
     )
     itself_share: float = Field(
         default=0.5,
@@ -86,10 +87,8 @@ class PersonFlowSettings(RecipeSettings):
     target_cameras: Found[tuple[Camera, ...]] = Field(
         default=(), description="those of the other place, if there is one"
     )
-    poses: int = Field(default=8, ge=1, le=1000, description="canonical poses (PN-GAN, section 3.3)")
-    canonical_poses: tuple[CanonicalPose, ...] = Field(
-        default=(), description="17 points each, in shares of width and height; by default the centres of the data"
-    )
+    poses: PoseCount = 8
+    canonical_poses: CanonicalPoses = ()
 
     @property
     def conditions(self) -> int:
