@@ -24,8 +24,9 @@ def save_tiny(folder: Path, recipe: str, seed: int = 0, stem: str = "generator",
     known = {name: value for name, value in TINY.items() if name in model.settings_model.model_fields}
     made = model(model.settings_model.model_validate({**known, **settings}))
     random = torch.Generator().manual_seed(seed)
-    network = initialize(made.build_generator(SIZE), random)
-    with torch.no_grad():
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)  # embeddings, which `initialize` leaves as they are
+        network = initialize(made.build_generator(SIZE), random)
         for parameter in network.parameters():  # all of them: conditions must show without training
             parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.2)
     folder.mkdir(parents=True, exist_ok=True)
