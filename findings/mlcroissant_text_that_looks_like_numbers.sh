@@ -28,8 +28,17 @@ import pyarrow as pa
 from pyarrow import parquet
 
 NAMES = ["column", "extract", "field", "fileObject", "recordSet", "source"]
-CONTEXT = {"@language": "en", "@vocab": "https://schema.org/", "cr": "http://mlcommons.org/croissant/", "sc": "https://schema.org/"}
-CONTEXT |= {"dct": "http://purl.org/dc/terms/", "conformsTo": "dct:conformsTo", **{name: f"cr:{name}" for name in NAMES}}
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "sc": "https://schema.org/",
+}
+CONTEXT |= {
+    "dct": "http://purl.org/dc/terms/",
+    "conformsTo": "dct:conformsTo",
+    **{name: f"cr:{name}" for name in NAMES},
+}
 CONTEXT |= {"dataType": {"@id": "cr:dataType", "@type": "@vocab"}}
 
 

@@ -32,7 +32,13 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 
 JOINTS = ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
-AT = [(32, 30), (44, 28), (24, 28), (46, 30), (18, 30)]  # a person who looks at us: the left eye is on the picture's right
+AT = [
+    (32, 30),
+    (44, 28),
+    (24, 28),
+    (46, 30),
+    (18, 30),
+]  # a person who looks at us: the left eye is on the picture's right
 DEFAULT_SHARE = get_cfg().fliplr
 
 Image.new("RGB", (64, 64)).save("0.png")

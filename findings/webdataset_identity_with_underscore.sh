@@ -4,7 +4,7 @@
 # Behaviour: both decode a member `.cls` by Python's `int`, webdataset `.id` and `.index` as well. `int` takes underscores between
 # digits for ornament, as in 1_000: "11_2" and "1_12" are 112, "0002_1" is 21, a person that may exist besides. No message; both
 # libraries write such texts as they are, so that the shard is right, and as `.txt` or without decoding it is read right.
-# Why it matters: sets with changes of clothes name their classes person_clothes, others camera_track. "0_1x" would end the reading
+# Why it matters: sets with changes of clothes may name their classes person_clothes, others camera_track. "0_1x" would end the reading
 # with an error; a name of digits and underscores goes through, with fewer people than the set has, and other ones.
 # Seen: classes written 11_2, 1_12, 0002_1, 0021. webdataset .cls and .id: 112 112 21 21; .txt: as written; Ray .cls: 112 112 21 21
 #       (its decoder by itself, which spares the script a cluster; `ray.data.read_webdataset` gives the same)
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import ray
 import webdataset
-from ray.data._internal.datasource.webdataset_datasource import _default_decoder as by_ray  # what read_webdataset calls
+from ray.data._internal.datasource.webdataset_datasource import _default_decoder as by_ray
 
 NAMES = ["11_2", "1_12", "0002_1", "0021"]
 shard = Path("people.tar").resolve()

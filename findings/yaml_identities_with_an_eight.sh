@@ -41,10 +41,14 @@ found = {
     "PyYAML": yaml.safe_load(card)["left_out"],
     "the other way": yaml.safe_load(other_way.getvalue()),
     "by hand": (yaml.safe_load(BY_HAND), list(omegaconf.OmegaConf.create(BY_HAND)), of_1_2(BY_HAND)),
-    "of 1501": sum(isinstance(one, int) for one in of_1_2(yaml.safe_dump([f"{number:04d}" for number in range(1, 1502)]))),
+    "of 1501": sum(
+        isinstance(one, int) for one in of_1_2(yaml.safe_dump([f"{number:04d}" for number in range(1, 1502)]))
+    ),
 }
 print("PyYAML", yaml.__version__, "ruamel.yaml", ruamel.yaml.__version__, "omegaconf", omegaconf.__version__, found)
-assert found["card"] == ["0007", 8, 9, "0010", 18, 108] and found["PyYAML"] == found["the other way"] == NAMES
-assert found["by hand"] == ([7, "0008", 8], [7, "0008", 8], [7, 8, 10]) and found["of 1501"] == 488
+assert found["card"] == ["0007", 8, 9, "0010", 18, 108]
+assert found["PyYAML"] == found["the other way"] == NAMES
+assert found["by hand"] == ([7, "0008", 8], [7, "0008", 8], [7, 8, 10])
+assert found["of 1501"] == 488
 PY
 venv/bin/python identities.py 2> errors.log || { cat errors.log >&2; exit 1; }
