@@ -2,8 +2,8 @@
 
 A flow that sees nothing but a skeleton and a picture elsewhere has to learn where everything goes, and until then shows
 the mean of all that could be there: people in haze. Laid limb by limb (`pipeline.generators.puppets`) they are nearly
-there. What is left to say, in patches of a few pixels, is learned; the finest detail stays the puppet's, for another
-image of the person never shows it in the same pixels.
+there. What is left to say, in patches of a few pixels, is learned; the finest detail stays the puppet's, and so does
+its outline where that is nearly right, for another image of the person never shows them in the same pixels.
 """
 
 from __future__ import annotations

@@ -43,18 +43,32 @@ def test_people_are_wanted_before_the_background_that_they_are_moved_on() -> Non
     assert apart < 0.5 * (puppet.image - images["target"])[inside].abs().mean(), "colours are the target's"
 
 
-def test_a_puppet_leaves_its_detail_and_no_outline() -> None:
-    """A red puppet in squares of one pixel, four pixels left of where a green person is."""
-    checks = (torch.arange(32)[:, None] + torch.arange(24)) % 2 * 0.2 - 0.1
+RED, GREEN = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((0.6, -0.6, -0.6), (-0.6, 0.6, -0.6)))
+CHECKS = (torch.arange(32)[:, None] + torch.arange(24)) % 2 * 0.2 - 0.1
+
+
+def wanted_beside(start: int) -> tuple[Tensor, Tensor]:
+    """What is wanted where a red puppet in squares of one pixel stands in columns 4 to 13, and a green person as wide
+    from ``start`` on; and the background."""
     share, mask, background = torch.zeros(1, 1, 32, 24), torch.zeros(1, 1, 32, 24), torch.full((1, 3, 32, 24), -0.2)
-    share[..., 4:28, 4:14], mask[..., 4:28, 8:18] = 1.0, 1.0
-    red, green = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((0.6, -0.6, -0.6), (-0.6, 0.6, -0.6)))
-    laid = torch.lerp(background, red + checks, share)
-    target = torch.lerp(torch.full_like(background, 0.9), green, mask)
-    wanted = wanted_of(target, mask, Puppet(laid, background, share, torch.tensor([True])))
+    share[..., 4:28, 4:14], mask[..., 4:28, start : start + 10] = 1.0, 1.0
+    laid = torch.lerp(background, RED + CHECKS, share)
+    target = torch.lerp(torch.full_like(background, 0.9), GREEN, mask)
+    return wanted_of(target, mask, Puppet(laid, background, share, torch.tensor([True]))), background
+
+
+def test_a_puppet_leaves_its_detail_and_no_outline() -> None:
+    wanted, background = wanted_beside(8)
     torch.testing.assert_close(wanted[..., :7], background[..., :7])
-    torch.testing.assert_close(wanted[..., 6:26, 10:12], (green + checks)[..., 6:26, 10:12], atol=0.02, rtol=0)
-    torch.testing.assert_close(wanted[..., 6:26, 14:17], green.expand(1, 3, 20, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(wanted[..., 6:26, 10:12], (GREEN + CHECKS)[..., 6:26, 10:12], atol=0.02, rtol=0)
+    torch.testing.assert_close(wanted[..., 6:26, 14:17], GREEN.expand(1, 3, 20, 3), atol=1e-5, rtol=0)
+
+
+def test_a_puppet_nearly_as_wide_as_the_person_keeps_its_outline() -> None:
+    wanted, background = wanted_beside(6)
+    torch.testing.assert_close(wanted[..., 6:26, 4:14], (GREEN + CHECKS)[..., 6:26, 4:14], atol=0.03, rtol=0)
+    for beside in (slice(4), slice(14, 24)):
+        torch.testing.assert_close(wanted[..., beside], background[..., beside])
 
 
 def test_without_a_mask_all_of_the_target_is_wanted() -> None:
