@@ -51,7 +51,7 @@ def without_person(image: RgbImage, mask: BoolMask) -> RgbImage:
 def pasted(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     """``person`` before ``background``, both (N, 3, H, W), by ``mask`` (N, 1, H, W) with edges two pixels soft; where a
     mask is empty nobody is there, and the image stays as it is."""
-    return torch.where(_empty(mask), person, torch.lerp(background, person, _soft(mask)))
+    return torch.where(nobody_in(mask), person, torch.lerp(background, person, _soft(mask)))
 
 
 def matted(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def matted(person: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     soft = _soft(mask)
     share = torch.minimum(soft, torch.lerp(soft, share.clamp(0, 1), told))
     made = torch.lerp(background, torch.lerp(inner, person, share), share)
-    return torch.where(_empty(mask), person, made)
+    return torch.where(nobody_in(mask), person, made)
 
 
 def _carried_over(images: Tensor, known: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -91,7 +91,7 @@ def _soft(mask: Tensor) -> Tensor:
     return functional.avg_pool2d(mask, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def _empty(mask: Tensor) -> Tensor:
+def nobody_in(mask: Tensor) -> Tensor:
     """(N, 1, 1, 1): whether nobody is there."""
     return ~mask.flatten(1).any(dim=1)[:, None, None, None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from functools import partial
 from html.parser import HTMLParser
@@ -96,6 +97,27 @@ def test_between_cameras_all_are_measured_on_the_directions_that_they_share(
     assert of["camstyle"] == pytest.approx(alone), "it was trained for no other"
     everywhere = json.loads((tmp_path / "pasted_cameras" / "effect.json").read_text())["figures"]
     assert of["pasted_cameras"]["fid"] != everywhere["fid"]
+
+
+def test_what_cannot_be_measured_between_cameras_is_said_in_one_line(tmp_path: Path) -> None:
+    benchmark = load_job("between_cameras", "benchmarks")
+
+    def record(system: str, pairs: list[list[int]], seed: int = 0) -> None:
+        (tmp_path / system).mkdir(exist_ok=True)
+        identity = {"seed": seed, "size": [64, 32], "pairs": pairs, "steps": 1}
+        (tmp_path / system / "effect.json").write_text(json.dumps({"identity": identity}))
+
+    def refused(match: str) -> None:
+        with pytest.raises(UserError, match=match):
+            benchmark.main(benchmark.Settings(world=tmp_path, comparisons=[tmp_path]))
+
+    record("ptgan", [])
+    refused("no system between cameras was measured in")
+    record("personflow-cameras", [])
+    record("camstyle", [[1, 2]], seed=1)
+    refused(r"several seeds or sizes \(seed, height, width\): \[\(0, 64, 32\), \(1, 64, 32\)\]")
+    shutil.rmtree(tmp_path / "camstyle")
+    refused("no pair of cameras has a generator of every camstyle")
 
 
 def test_every_recipe_is_in_the_table() -> None:

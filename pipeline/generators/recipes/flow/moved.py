@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.generators.backgrounds import matted
+from pipeline.generators.backgrounds import matted, nobody_in
 from pipeline.generators.networks.flow import MOVED
 from pipeline.generators.puppets import Puppet, joints_of, move_parts
 from pipeline.generators.recipes.base import Batch
@@ -40,7 +40,7 @@ def wanted_of(target: Tensor, mask: Tensor, puppet: Puppet) -> Tensor:
 
     A puppet's outline is none of its detail: only people are compared, without what either stands before.
     """
-    unknown = (mask.amax(dim=(2, 3), keepdim=True) <= 0).expand_as(mask)
+    unknown = nobody_in(mask)
     share, mask = puppet.share.masked_fill(unknown, 1.0), mask.masked_fill(unknown, 1.0)
     background = torch.where(unknown, puppet.image, puppet.background)
     # Their own colours, where a pixel shows them and what they stand before.
